@@ -1,0 +1,3 @@
+//! From files, environment and flags to a sound, typed [`crate::topology::Topology`].
+
+pub mod client;

@@ -1,0 +1,18 @@
+//! MirrorMesh mirrors Apache Kafka clusters in any topology.
+//!
+//! The rooms, from the pure to the outside: [`model`], [`topology`], [`batch`], [`formats`] and [`replicator`]
+//! know no I/O; [`config`] and [`telemetry`] serve all; [`wire`] and [`engine`] talk to Kafka; [`mesh`] holds the
+//! actors; [`http`] and [`cli`] face people. `ARCHITECTURE.md` tells the whole story.
+
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod formats;
+pub mod http;
+pub mod mesh;
+pub mod model;
+pub mod replicator;
+pub mod telemetry;
+pub mod topology;
+pub mod wire;

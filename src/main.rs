@@ -1,0 +1,3 @@
+//! The `mirrormesh` binary.
+
+fn main() {}

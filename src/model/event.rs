@@ -1,0 +1,82 @@
+//! What is worth a log line and a counter: nothing is dropped, skipped or reset without one of these (R10).
+
+use super::{Alias, Fault, TopicName};
+
+/// Something an operator should be able to find later.
+///
+/// Each is logged once, counted under [`Event::name`] and carried by the flow, topic and partition of whoever
+/// reports it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The source topic was deleted and created again: a new log under the old name.
+    SourceRecreated { old_next: i64, new_start: i64 },
+    /// Retention removed source records before they were mirrored: `[from, to)` are gone.
+    RetentionOvertook { from: i64, to: i64 },
+    /// The source log was truncated (unclean election, restored disk): `[from, to)` were mirrored and exist no more.
+    SourceTruncated { from: i64, to: i64 },
+    /// The target topic was deleted and created again.
+    TargetRecreated { old_next: i64 },
+    /// The target lost records it had acknowledged: `[from, to)`, target offsets.
+    TargetLost { from: i64, to: i64 },
+    /// Records in the remote topic that no flow of ours wrote, or whose source is gone: `[from, to)`, target offsets.
+    ForeignRecords { from: i64, to: i64 },
+    /// Records found on the target behind the saved position: written before the crash, not written again.
+    TailMatched { records: u64 },
+    /// Where a partition starts or goes on.
+    Resumed { source_next: i64, target_next: i64 },
+    /// Records stamped 0 are written as 1 ms, because librdkafka takes 0 for "no timestamp".
+    TimestampZero { records: u64 },
+    /// Records without a timestamp get the time of writing.
+    TimestampMissing { records: u64 },
+    /// The partition can't go on for now.
+    Faulted(Fault),
+    /// The partition goes on after a fault.
+    Recovered,
+    /// The engine's connections were lost and are built anew.
+    SessionLost { reason: String },
+    /// A topic was created on the target.
+    TopicCreated { topic: TopicName, partitions: i32 },
+    /// Partitions were added on the target.
+    PartitionsAdded { topic: TopicName, from: i32, to: i32 },
+    /// A configuration entry was changed on the target.
+    TopicConfigChanged { topic: TopicName, key: String, value: Option<String> },
+    /// A configuration entry was refused by the target and left out.
+    TopicConfigRefused { topic: TopicName, key: String, reason: String },
+    /// A source topic is gone; its copy stays.
+    SourceTopicGone { topic: TopicName },
+    /// The source refuses heartbeats; the flow goes on without.
+    HeartbeatsRefused { cluster: Alias, reason: String },
+    /// Another process claimed the flow; this one stopped it.
+    ClaimLost { by: String },
+    /// A heartbeat came back to where it started.
+    LoopFound { path: String },
+}
+
+impl Event {
+    /// The event's name: a bounded set, used as a metric label and as the `event` field of the log line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SourceRecreated { .. } => "source_recreated",
+            Self::RetentionOvertook { .. } => "retention_overtook",
+            Self::SourceTruncated { .. } => "source_truncated",
+            Self::TargetRecreated { .. } => "target_recreated",
+            Self::TargetLost { .. } => "target_lost",
+            Self::ForeignRecords { .. } => "foreign_records",
+            Self::TailMatched { .. } => "tail_matched",
+            Self::Resumed { .. } => "resumed",
+            Self::TimestampZero { .. } => "timestamp_zero",
+            Self::TimestampMissing { .. } => "timestamp_missing",
+            Self::Faulted(_) => "faulted",
+            Self::Recovered => "recovered",
+            Self::SessionLost { .. } => "session_lost",
+            Self::TopicCreated { .. } => "topic_created",
+            Self::PartitionsAdded { .. } => "partitions_added",
+            Self::TopicConfigChanged { .. } => "topic_config_changed",
+            Self::TopicConfigRefused { .. } => "topic_config_refused",
+            Self::SourceTopicGone { .. } => "source_topic_gone",
+            Self::HeartbeatsRefused { .. } => "heartbeats_refused",
+            Self::ClaimLost { .. } => "claim_lost",
+            Self::LoopFound { .. } => "loop_found",
+        }
+    }
+}

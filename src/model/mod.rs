@@ -1,0 +1,14 @@
+//! The words of the project as types: what everything else speaks. Pure, no I/O.
+
+mod batch;
+mod event;
+mod fault;
+mod ids;
+mod path;
+pub mod status;
+
+pub use batch::{BatchInfo, Segment};
+pub use event::Event;
+pub use fault::{Fault, FaultKind, WriteErrorClass};
+pub use ids::{Alias, ClusterId, FlowName, Generation, TopicId, TopicName, TopicPartition};
+pub use path::PathText;
