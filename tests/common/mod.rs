@@ -1,0 +1,59 @@
+//! The test harness: real Apache Kafka 4.3 in child processes, and what tests do with it.
+//!
+//! ```ignore
+//! use crate::common::{Cluster, Ending, Produce, TestRecord, pair, topic, wait_for};
+//!
+//! // Two clusters shared by the whole binary; nobody breaks them.
+//! let mesh = pair().await;
+//! let orders = topic("orders");
+//! mesh.east.client().create_topic(&orders, 3, &[("cleanup.policy", "compact")]).await;
+//! mesh.east.client().produce(&orders, 0, TestRecord::numbered(100)).await;
+//! let partitions = mesh.east.client().consume_all(&orders).await;
+//!
+//! // A cluster of one's own, to be broken.
+//! let west = Cluster::builder("west").property("message.max.bytes", 10_000).start().await;
+//! west.broker().kill();
+//! west.broker().start().await;
+//! ```
+//!
+//! - [`Cluster::builder`]`(name)` `.brokers(n) .property(key, value) .start().await` → [`Cluster`]:
+//!   `name() id() bootstrap() client() brokers() broker() data_dir()`, `stop().await start().await kill() pause()
+//!   resume()` for all its brokers; each [`Broker`] has the same for itself, and `address() node_id() pid() log()`.
+//! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
+//!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
+//!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,
+//!   `topics() → BTreeMap<name, partitions>`, `offsets(topic) → Vec<(start, end)>`, `end_offsets(topic) → Vec<i64>`,
+//!   `produce(topic, partition, Vec<TestRecord>) → Vec<offset>`,
+//!   `produce_with(.., Produce::new().codec("zstd").transaction(id, Ending::Abort).batch_records(10))`,
+//!   `consume_all(topic) → Vec<Vec<Consumed>>` per partition, `consume_all_with(topic, Isolation)`,
+//!   `config() → rdkafka::ClientConfig`, `admin() → rdkafka AdminClient`.
+//! - [`wait_for`]`("what", async || Ok(value) or Err("what is seen instead")).await`: polls, fails after 60 s.
+//! - [`topic`]`("orders")`: a name no other test uses. [`fresh_dir`]`("name")`: an empty folder for a test's files.
+//!
+//! Every call does its work or fails the test with a message. `KAFKA_HOME` (a folder with `libs/*.jar`) saves the
+//! download. Logs of the last run stay in `target/tmp/run-*`.
+
+mod broker;
+mod client;
+mod cluster;
+mod dirs;
+mod home;
+mod ports;
+mod process;
+mod shared;
+mod wait;
+
+pub use broker::Broker;
+pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
+pub use cluster::{Cluster, ClusterBuilder};
+pub use dirs::fresh_dir;
+pub use shared::{Pair, pair, topic};
+pub use wait::{CEILING, blocking, wait_for};
+
+use rand::Rng;
+use rand::distr::Alphanumeric;
+
+/// Random letters and digits.
+pub fn random_text(length: usize) -> String {
+    rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+}
