@@ -1,6 +1,5 @@
 //! One node of a cluster: broker and controller in one process.
 
-use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,9 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::home::{class_path, jdk};
-use super::ports::Port;
+use super::plan::{Listener, Plan};
 use super::process::Process;
+use super::proxy::Proxy;
 use super::{CEILING, KafkaClient, blocking};
+
+const PROPERTIES: &str = "server.properties";
 
 /// A quick start matters more than peak speed: one simple collector, one compiler tier.
 const JVM: &[&str] = &[
@@ -24,89 +26,6 @@ const JVM: &[&str] = &[
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 ];
 
-/// Ports and identity of a node, fixed before any node's configuration can be written.
-#[derive(Debug)]
-pub struct BrokerPlan {
-    node_id: u16,
-    internal: Port,
-    controller: Port,
-}
-
-impl BrokerPlan {
-    /// Reserves the ports of a node.
-    pub fn new(node_id: u16) -> Self {
-        Self { node_id, internal: Port::reserve(), controller: Port::reserve() }
-    }
-
-    /// The node as `controller.quorum.voters` names it.
-    pub fn voter(&self) -> String {
-        format!("{}@127.0.0.1:{}", self.node_id, self.controller.number())
-    }
-
-    /// Writes the node's configuration.
-    pub fn prepare(
-        self,
-        cluster: &str,
-        dir: &Path,
-        voters: &str,
-        brokers: u16,
-        extra: &[(String, String)],
-    ) -> Broker {
-        let name = format!("{cluster}-{}", self.node_id);
-        let dir = dir.join(self.node_id.to_string());
-        fs::create_dir_all(&dir).expect("the broker's folder can be created");
-        let (internal, controller) = (self.internal.number(), self.controller.number());
-        // More replicas than brokers can't be; three brokers replicate the internal topics.
-        let replicas = brokers.min(3);
-        let mut properties = vec![
-            ("process.roles", "broker,controller".to_owned()),
-            ("node.id", self.node_id.to_string()),
-            ("controller.quorum.voters", voters.to_owned()),
-            ("controller.listener.names", "CONTROLLER".to_owned()),
-            ("inter.broker.listener.name", "INTERNAL".to_owned()),
-            ("listeners", format!("INTERNAL://127.0.0.1:{internal},CONTROLLER://127.0.0.1:{controller}")),
-            ("advertised.listeners", format!("INTERNAL://127.0.0.1:{internal}")),
-            ("listener.security.protocol.map", "INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
-            ("log.dirs", dir.join("data").display().to_string()),
-            ("auto.create.topics.enable", "false".to_owned()),
-            ("offsets.topic.num.partitions", "2".to_owned()),
-            ("offsets.topic.replication.factor", replicas.to_string()),
-            ("transaction.state.log.num.partitions", "2".to_owned()),
-            ("transaction.state.log.replication.factor", replicas.to_string()),
-            ("transaction.state.log.min.isr", "1".to_owned()),
-            ("share.coordinator.state.topic.replication.factor", replicas.to_string()),
-            ("share.coordinator.state.topic.min.isr", "1".to_owned()),
-            ("group.initial.rebalance.delay.ms", "0".to_owned()),
-            ("log.retention.check.interval.ms", "500".to_owned()),
-            ("log.initial.task.delay.ms", "500".to_owned()),
-            ("log.segment.delete.delay.ms", "200".to_owned()),
-            ("log.cleaner.backoff.ms", "200".to_owned()),
-            // The default takes 128 MiB of heap for the cleaner's map.
-            ("log.cleaner.dedupe.buffer.size", (4 << 20).to_string()),
-            ("broker.session.timeout.ms", "6000".to_owned()),
-            ("broker.heartbeat.interval.ms", "500".to_owned()),
-            ("controlled.shutdown.enable", (brokers > 1).to_string()),
-        ];
-        properties.extend(extra.iter().map(|(key, value)| (key.as_str(), value.clone())));
-        let mut text = String::new();
-        for (key, value) in &properties {
-            writeln!(text, "{key}={value}").expect("a string can be written to");
-        }
-        fs::write(dir.join("server.properties"), text).expect("server.properties can be written");
-        Broker {
-            inner: Arc::new(Inner {
-                name,
-                node_id: self.node_id,
-                data: dir.join("data"),
-                dir,
-                internal: self.internal,
-                _controller: self.controller,
-                process: Mutex::new(None),
-            }),
-        }
-    }
-}
-
 /// A node, running or not. Clones are the same node; it is killed when the last is dropped.
 #[derive(Clone, Debug)]
 pub struct Broker {
@@ -116,23 +35,50 @@ pub struct Broker {
 #[derive(Debug)]
 struct Inner {
     name: String,
-    node_id: u16,
+    plan: Plan,
     dir: PathBuf,
     data: PathBuf,
-    internal: Port,
-    _controller: Port,
     process: Mutex<Option<Process>>,
 }
 
 impl Broker {
-    /// Its `node.id`, from 1.
-    pub fn node_id(&self) -> u16 {
-        self.inner.node_id
+    /// A node that is planned; its configuration is written to `dir`.
+    pub fn new(
+        cluster: &str,
+        plan: Plan,
+        dir: PathBuf,
+        voters: &str,
+        brokers: u16,
+        extra: &[(String, String)],
+    ) -> Self {
+        let data = dir.join("data");
+        fs::create_dir_all(&dir).expect("the broker's folder can be created");
+        let properties = plan.properties(&data, voters, brokers, extra);
+        fs::write(dir.join(PROPERTIES), properties).expect("server.properties can be written");
+        let name = format!("{cluster}-{}", plan.node_id);
+        Self { inner: Arc::new(Inner { name, plan, dir, data, process: Mutex::new(None) }) }
     }
 
-    /// `host:port` of the plaintext listener.
+    /// Its `node.id`, from 1.
+    pub fn node_id(&self) -> u16 {
+        self.inner.plan.node_id
+    }
+
+    /// `host:port` of the direct plaintext listener.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.inner.internal.number())
+        self.address_at(Listener::Internal)
+    }
+
+    /// `host:port` at which a listener is reached.
+    pub fn address_at(&self, listener: Listener) -> String {
+        let missing = || panic!("{}: the builder asked for no {listener:?} listener", self.inner.name);
+        self.inner.plan.address(listener).unwrap_or_else(missing)
+    }
+
+    /// The proxy in front of [`Listener::Link`].
+    pub fn proxy(&self) -> &Proxy {
+        let missing = || panic!("{}: the builder was not told `proxied`", self.inner.name);
+        self.inner.plan.proxy().unwrap_or_else(missing)
     }
 
     /// The folder of its logs (`<topic>-<partition>/`). Touch it only while the broker is down.
@@ -190,12 +136,13 @@ impl Broker {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    /// Formats its data folder.
-    pub fn format(&self, cluster_id: &str) {
+    /// Formats its data folder; `extra` are more arguments of `StorageTool format`.
+    pub fn format(&self, cluster_id: &str, extra: &[String]) {
         let output = Command::new(jdk("java"))
             .args(JVM)
             .args(["-cp", &class_path(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
-            .arg(self.inner.dir.join("server.properties"))
+            .arg(self.inner.dir.join(PROPERTIES))
+            .args(extra)
             .output()
             .expect("java can be run");
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
@@ -210,7 +157,7 @@ impl Broker {
         }
         let mut command = vec![jdk("java")];
         command.extend(JVM.iter().map(|flag| (*flag).into()));
-        command.extend(["-cp".into(), class_path().into(), "kafka.Kafka".into(), "server.properties".into()]);
+        command.extend(["-cp".into(), class_path().into(), "kafka.Kafka".into(), PROPERTIES.into()]);
         *process = Some(Process::spawn(&self.inner.name, &command, &self.inner.dir, &self.log_path()));
     }
 

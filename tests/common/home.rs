@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::blocking;
+
 const POM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/kafka-pom.xml");
 const VERSION: &str = "4.3.0";
 
@@ -29,6 +31,29 @@ pub fn jdk(program: &str) -> OsString {
         Some(home) => Path::new(&home).join("bin").join(program).into(),
         None => program.into(),
     }
+}
+
+/// Runs a class of Kafka's jars, or a `.java` file against them, and returns what it printed to stdout.
+///
+/// Fails the test when it exits non-zero. [`java_source`] names the harness's own programs.
+pub async fn java(main: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(jdk("java"));
+    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+    command.args(["-cp", &class_path(), main]).args(arguments);
+    let name = main.to_owned();
+    blocking(move || {
+        let output = command.output().expect("java can be run");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} failed ({}): {said}\n{errors}", output.status);
+        said
+    })
+    .await
+}
+
+/// The path of a Java program of the harness, for [`java`].
+pub fn java_source(file: &str) -> String {
+    format!("{}/tests/common/java/{file}", env!("CARGO_MANIFEST_DIR"))
 }
 
 fn find_home() -> Result<PathBuf, String> {

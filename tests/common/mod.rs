@@ -16,9 +16,18 @@
 //! west.broker().start().await;
 //! ```
 //!
-//! - [`Cluster::builder`]`(name)` `.brokers(n) .property(key, value) .start().await` → [`Cluster`]:
-//!   `name() id() bootstrap() client() brokers() broker() data_dir()`, `stop().await start().await kill() pause()
-//!   resume()` for all its brokers; each [`Broker`] has the same for itself, and `address() node_id() pid() log()`.
+//! - [`Cluster::builder`]`(name)` `.brokers(n) .property(key, value) .proxied() .tls() .user(name, password)
+//!   .authorizer() .start().await` → [`Cluster`]: `name() id() bootstrap() bootstrap_at(Listener) client() brokers()
+//!   broker() data_dir()`, `stop().await start().await kill() pause() resume()` for all its brokers; each [`Broker`]
+//!   has the same for itself, and `address() address_at(Listener) node_id() pid() log() proxy()`.
+//! - [`Listener`]: `Internal` (plaintext, direct, always there), `Link` (plaintext through a [`Proxy`] in front of each
+//!   broker), `Tls` (client certificate required), `Sasl` and `SaslTls` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
+//!   TLS listeners are reached as `localhost`, the others as `127.0.0.1`.
+//! - `cluster.certificates()` → [`Certificates`]: paths of `ca() client_certificate() client_key()
+//!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
+//!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
+//! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
+//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()`.
 //! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
 //!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
 //!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,
@@ -27,6 +36,9 @@
 //!   `produce_with(.., Produce::new().codec("zstd").transaction(id, Ending::Abort).batch_records(10))`,
 //!   `consume_all(topic) → Vec<Vec<Consumed>>` per partition, `consume_all_with(topic, Isolation)`,
 //!   `config() → rdkafka::ClientConfig`, `admin() → rdkafka AdminClient`.
+//! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
+//!   `tests/common/java` against Kafka's jars, and returns its stdout.
+//! - [`Process::spawn`]`(what, &[program, arguments..], dir, output_file)`: a child that can't outlive the test.
 //! - [`wait_for`]`("what", async || Ok(value) or Err("what is seen instead")).await`: polls, fails after 60 s.
 //! - [`topic`]`("orders")`: a name no other test uses. [`fresh_dir`]`("name")`: an empty folder for a test's files.
 //!
@@ -38,8 +50,11 @@ mod client;
 mod cluster;
 mod dirs;
 mod home;
+mod plan;
 mod ports;
 mod process;
+mod proxy;
+mod security;
 mod shared;
 mod wait;
 
@@ -47,6 +62,11 @@ pub use broker::Broker;
 pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use dirs::fresh_dir;
+pub use home::{java, java_source};
+pub use plan::Listener;
+pub use process::Process;
+pub use proxy::Proxy;
+pub use security::Certificates;
 pub use shared::{Pair, pair, topic};
 pub use wait::{CEILING, blocking, wait_for};
 

@@ -1,6 +1,16 @@
 //! The harness itself: what other tests lean on must hold.
 
-use crate::common::{Cluster, Ending, Isolation, Produce, TestRecord, pair, topic};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rdkafka::error::KafkaError;
+
+use crate::common::{
+    Cluster, Ending, Isolation, KafkaClient, Listener, Process, Produce, Proxy, TestRecord, blocking,
+    fresh_dir, java, java_source, pair, topic, wait_for,
+};
 
 #[tokio::test]
 async fn records_come_back_as_they_were_written() {
@@ -63,4 +73,139 @@ async fn a_killed_broker_comes_back_with_its_data() {
     cluster.start().await;
     assert_eq!(client.consume_all("orders").await[0].len(), 5);
     assert!(cluster.data_dir().join("orders-0").is_dir());
+}
+
+#[tokio::test]
+async fn a_proxied_broker_can_be_cut_stalled_and_slowed() {
+    let cluster = Cluster::builder("proxied").proxied().start().await;
+    let link = KafkaClient::new(&cluster.bootstrap_at(Listener::Link));
+    assert_eq!(ask(&link, 10_000).await, Ok(vec![1]));
+
+    cluster.link(Proxy::cut);
+    assert!(ask(&link, 1_000).await.is_err());
+    assert_eq!(ask(cluster.client(), 10_000).await, Ok(vec![1]), "the direct way stays open");
+    cluster.link(Proxy::restore);
+    assert_eq!(ask(&link, 10_000).await, Ok(vec![1]));
+
+    cluster.link(Proxy::stall);
+    assert!(ask(&link, 1_000).await.is_err());
+    cluster.link(Proxy::flow);
+    assert_eq!(ask(&link, 10_000).await, Ok(vec![1]));
+
+    let latency = Duration::from_millis(100);
+    cluster.link(|proxy| proxy.set_latency(latency));
+    let asked = Instant::now();
+    assert_eq!(ask(&link, 10_000).await, Ok(vec![1]));
+    // At least one round trip; how much longer it takes is nobody's business.
+    assert!(asked.elapsed() >= 2 * latency);
+
+    cluster.link(|proxy| proxy.set_latency(Duration::ZERO));
+    cluster.link(|proxy| proxy.set_bandwidth(Some(100_000)));
+    cluster.client().create_topic("orders", 1, &[]).await;
+    let asked = Instant::now();
+    link.produce("orders", 0, vec![TestRecord::new("k", &"v".repeat(50_000))]).await;
+    assert!(asked.elapsed() >= latency * 5);
+}
+
+#[tokio::test]
+async fn a_paused_broker_answers_nothing_until_resumed() {
+    let cluster = Cluster::builder("paused").start().await;
+    cluster.pause();
+    assert!(ask(cluster.client(), 1_000).await.is_err());
+    cluster.resume();
+    assert_eq!(ask(cluster.client(), 30_000).await, Ok(vec![1]));
+}
+
+#[tokio::test]
+async fn three_brokers_carry_on_without_one() {
+    let cluster = Cluster::builder("three").brokers(3).start().await;
+    let client = cluster.client();
+    client.create_topic_with("orders", 3, 3, &[("min.insync.replicas", "2")]).await;
+    cluster.brokers()[2].kill();
+    for partition in 0..3 {
+        client.produce("orders", partition, TestRecord::numbered(10)).await;
+    }
+    cluster.start().await;
+    let read = client.consume_all("orders").await;
+    assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 10]);
+}
+
+#[tokio::test]
+async fn a_secured_cluster_lets_in_whom_it_should() {
+    let cluster = Cluster::builder("secured").tls().user("alice", "alice-pw").authorizer().start().await;
+    cluster.client().create_topic("orders", 1, &[]).await;
+
+    assert_eq!(ask(&cluster.tls_client(), 10_000).await, Ok(vec![1]));
+    let stranger = cluster
+        .tls_client()
+        .with(
+            "ssl.certificate.location",
+            &cluster.certificates().stranger_certificate().display().to_string(),
+        )
+        .with("ssl.key.location", &cluster.certificates().stranger_key().display().to_string());
+    assert!(ask(&stranger, 3_000).await.is_err());
+
+    for listener in [Listener::Sasl, Listener::SaslTls] {
+        for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let alice = cluster.sasl_client(listener, mechanism, "alice");
+            assert_eq!(ask(&alice, 10_000).await, Ok(vec![1]), "{listener:?} {mechanism}");
+            let wrong = alice.with("sasl.password", "wrong");
+            assert!(ask(&wrong, 3_000).await.is_err(), "{listener:?} {mechanism}");
+        }
+    }
+
+    let alice = cluster.sasl_client(Listener::Sasl, "PLAIN", "alice");
+    assert_eq!(alice.topics().await.get("orders"), None, "not without a right");
+    let grant = ["--add", "--allow-principal", "User:alice", "--operation", "All", "--topic", "orders"];
+    cluster.acls(&grant).await;
+    wait_for("alice to see the topic", async || match alice.topics().await {
+        topics if topics.contains_key("orders") => Ok(()),
+        topics => Err(format!("{topics:?}")),
+    })
+    .await;
+    alice.produce("orders", 0, TestRecord::numbered(1)).await;
+}
+
+#[tokio::test]
+async fn mirror_makers_client_finds_no_upstream_where_there_is_none() {
+    let bootstrap = pair().await.east.bootstrap();
+    let said = java(&java_source("Upstreams.java"), &[bootstrap, "west"]).await;
+    assert_eq!(said.lines().collect::<Vec<_>>(), ["upstreams ", "hops west -1"]);
+}
+
+/// Plays two parts: started by itself once more, it only starts a child and waits to be killed.
+#[tokio::test]
+async fn no_child_outlives_a_killed_test_process() {
+    const PART: &str = "MIRRORMESH_HARNESS_CHILD";
+    let dir = fresh_dir("outlive");
+    if std::env::var_os(PART).is_some() {
+        let child = Process::spawn("sleeper", &["sleep", "600"], &dir, &dir.join("log"));
+        println!("child {} ready", child.pid());
+        std::future::pending::<()>().await;
+    }
+    let mut parent = Command::new(std::env::current_exe().expect("the test binary has a path"))
+        .args(["--exact", "harness::no_child_outlives_a_killed_test_process", "--nocapture"])
+        .env(PART, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the test binary can be started");
+    let lines = BufReader::new(parent.stdout.take().expect("stdout is a pipe")).lines();
+    let pid: u32 = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.split("child ").nth(1)?.strip_suffix(" ready")?.parse().ok())
+        .expect("the other part prints its child's pid");
+    assert!(Path::new(&format!("/proc/{pid}")).exists());
+    parent.kill().expect("a running child can be killed");
+    parent.wait().expect("a killed child can be waited for");
+    wait_for("the child to be gone", async || match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        // Dead, but not yet reaped by its new parent.
+        Ok(stat) if !stat.contains(") Z ") => Err(stat),
+        _ => Ok(()),
+    })
+    .await;
+}
+
+async fn ask(client: &KafkaClient, timeout_ms: u64) -> Result<Vec<i32>, KafkaError> {
+    let client = client.clone();
+    blocking(move || client.broker_ids(Duration::from_millis(timeout_ms))).await
 }
