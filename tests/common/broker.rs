@@ -10,7 +10,7 @@ use super::home::{class_path, jdk};
 use super::plan::{Listener, Plan};
 use super::process::Process;
 use super::proxy::Proxy;
-use super::{CEILING, KafkaClient, blocking};
+use super::{CEILING, KafkaClient, blocking, fresh_dir};
 
 const PROPERTIES: &str = "server.properties";
 
@@ -136,6 +136,22 @@ impl Broker {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// Copies its data folder, while it is down; [`Self::restore_data`] brings it back.
+    pub fn save_data(&self) -> PathBuf {
+        assert_eq!(self.pid(), None, "{}: a running broker's data can't be saved", self.inner.name);
+        let saved = fresh_dir("saved-data");
+        copy_dir(&self.inner.data, &saved);
+        saved
+    }
+
+    /// Sets its data folder back to a saved one, while it is down: what was written since is lost.
+    pub fn restore_data(&self, saved: &Path) {
+        assert_eq!(self.pid(), None, "{}: a running broker's data can't be set back", self.inner.name);
+        fs::remove_dir_all(&self.inner.data).expect("the data folder can be removed");
+        fs::create_dir_all(&self.inner.data).expect("the data folder can be created");
+        copy_dir(saved, &self.inner.data);
+    }
+
     /// Formats its data folder; `extra` are more arguments of `StorageTool format`.
     pub fn format(&self, cluster_id: &str, extra: &[String]) {
         let output = Command::new(jdk("java"))
@@ -196,5 +212,18 @@ impl Broker {
 
     fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
         self.inner.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a folder can be read") {
+        let entry = entry.expect("a folder's entries can be read");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("an entry has a type").is_dir() {
+            fs::create_dir_all(&target).expect("a folder can be created");
+            copy_dir(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a file can be copied");
+        }
     }
 }

@@ -19,7 +19,8 @@
 //! - [`Cluster::builder`]`(name)` `.brokers(n) .property(key, value) .proxied() .tls() .user(name, password)
 //!   .authorizer() .start().await` → [`Cluster`]: `name() id() bootstrap() bootstrap_at(Listener) client() brokers()
 //!   broker() data_dir()`, `stop().await start().await kill() pause() resume()` for all its brokers; each [`Broker`]
-//!   has the same for itself, and `address() address_at(Listener) node_id() pid() log() proxy()`.
+//!   has the same for itself, and `address() address_at(Listener) node_id() pid() log() proxy()`,
+//!   `save_data() restore_data(&saved)` (while it is down: the log then ends where it did).
 //! - [`Listener`]: `Internal` (plaintext, direct, always there), `Link` (plaintext through a [`Proxy`] in front of each
 //!   broker), `Tls` (client certificate required), `Sasl` and `SaslTls` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
 //!   TLS listeners are reached as `localhost`, the others as `127.0.0.1`.
@@ -36,6 +37,14 @@
 //!   `produce_with(.., Produce::new().codec("zstd").transaction(id, Ending::Abort).batch_records(10))`,
 //!   `consume_all(topic) → Vec<Vec<Consumed>>` per partition, `consume_all_with(topic, Isolation)`,
 //!   `config() → rdkafka::ClientConfig`, `admin() → rdkafka AdminClient`.
+//! - [`Load::on`]`(client).topic(name, partitions).rate(per_second).value_bytes(n).codec(c).start()`: numbered records
+//!   in the background; `acknowledged()`, `progress(more).await`, `stop().await → Acknowledged`.
+//! - [`compare`]`(source, topic, target, remote).await → Result<count, report>`, [`verify_exact`] (panics),
+//!   [`await_exact`] (waits for the count first), [`verify_acknowledged`]`(client, topic, &acknowledged)`.
+//! - [`MirrorProcess::start`]`(topology_yaml, &["key=value", ..])`: `mirrormesh run` on a file in a folder of its own,
+//!   `http.listen` on a free port. `ready().await`, `status().await → Result<serde_json::Value, String>`,
+//!   `get(path).await`, `kill()`, `launch()`, `terminate().await → exit code`, `ended().await`, `pause() resume()`,
+//!   `output()`, `resident_bytes()`. Killed on drop; its output is printed when the test fails.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
 //!   `tests/common/java` against Kafka's jars, and returns its stdout.
 //! - [`Process::spawn`]`(what, &[program, arguments..], dir, output_file)`: a child that can't outlive the test.
@@ -50,6 +59,9 @@ mod client;
 mod cluster;
 mod dirs;
 mod home;
+mod load;
+mod mirror;
+mod oracle;
 mod plan;
 mod ports;
 mod process;
@@ -63,6 +75,9 @@ pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use dirs::fresh_dir;
 pub use home::{java, java_source};
+pub use load::Load;
+pub use mirror::MirrorProcess;
+pub use oracle::{await_exact, compare, difference, verify_acknowledged, verify_exact};
 pub use plan::Listener;
 pub use process::Process;
 pub use proxy::Proxy;

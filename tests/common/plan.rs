@@ -133,6 +133,8 @@ impl Plan {
             ("share.coordinator.state.topic.replication.factor", replicas),
             ("share.coordinator.state.topic.min.isr", "1".to_owned()),
             ("group.initial.rebalance.delay.ms", "0".to_owned()),
+            // Tests write old timestamps; those that are about retention set it on their topic.
+            ("log.retention.ms", "-1".to_owned()),
             ("log.initial.task.delay.ms", "500".to_owned()),
             ("log.retention.check.interval.ms", "500".to_owned()),
             ("log.segment.delete.delay.ms", "200".to_owned()),

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 
 use crate::common::{
-    Cluster, Ending, Isolation, KafkaClient, Listener, Process, Produce, Proxy, TestRecord, blocking,
-    fresh_dir, java, java_source, pair, topic, wait_for,
+    Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, Pair, Process, Produce,
+    Proxy, TestRecord, await_exact, blocking, compare, difference, fresh_dir, java, java_source, pair, topic,
+    verify_acknowledged, verify_exact, wait_for,
 };
 
 #[tokio::test]
@@ -66,13 +67,34 @@ async fn a_killed_broker_comes_back_with_its_data() {
     let client = cluster.client();
     client.create_topic("orders", 1, &[]).await;
     client.produce("orders", 0, TestRecord::numbered(5)).await;
-    cluster.broker().kill();
-    assert_eq!(cluster.broker().pid(), None);
-    cluster.broker().start().await;
+    let broker: &Broker = cluster.broker();
+    broker.kill();
+    assert_eq!(broker.pid(), None);
+    broker.start().await;
+    broker.stop().await;
+    assert!(broker.log().contains(cluster.id()), "the log tells the cluster's id");
+    cluster.start().await;
     cluster.stop().await;
     cluster.start().await;
     assert_eq!(client.consume_all("orders").await[0].len(), 5);
     assert!(cluster.data_dir().join("orders-0").is_dir());
+}
+
+#[tokio::test]
+async fn a_disk_set_back_has_lost_what_came_later() {
+    let cluster = Cluster::builder("setback").start().await;
+    let client = cluster.client();
+    client.create_topic("orders", 1, &[]).await;
+    client.produce("orders", 0, TestRecord::numbered(5)).await;
+    cluster.stop().await;
+    let saved = cluster.broker().save_data();
+    cluster.start().await;
+    client.produce("orders", 0, TestRecord::numbered(7)).await;
+    assert_eq!(client.end_offsets("orders").await, [12]);
+    cluster.kill();
+    cluster.broker().restore_data(&saved);
+    cluster.start().await;
+    assert_eq!(client.end_offsets("orders").await, [5]);
 }
 
 #[tokio::test]
@@ -121,6 +143,7 @@ async fn three_brokers_carry_on_without_one() {
     let cluster = Cluster::builder("three").brokers(3).start().await;
     let client = cluster.client();
     client.create_topic_with("orders", 3, 3, &[("min.insync.replicas", "2")]).await;
+    assert_eq!(cluster.brokers().iter().map(Broker::node_id).collect::<Vec<_>>(), [1, 2, 3]);
     cluster.brokers()[2].kill();
     for partition in 0..3 {
         client.produce("orders", partition, TestRecord::numbered(10)).await;
@@ -136,13 +159,11 @@ async fn a_secured_cluster_lets_in_whom_it_should() {
     cluster.client().create_topic("orders", 1, &[]).await;
 
     assert_eq!(ask(&cluster.tls_client(), 10_000).await, Ok(vec![1]));
+    let files: &Certificates = cluster.certificates();
     let stranger = cluster
         .tls_client()
-        .with(
-            "ssl.certificate.location",
-            &cluster.certificates().stranger_certificate().display().to_string(),
-        )
-        .with("ssl.key.location", &cluster.certificates().stranger_key().display().to_string());
+        .with("ssl.certificate.location", &files.stranger_certificate().display().to_string())
+        .with("ssl.key.location", &files.stranger_key().display().to_string());
     assert!(ask(&stranger, 3_000).await.is_err());
 
     for listener in [Listener::Sasl, Listener::SaslTls] {
@@ -208,4 +229,53 @@ async fn no_child_outlives_a_killed_test_process() {
 async fn ask(client: &KafkaClient, timeout_ms: u64) -> Result<Vec<i32>, KafkaError> {
     let client = client.clone();
     blocking(move || client.broker_ids(Duration::from_millis(timeout_ms))).await
+}
+
+#[tokio::test]
+async fn a_load_knows_what_was_acknowledged_while_its_broker_dies() {
+    let cluster = Cluster::builder("loaded").start().await;
+    let client = cluster.client();
+    client.create_topic("orders", 2, &[]).await;
+    let load = Load::on(client).topic("orders", 2).rate(2_000).value_bytes(50).codec("zstd").start();
+    load.progress(500).await;
+    cluster.kill();
+    cluster.start().await;
+    load.progress(500).await;
+    let acknowledged = load.stop().await;
+    verify_acknowledged(client, "orders", &acknowledged).await;
+    let count: usize = acknowledged.values().map(Vec::len).sum();
+    assert_eq!(client.end_offsets("orders").await.iter().sum::<i64>(), i64::try_from(count).unwrap());
+    assert_eq!(verify_exact(client, "orders", client, "orders").await, count);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_not_exact_is_told_apart() {
+    let Pair { east, west } = pair().await;
+    assert_eq!((east.name(), west.name()), ("east", "west"));
+    let (from, to) = (east.client(), west.client());
+    let name = topic("copy");
+    from.create_topic(&name, 1, &[]).await;
+    to.create_topic(&name, 1, &[]).await;
+    let records: Vec<TestRecord> = TestRecord::numbered(3).into_iter().map(|r| r.at(1_000)).collect();
+    from.produce(&name, 0, records.clone()).await;
+    to.produce(&name, 0, records[..2].to_vec()).await;
+    let report = compare(from, &name, to, &name).await.expect_err("one is missing");
+    assert!(report.contains("1 missing, 0 surplus") && report.contains("index 2"), "{report}");
+    to.produce(&name, 0, records[2..].to_vec()).await;
+    assert_eq!(await_exact(from, &name, to, &name).await, 3);
+    to.produce(&name, 0, records[..1].to_vec()).await;
+    let report = compare(from, &name, to, &name).await.expect_err("one is there twice");
+    assert!(report.contains("0 missing, 1 surplus") && report.contains("index 3"), "{report}");
+}
+
+#[test]
+fn another_order_timestamp_or_header_is_a_difference() {
+    let [a, b] = [TestRecord::new("k", "a").at(1), TestRecord::new("k", "b").at(1)];
+    assert_eq!(difference(&[&a, &b], &[&a, &b]), None);
+    let order = difference(&[&a, &b], &[&b, &a]).expect("the order differs");
+    assert!(order.contains("0 missing, 0 surplus, the same records in another order"), "{order}");
+    for other in [a.clone().at(2), a.clone().header("h", None), TestRecord { key: None, ..a.clone() }] {
+        let report = difference(&[&a], &[&other]).expect("the record differs");
+        assert!(report.contains("1 missing, 1 surplus"), "{report}");
+    }
 }
