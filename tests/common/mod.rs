@@ -68,6 +68,7 @@ mod process;
 mod proxy;
 mod security;
 mod shared;
+pub mod topologies;
 mod wait;
 
 pub use broker::Broker;
