@@ -33,7 +33,7 @@ use self::actor::{MeshActor, MeshMsg, MeshParts};
 pub use self::board::FlowBoard;
 pub use self::cluster::{Catalogue, ClusterHandle, ClusterView, TopicEntry};
 use self::context::MeshContext;
-use self::process::ProcessIdentity;
+pub use self::process::ProcessIdentity;
 use crate::config::Loaded;
 use crate::engine::budget::Budget;
 use crate::model::status::MeshStatus;
@@ -91,13 +91,17 @@ impl Mesh {
     ///
     /// # Errors
     /// Settings that no client takes. A cluster that is away is not an error.
-    pub async fn start(loaded: &Loaded, telemetry: Telemetry) -> Result<MeshHandle, MeshError> {
+    pub async fn start(
+        loaded: &Loaded,
+        process: ProcessIdentity,
+        telemetry: Telemetry,
+    ) -> Result<MeshHandle, MeshError> {
         let topology = &loaded.topology;
         let total = topology.process.memory_budget_bytes;
         // Each flow has a consumer and a producer.
         let clients = (topology.flows.len() as u64 * 2).max(1);
         let context = Arc::new(MeshContext {
-            process: ProcessIdentity::fresh(),
+            process,
             spec: topology.process.clone(),
             budget: Budget::new(usize::try_from(total - total / QUEUE_SHARE).unwrap_or(usize::MAX)),
             queue_bytes_per_client: total / QUEUE_SHARE / clients,

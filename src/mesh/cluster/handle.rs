@@ -14,7 +14,7 @@ use crate::mesh::clock;
 use crate::model::status::{ClusterState, ClusterStatus, UpstreamStatus};
 use crate::model::{Alias, TopicPartition};
 use crate::topology::Isolation;
-use crate::wire::{EpochEnd, EpochQuery, ListedOffset, OffsetSpec, Wire, WireError};
+use crate::wire::{EpochEnd, EpochQuery, ListedOffset, OffsetSpec, Wire, WireError, WireErrorKind};
 
 /// Ends of partitions, by isolation.
 pub type Ends = HashMap<(Isolation, TopicPartition), i64>;
@@ -45,11 +45,11 @@ impl ClusterHandle {
     /// Makes the handle; nothing is asked yet. Call within a tokio runtime.
     pub fn new(alias: Alias, settings: ClientSettings) -> Result<Self, WireError> {
         let wire = Wire::new(alias.clone(), &settings)?;
-        let offsets = Batcher::start({
+        let offsets = Batcher::start(alias.clone(), {
             let wire = wire.clone();
             move |asks| list_offsets(wire.clone(), asks)
         });
-        let epochs = Batcher::start({
+        let epochs = Batcher::start(alias.clone(), {
             let wire = wire.clone();
             move |asks: Vec<EpochQuery>| {
                 let wire = wire.clone();
@@ -244,7 +244,8 @@ fn in_order<A: Clone>(
     let answers: HashMap<_, _> = answers.into_iter().collect();
     partitions
         .map(|partition| {
-            answers.get(&partition).cloned().unwrap_or_else(|| Err(wire.no_answer_for(&partition)))
+            let missing = || WireErrorKind::Lost(format!("the broker's answer leaves out {partition}"));
+            answers.get(&partition).cloned().unwrap_or_else(|| Err(WireError::new(wire.alias(), missing())))
         })
         .collect()
 }

@@ -22,6 +22,7 @@ use crate::mesh::partition::PartitionMsg;
 use crate::mesh::supervise::Backoff;
 use crate::model::status::{ClusterState, FlowState};
 use crate::model::{Event, Fault, Generation, TopicName, TopicPartition};
+use crate::telemetry::Restarted;
 use crate::topology::Selector;
 
 /// Faulted topics, limits and loops are looked after this often.
@@ -404,7 +405,7 @@ impl FlowRun {
             self.session_backoff.reset();
         }
         self.flow.report(&Event::SessionLost { reason });
-        self.flow.metrics.session_restarted();
+        self.flow.metrics.restarted(Restarted::Session);
         let lost = self.flow.session.send_replace(None);
         session::bury(&self.flow, lost, self.session_backoff.next_pause(), myself);
     }
@@ -436,7 +437,7 @@ impl FlowRun {
             flow = %self.flow.spec.name, topic = %source.topic, partition = source.partition, %failure,
             restart_in = ?pause, "partition failed; it is started again"
         );
-        self.flow.metrics.partition_restarted();
+        self.flow.metrics.restarted(Restarted::Partition);
         self.flow.board.update(&source, |status| {
             status.state = crate::model::status::PartitionState::Faulted;
             status.reason = Some(format!("failed: {failure}; it is started again"));

@@ -92,7 +92,10 @@ impl HeartbeatActor {
     /// Counts the outcome, says a refusal once, and returns the pause until the next.
     fn note(&self, state: &mut HeartbeatState, outcome: Result<(), WireError>) -> Duration {
         let interval = self.flow.spec.heartbeats.interval;
-        self.flow.metrics.heartbeat(outcome.is_ok());
+        match &outcome {
+            Ok(()) => self.flow.metrics.heartbeat_written(),
+            Err(_) => self.flow.metrics.heartbeat_failed(),
+        }
         match outcome {
             Ok(()) => {
                 state.refused = false;
@@ -128,7 +131,7 @@ async fn beat(flow: &FlowContext) -> Result<(), WireError> {
             configs: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
         };
         match wire.create_topic(&new, false).await {
-            Err(error) if !error.is_already_exists() => return Err(error),
+            Err(error) if !error.is_already_there() => return Err(error),
             _ => {
                 flow.source.refresh().await?;
             }

@@ -12,7 +12,7 @@ use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::process::ProcessIdentity;
 use crate::model::{Alias, Fault, FaultKind, FlowName, TopicName, TopicPartition};
 use crate::topology::{Codec, Isolation};
-use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, WireError};
+use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, ResponseError, WireError};
 
 /// Small segments, so that compaction keeps the topic, and with it the start, short.
 const SEGMENT_BYTES: &str = "16777216";
@@ -113,7 +113,7 @@ impl PositionsTopic {
             configs: configs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
         };
         match self.cluster.wire().create_topic(&new, false).await {
-            Err(error) if !error.is_already_exists() => Err(error),
+            Err(error) if !error.is_already_there() => Err(error),
             _ => Ok(()),
         }
     }
@@ -149,7 +149,7 @@ impl PositionsTopic {
                     next = fetched.next_offset.max(next);
                 }
                 Err(error) => {
-                    if error.is_offset_out_of_range() {
+                    if error.code() == Some(ResponseError::OffsetOutOfRange) {
                         next = self.restart_of_tail(next).await;
                     }
                     tokio::time::sleep(TAIL_WAIT / 5).await;

@@ -10,7 +10,7 @@ use crate::model::status::TopicStatus;
 use crate::model::{Event, Fault, FaultKind, TopicName};
 use crate::topology::plan::{self, TopicConfig};
 use crate::topology::{Choice, ReplicationFactor, Selector};
-use crate::wire::{ConfigEntry, NewTopic, WireError};
+use crate::wire::{ConfigEntry, NewTopic, ResponseError, WireError};
 
 /// Topics described in one request: an answer is about 5 KB a topic.
 const TOPICS_PER_DESCRIBE: usize = 500;
@@ -157,14 +157,14 @@ async fn create(
     };
     let mut outcome = flow.target.wire().create_topic(&new, false).await;
     if let Err(refusal) = &outcome
-        && refusal.is_invalid_config()
+        && is_invalid_config(refusal)
     {
         // Which one it is, the broker only says in prose: try them one at a time.
         let mut kept = Vec::new();
         for entry in configs.drain(..) {
             new.configs = vec![entry.clone()];
             match flow.target.wire().create_topic(&new, true).await {
-                Err(error) if error.is_invalid_config() => {
+                Err(error) if is_invalid_config(&error) => {
                     flow.report(&Event::TopicConfigRefused {
                         topic: want.remote.clone(),
                         key: entry.0,
@@ -184,7 +184,7 @@ async fn create(
             Ok(())
         }
         // Another flow or process was quicker.
-        Err(error) if error.is_already_exists() => Ok(()),
+        Err(error) if error.is_already_there() => Ok(()),
         Err(error) => Err(error),
     }
 }
@@ -260,6 +260,10 @@ pub(super) fn topic_config(entry: &ConfigEntry) -> TopicConfig {
         read_only: entry.read_only,
         sensitive: entry.sensitive,
     }
+}
+
+fn is_invalid_config(error: &WireError) -> bool {
+    error.code() == Some(ResponseError::InvalidConfig)
 }
 
 fn topic_fault(flow: &FlowContext, remote: &TopicName, error: &WireError) -> Fault {

@@ -110,7 +110,7 @@ impl FlowRun {
             target: child.target.clone(),
             appeared: child.appeared,
             generation: self.flow.board.generation(source),
-            metrics: self.flow.metrics.topic(&source.topic),
+            metrics: self.flow.metrics.partition(&source.topic, source.partition),
         };
         let (actor, _) = PartitionActor::spawn_linked(None, PartitionActor, args, myself.get_cell()).await?;
         self.children.started(source, actor);
