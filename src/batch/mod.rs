@@ -19,7 +19,6 @@ mod legacy;
 mod raw;
 mod record;
 
-
 pub use aborted::{AbortedFilter, ControlKind, Verdict, control_kind};
 pub use allowance::DEFAULT_LIMIT_BYTES;
 pub use builder::BatchBuilder;
