@@ -15,7 +15,8 @@ pub(super) async fn show(State(state): State<HttpState>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
             tracing::error!(error = %error, "metrics could not be collected");
-            (StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be collected; the log says why\n").into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be collected; the log says why\n")
+                .into_response()
         }
     }
 }

@@ -50,7 +50,9 @@ pub enum HttpError {
         listen: SocketAddr,
     },
     /// The address can't be listened on.
-    #[error("http.listen: can't listen on {listen}: {source}; use an address of this host, for example 0.0.0.0:8088")]
+    #[error(
+        "http.listen: can't listen on {listen}: {source}; use an address of this host, for example 0.0.0.0:8088"
+    )]
     Bind {
         /// The address given.
         listen: SocketAddr,

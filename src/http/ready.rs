@@ -111,7 +111,8 @@ mod tests {
             status.flows[0].reason = Some("because".to_owned());
             let readiness = readiness(&status);
             assert_eq!(readiness.ready, expected, "{state:?}");
-            let reason = Unready::Flow { flow: "east-west".into(), state, reason: Some("because".to_owned()) };
+            let reason =
+                Unready::Flow { flow: "east-west".into(), state, reason: Some("because".to_owned()) };
             assert_eq!(readiness.reasons.contains(&reason), !expected, "{state:?}");
         }
     }
@@ -122,7 +123,8 @@ mod tests {
         status.clusters[0].state = ClusterState::Unreachable;
         assert!(readiness(&status).ready, "it was reached before");
         status.clusters[0].cluster_id = None;
-        let reason = Unready::Cluster { cluster: "east".into(), state: ClusterState::Unreachable, reason: None };
+        let reason =
+            Unready::Cluster { cluster: "east".into(), state: ClusterState::Unreachable, reason: None };
         assert_eq!(readiness(&status).reasons, [reason]);
     }
 

@@ -109,17 +109,21 @@ pub fn describe(event: &Event) -> Description {
         Event::RetentionOvertook { from, to } => {
             (Error, "retention removed source records before they were mirrored", range(*from, *to))
         }
-        Event::SourceTruncated { from, to } => {
-            (Error, "the source log was truncated: these source offsets were mirrored and exist no more", range(*from, *to))
-        }
+        Event::SourceTruncated { from, to } => (
+            Error,
+            "the source log was truncated: these source offsets were mirrored and exist no more",
+            range(*from, *to),
+        ),
         Event::TargetRecreated { old_next } => (
             Warn,
             "the target topic was deleted and created again",
             Details { target_next: Some(*old_next), ..nothing },
         ),
-        Event::TargetLost { from, to } => {
-            (Error, "the target lost acknowledged records, target offsets; they are mirrored again", range(*from, *to))
-        }
+        Event::TargetLost { from, to } => (
+            Error,
+            "the target lost acknowledged records, target offsets; they are mirrored again",
+            range(*from, *to),
+        ),
         Event::ForeignRecords { from, to } => (
             Warn,
             "records in the remote topic that this mesh didn't write, or whose source is gone, target offsets; passed over",

@@ -13,9 +13,8 @@ use crate::model::{Alias, FaultKind, FlowName, TopicName};
 
 /// Bounds of the replication latency histogram, in seconds: 1 ms to 5 min, so that one link across a room and one
 /// across the world both show their percentiles.
-const LATENCY_BOUNDS_S: [f64; 17] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
-];
+const LATENCY_BOUNDS_S: [f64; 17] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
 /// What was started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +75,9 @@ impl Metrics {
             latency: meter
                 .f64_histogram("mirrormesh.replication.latency")
                 .with_unit("s")
-                .with_description("From a record's timestamp to its acknowledgement by the target, once per batch")
+                .with_description(
+                    "From a record's timestamp to its acknowledgement by the target, once per batch",
+                )
                 .with_boundaries(LATENCY_BOUNDS_S.to_vec())
                 .build(),
             restarts: meter
@@ -123,7 +124,11 @@ impl Metrics {
         let flow = KeyValue::new("flow", flow.to_string());
         let metrics = FlowMetrics {
             instruments: self.0.clone(),
-            path: [flow.clone(), KeyValue::new("from", from.to_string()), KeyValue::new("to", to.to_string())],
+            path: [
+                flow.clone(),
+                KeyValue::new("from", from.to_string()),
+                KeyValue::new("to", to.to_string()),
+            ],
             flow: [flow.clone()],
             heartbeat_written: [flow.clone(), KeyValue::new("outcome", "written")],
             heartbeat_failed: [flow, KeyValue::new("outcome", "failed")],
@@ -163,7 +168,8 @@ impl FlowMetrics {
 
     fn labelled(&self, topic: &TopicName, partition: Option<i32>) -> TopicMetrics {
         let by_topic = topic_labels(&self.path, topic, None);
-        let counted = partition.map_or_else(|| by_topic.clone(), |_| topic_labels(&self.path, topic, partition));
+        let counted =
+            partition.map_or_else(|| by_topic.clone(), |_| topic_labels(&self.path, topic, partition));
         let metrics = TopicMetrics { instruments: self.instruments.clone(), counted, by_topic };
         metrics.mirrored(0, 0, None);
         metrics
@@ -201,7 +207,11 @@ impl FlowMetrics {
 }
 
 /// Labels of a series per topic or partition, sorted by key: OpenTelemetry keeps unsorted sets twice.
-pub(super) fn topic_labels(path: &[KeyValue; 3], topic: &TopicName, partition: Option<i32>) -> Arc<[KeyValue]> {
+pub(super) fn topic_labels(
+    path: &[KeyValue; 3],
+    topic: &TopicName,
+    partition: Option<i32>,
+) -> Arc<[KeyValue]> {
     let [flow, from, to] = path.clone();
     let partition = partition.map(|partition| KeyValue::new("partition", i64::from(partition)));
     let topic = KeyValue::new("topic", topic.to_string());

@@ -91,7 +91,8 @@ impl Telemetry {
         if let Some(otlp) = &spec.otlp {
             let exporter = export::metrics(otlp)?;
             health.push(exporter.health());
-            meters = meters.with_reader(PeriodicReader::builder(exporter).with_interval(otlp.interval).build());
+            meters =
+                meters.with_reader(PeriodicReader::builder(exporter).with_interval(otlp.interval).build());
             let exporter = export::spans(otlp)?;
             health.push(exporter.health());
             let provider = SdkTracerProvider::builder().with_resource(resource).with_batch_exporter(exporter);
@@ -124,7 +125,8 @@ impl Telemetry {
             process: "quiet".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        Self::start(&spec, &identity).expect("a fresh registry takes its only collector, and there is no endpoint")
+        Self::start(&spec, &identity)
+            .expect("a fresh registry takes its only collector, and there is no endpoint")
     }
 
     /// What the mesh counts.
@@ -170,8 +172,9 @@ impl Telemetry {
                     false
                 }
             });
-            // Nobody waits any more once the deadline has passed: that was told there.
-            drop(done.send(ended));
+            if done.send(ended).is_err() {
+                tracing::debug!("telemetry ended after its deadline");
+            }
         });
         if let Err(error) = thread {
             tracing::warn!(error = %error, "no thread to end telemetry; its last figures are not exported");
@@ -201,8 +204,15 @@ fn resource(identity: &Identity) -> Resource {
 
 /// Raises the limit of series for every instrument. Boundaries and units stay as the instrument has them.
 fn widened(instrument: &Instrument, limit: usize) -> Option<Stream> {
-    instrument.name().starts_with("mirrormesh.").then(|| Stream::builder().with_cardinality_limit(limit).build().ok())?
+    instrument
+        .name()
+        .starts_with("mirrormesh.")
+        .then(|| Stream::builder().with_cardinality_limit(limit).build().ok())?
 }
 
+#[cfg(test)]
+mod observability_tests;
+#[cfg(test)]
+mod otlp_tests;
 #[cfg(test)]
 mod tests;

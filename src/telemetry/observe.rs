@@ -103,9 +103,15 @@ impl Board {
             .with_description("Bytes of the memory budget held by batches")
             .with_callback(move |gauge| gauge.observe(board.refresh().in_flight_bytes, &[]))
             .build();
-        self.gauge(meter, "mirrormesh.memory.budget", "By", "Bytes that batches may hold", |summary, gauge| {
-            gauge.observe(summary.budget_bytes as f64, &[]);
-        });
+        self.gauge(
+            meter,
+            "mirrormesh.memory.budget",
+            "By",
+            "Bytes that batches may hold",
+            |summary, gauge| {
+                gauge.observe(summary.budget_bytes as f64, &[]);
+            },
+        );
         self.gauge(
             meter,
             "mirrormesh.telemetry.series",
@@ -174,7 +180,10 @@ impl Board {
             |summary, gauge| {
                 for flow in &summary.flows {
                     for (state, name) in FLOW_STATES {
-                        gauge.observe(f64::from(u8::from(flow.state == state)), &flow_labels(flow, Some(name)));
+                        gauge.observe(
+                            f64::from(u8::from(flow.state == state)),
+                            &flow_labels(flow, Some(name)),
+                        );
                     }
                 }
             },

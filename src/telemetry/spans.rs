@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use opentelemetry::trace::{Link, Span, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState, Tracer};
+use opentelemetry::trace::{
+    Link, Span, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState, Tracer,
+};
 use opentelemetry::{Context, KeyValue, SpanId, TraceId};
 use opentelemetry_sdk::trace::SdkTracer;
 
@@ -88,7 +90,13 @@ impl Spans {
             .span_builder(format!("receive {}", batch.source_topic))
             .with_kind(SpanKind::Consumer)
             .with_start_time(batch.received.0)
-            .with_attributes(attributes(batch, "receive", batch.from, batch.source_topic, Some(batch.source_base)))
+            .with_attributes(attributes(
+                batch,
+                "receive",
+                batch.from,
+                batch.source_topic,
+                Some(batch.source_base),
+            ))
             .with_links(links.clone())
             .start_with_context(&paced.tracer, &Context::new());
         receive.end_with_timestamp(batch.received.1);
@@ -108,7 +116,8 @@ impl Spans {
 impl Paced {
     /// Whether a batch that ended at `now` is traced; if so, the next one only after [`PACE`].
     fn takes(&self, now: SystemTime) -> bool {
-        let now_ms = u64::try_from(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(0);
+        let now_ms =
+            u64::try_from(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(0);
         let next_ms = self.next_ms.load(Ordering::Relaxed);
         let pace_ms = PACE.as_millis() as u64;
         // A clock that was set back must not silence the spans until it has caught up.
@@ -164,4 +173,84 @@ fn parse_traceparent(header: &[u8]) -> Option<SpanContext> {
         TraceState::NONE,
     );
     context.is_valid().then_some(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn a_sound_traceparent_is_read() {
+        let context = parse_traceparent(SAMPLED.as_bytes()).expect("sound");
+        assert!(context.is_sampled() && context.is_remote());
+        assert_eq!(context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(context.span_id().to_string(), "b7ad6b7169203331");
+        let unsampled = parse_traceparent(SAMPLED.replace("-01", "-00").as_bytes()).expect("sound");
+        assert!(!unsampled.is_sampled());
+        let later = format!("{}-more", SAMPLED.replacen("00", "01", 1));
+        assert!(parse_traceparent(later.as_bytes()).is_some(), "later versions may add fields");
+    }
+
+    #[test]
+    fn anything_else_is_not() {
+        let bad = [
+            String::new(),
+            SAMPLED.replacen("00", "ff", 1),
+            SAMPLED.replace("0af", "0AF"),
+            SAMPLED.replace("b7ad6b7169203331", "0000000000000000"),
+            SAMPLED.replace("0af7651916cd43dd8448eb211c80319c", "00000000000000000000000000000000"),
+            format!("{SAMPLED}-more"),
+            SAMPLED[..54].to_owned(),
+        ];
+        for text in bad {
+            assert!(parse_traceparent(text.as_bytes()).is_none(), "{text:?}");
+        }
+        assert!(parse_traceparent(&[0xff; 55]).is_none());
+    }
+
+    #[test]
+    fn batches_are_paced_and_a_clock_set_back_goes_on() {
+        let tracer = opentelemetry::trace::TracerProvider::tracer(
+            &opentelemetry_sdk::trace::SdkTracerProvider::builder().build(),
+            "test",
+        );
+        let paced = Paced { tracer, next_ms: AtomicU64::new(0) };
+        let at = |ms: u64| UNIX_EPOCH + Duration::from_millis(1_000_000 + ms);
+        let taken: Vec<_> = [0, 1, 99, 100, 150, 200].into_iter().filter(|ms| paced.takes(at(*ms))).collect();
+        assert_eq!(taken, [0, 100, 200]);
+        assert!(paced.takes(UNIX_EPOCH), "the clock went back");
+    }
+
+    #[test]
+    fn without_an_endpoint_contexts_are_not_even_read() {
+        let spans = Spans::new(None);
+        assert!(!spans.enabled());
+        let now = SystemTime::now();
+        let batch = BatchTrace {
+            flow: &"f".into(),
+            from: &"a".into(),
+            to: &"b".into(),
+            source_topic: &"t".into(),
+            target_topic: &"a.t".into(),
+            partition: 0,
+            source_base: 0,
+            target_base: None,
+            records: 1,
+            received: (now, now),
+            sent: (now, now),
+        };
+        spans.batch_mirrored(&batch, std::iter::from_fn(|| -> Option<&[u8]> { panic!("read") }));
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Some(context) = parse_traceparent(&bytes) {
+                prop_assert!(context.is_valid());
+            }
+        }
+    }
 }

@@ -8,7 +8,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::Generation;
 use crate::model::status::{
-    ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus, UpstreamStatus,
+    ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
+    UpstreamStatus,
 };
 use crate::topology::{LogFormat, TelemetrySpec};
 
@@ -137,7 +138,8 @@ pub fn value_of(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> 
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
         let (series, value) = line.rsplit_once(' ')?;
         let (found, rest) = series.split_once('{').unwrap_or((series, ""));
-        let mut given: Vec<&str> = rest.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
+        let mut given: Vec<&str> =
+            rest.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
         given.sort_unstable();
         (found == name && given == wanted).then(|| value.parse().ok())?
     })

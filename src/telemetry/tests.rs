@@ -141,7 +141,11 @@ fn counters_exist_at_zero_before_anything_happens() {
     flow.topic(&"t".into());
     let text = telemetry.prometheus_text();
     let of = |name: &str, labels: &[(&str, &str)]| value_of(&text, name, labels);
-    assert_eq!(of("mirrormesh_events_total", &[("event", "target_lost"), ("flow", "f")]), Some(0.0), "{text}");
+    assert_eq!(
+        of("mirrormesh_events_total", &[("event", "target_lost"), ("flow", "f")]),
+        Some(0.0),
+        "{text}"
+    );
     assert_eq!(of("mirrormesh_faults_total", &[("class", "loop"), ("flow", "f")]), Some(0.0));
     assert_eq!(of("mirrormesh_restarts_total", &[("flow", "f"), ("what", "session")]), Some(0.0));
     assert_eq!(of("mirrormesh_heartbeats_total", &[("flow", "f"), ("outcome", "failed")]), Some(0.0));

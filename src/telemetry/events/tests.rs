@@ -43,12 +43,20 @@ fn every_event() -> Vec<Event> {
         Event::Resumed { source_next: 100, target_next: 98 },
         Event::TimestampZero { records: 2 },
         Event::TimestampMissing { records: 3 },
-        Event::Faulted(Fault::new(FaultKind::RecordTooLarge, "east/orders-0 offset 9: 2 MB", "raise max.message.bytes")),
+        Event::Faulted(Fault::new(
+            FaultKind::RecordTooLarge,
+            "east/orders-0 offset 9: 2 MB",
+            "raise max.message.bytes",
+        )),
         Event::Recovered,
         Event::SessionLost { reason: "broker 1 went away".to_owned() },
         Event::TopicCreated { topic: topic(), partitions: 6 },
         Event::PartitionsAdded { topic: topic(), from: 3, to: 6 },
-        Event::TopicConfigChanged { topic: topic(), key: "retention.ms".to_owned(), value: Some("1".to_owned()) },
+        Event::TopicConfigChanged {
+            topic: topic(),
+            key: "retention.ms".to_owned(),
+            value: Some("1".to_owned()),
+        },
         Event::TopicConfigRefused { topic: topic(), key: "x".to_owned(), reason: "unknown".to_owned() },
         Event::SourceTopicGone { topic: topic() },
         Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
@@ -105,7 +113,10 @@ fn ranges_and_reasons_are_fields() {
     let scope = Scope::partition(&"f".into(), &"t".into(), 0);
     let (lines, ..) = report(&scope, &Event::RetentionOvertook { from: 10, to: 25 });
     let line: serde_json::Value = serde_json::from_str(&lines[0]).expect("JSON");
-    assert_eq!((line["level"].as_str(), line["from"].as_i64(), line["to"].as_i64()), (Some("ERROR"), Some(10), Some(25)));
+    assert_eq!(
+        (line["level"].as_str(), line["from"].as_i64(), line["to"].as_i64()),
+        (Some("ERROR"), Some(10), Some(25))
+    );
     assert!(line.get("reason").is_none(), "absent fields stay away: {line}");
 
     let fault = Fault::new(FaultKind::SourceUnauthorized, "east/t: not allowed to read", "grant READ");
