@@ -79,8 +79,7 @@ async fn read(handle: &ClusterHandle, topic: &TopicName, seen: &mut Seen) -> Res
         Ok(fetched) => {
             seen.next = Some(fetched.next_offset.max(offset));
             for record in &fetched.records {
-                let (Some(key), Some(value)) = (&record.key, &record.value) else { continue };
-                if let Ok(heartbeat) = Heartbeat::decode(key, value) {
+                if let Ok(heartbeat) = Heartbeat::decode(record.key.as_deref(), record.value.as_deref()) {
                     seen.newest_ms = seen.newest_ms.max(Some(heartbeat.timestamp_ms));
                 }
             }

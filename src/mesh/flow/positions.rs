@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{info, warn};
 
-use crate::formats::{Claim, Position, PositionEntry, PositionKey, decode_position, positions_topic};
+use crate::formats::{self, Claim, Position, PositionEntry, PositionKey, positions_topic};
 use crate::mesh::clock;
 use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::process::ProcessIdentity;
@@ -66,7 +66,7 @@ impl PositionsTopic {
         while next <= claimed_at {
             let fetched = self.cluster.wire().fetch(&self.range(next, Duration::ZERO)).await?;
             for record in fetched.records.iter().filter(|record| record.offset < claimed_at) {
-                let entry = decode_position(record.key.as_deref(), record.value.as_deref()).map_err(|error| {
+                let entry = formats::decode(record.key.as_deref(), record.value.as_deref()).map_err(|error| {
                     LoadError::Fault(Fault::new(
                         FaultKind::PositionStore,
                         format!("{} offset {} on {}: {error}", self.topic(), record.offset, self.cluster.alias()),
@@ -137,7 +137,7 @@ impl PositionsTopic {
             match self.cluster.wire().fetch(&self.range(next, TAIL_WAIT)).await {
                 Ok(fetched) => {
                     for record in &fetched.records {
-                        let entry = decode_position(record.key.as_deref(), record.value.as_deref());
+                        let entry = formats::decode(record.key.as_deref(), record.value.as_deref());
                         if let Ok(PositionEntry::Claim(flow, Some(claim))) = entry
                             && flow == self.flow
                             && claim.process != process.id
@@ -186,13 +186,13 @@ impl PositionsTopic {
             claimed_ms: clock::now_ms(),
             released,
         };
-        record(Claim::key(&self.flow), claim.value())
+        record(Claim::key(&self.flow), claim.encode())
     }
 
     /// A position as a record of the topic.
     pub fn position_record(&self, source: &TopicPartition, position: &Position) -> NewRecord {
         let key = PositionKey { flow: self.flow.clone(), source: source.clone() };
-        record(key.encode(), position.value())
+        record(key.encode(), position.encode())
     }
 }
 

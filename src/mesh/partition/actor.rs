@@ -147,7 +147,7 @@ impl Actor for PartitionActor {
                 Ok(resolved) => {
                     shell.source_topic_id = resolved.source_topic_id;
                     shell.target_topic_id = resolved.target_topic_id;
-                    shell.anchors = Anchors::from(resolved.anchors);
+                    shell.anchors = resolved.anchors;
                     shell.step(&myself, Input::Resolved(resolved.resolution));
                 }
                 Err(Unresolved::Waits(what)) => shell.step(&myself, Input::ResolveWaits(what)),

@@ -110,7 +110,7 @@ impl PartitionShell {
             producer: None,
             fingerprint: flow.fingerprint(),
             clean,
-            anchors: self.anchors.to_vec(),
+            anchors: self.anchors.clone(),
             written_ms: clock::now_ms(),
         }
     }

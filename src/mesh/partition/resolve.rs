@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tail;
-use crate::formats::{Anchor, Position};
+use crate::formats::{Anchors, Position};
 use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::flow::FlowContext;
 use crate::model::{Fault, FaultKind, TopicId, TopicPartition};
@@ -43,7 +43,7 @@ pub struct Resolved {
     /// Id of the target topic.
     pub target_topic_id: TopicId,
     /// Anchors known so far.
-    pub anchors: Vec<Anchor>,
+    pub anchors: Anchors,
 }
 
 /// Why there is no answer.
@@ -104,14 +104,26 @@ pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolved
             }
             Next::Go { .. } | Next::Fault(_) => None,
         };
+        let resolution = verdict.conclude(tail).map_err(Unresolved::Fault)?;
+        let anchors = position.map(|saved| saved.anchors).unwrap_or_default();
         return Ok(Resolved {
-            resolution: verdict.conclude(tail).map_err(Unresolved::Fault)?,
+            anchors: continued(anchors, &resolution),
+            resolution,
             source_topic_id: source.topic_id,
             target_topic_id: target.topic_id,
-            anchors: position.map(|saved| saved.anchors).unwrap_or_default(),
         });
     }
     Err(Unresolved::Waits(format!("the log end of {} on {} to stand still", question.target, flow.target.alias())))
+}
+
+/// The anchors that still hold: what the target lost is forgotten, and a source that went back starts anew.
+fn continued(mut anchors: Anchors, resolution: &Resolution) -> Anchors {
+    let (source, target) = (resolution.source_next, resolution.target_next);
+    anchors.forget_above_target(target);
+    match anchors.as_slice().first() {
+        Some(newest) if newest.source <= source => anchors,
+        _ => Anchors::starting_at(source, target),
+    }
 }
 
 /// The isolation under which a stored position was reached.
