@@ -111,7 +111,7 @@ impl Wire {
             };
             match outcome.await {
                 Ok(entries) => return Ok(entries),
-                Err(error) => retry.pause_after(error.about(format_args!("broker {broker}"))).await?,
+                Err(error) => retry.pause_after(error.about(format!("broker {broker}"))).await?,
             }
         }
     }

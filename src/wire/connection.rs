@@ -200,7 +200,7 @@ impl Connection {
                 return Ok(());
             }
             if until >= deadline {
-                return Err(self.error(WireErrorKind::Throttled(until - now)));
+                return Err(self.error(WireErrorKind::Throttled(until - now)).settle());
             }
             sleep_until(until).await;
         }

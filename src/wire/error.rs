@@ -76,7 +76,8 @@ pub enum WireErrorKind {
 }
 
 impl WireError {
-    pub(super) fn new(cluster: &Alias, kind: WireErrorKind) -> Self {
+    /// An error of a cluster; broker, call and subject are added as they are known.
+    pub fn new(cluster: &Alias, kind: WireErrorKind) -> Self {
         Self(Box::new(Inner {
             cluster: cluster.clone(),
             broker: None,

