@@ -192,6 +192,15 @@ fn message_sets_of_before_0_11_are_read() {
     assert!(wrapped.is_append_time() && !wrapped.is_control() && !wrapped.is_transactional());
 }
 
+/// Brokers stamp the outer message only; the times inside stay the producer's.
+#[test]
+fn the_outer_append_time_counts_for_messages_inside() {
+    let mut stamped = gold!("magic1-gzip").to_vec();
+    stamped[17] |= 0x08;
+    stamped[18..26].copy_from_slice(&7_i64.to_be_bytes());
+    assert_eq!(only(&stamped).records().unwrap(), sent_legacy([7; 3]));
+}
+
 /// A magic 0 writer's LZ4 checksum is wrong (KIP-57), and only there it may be.
 #[test]
 fn the_broken_lz4_checksum_is_accepted_in_magic_0_only() {
