@@ -4,6 +4,7 @@ mod batch;
 mod event;
 mod fault;
 mod ids;
+mod isolation;
 mod path;
 pub mod status;
 
@@ -11,4 +12,5 @@ pub use batch::{BatchInfo, Segment};
 pub use event::Event;
 pub use fault::{Fault, FaultKind, WriteErrorClass};
 pub use ids::{Alias, ClusterId, FlowName, Generation, TopicId, TopicName, TopicPartition};
+pub use isolation::Isolation;
 pub use path::PathText;

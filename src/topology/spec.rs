@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::model::Isolation;
 use crate::model::{Alias, FlowName};
 
 /// A mesh: clusters, flows between them, and how this process runs them.
@@ -97,16 +98,6 @@ pub enum StartPoint {
     Latest,
     /// At the first record with this timestamp (milliseconds since the epoch) or a later one.
     Timestamp(i64),
-}
-
-/// Which records are read from the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// Only records of committed transactions, and those outside any.
-    ReadCommitted,
-    /// All records, aborted ones included.
-    ReadUncommitted,
 }
 
 /// Replicas of remote topics.
