@@ -1,0 +1,140 @@
+//! Topics: making, growing, trimming, deleting, looking.
+
+use std::collections::BTreeMap;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{CALL, KafkaClient};
+use crate::common::{blocking, wait_for};
+
+impl KafkaClient {
+    /// Creates a topic with one replica and waits until it can be used.
+    pub async fn create_topic(&self, topic: &str, partitions: i32, configs: &[(&str, &str)]) {
+        self.create_topic_with(topic, partitions, 1, configs).await;
+    }
+
+    /// Creates a topic with this many replicas and waits until every partition has a leader.
+    pub async fn create_topic_with(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replicas: i32,
+        configs: &[(&str, &str)],
+    ) {
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
+        for (key, value) in configs {
+            new = new.set(key, value);
+        }
+        self.done("create", topic, self.admin().create_topics([&new], &options()).await);
+        self.await_partitions(topic, partitions).await;
+    }
+
+    /// Deletes a topic and waits until it is gone from the metadata.
+    pub async fn delete_topic(&self, topic: &str) {
+        self.done("delete", topic, self.admin().delete_topics(&[topic], &options()).await);
+        wait_for(&format!("{topic} to be gone"), async || {
+            let topics = self.topics().await;
+            if topics.contains_key(topic) { Err("still listed".to_owned()) } else { Ok(()) }
+        })
+        .await;
+    }
+
+    /// Grows a topic to `total` partitions and waits until each has a leader.
+    pub async fn add_partitions(&self, topic: &str, total: i32) {
+        let count = usize::try_from(total).expect("a partition count is positive");
+        let new = NewPartitions::new(topic, count);
+        self.done("grow", topic, self.admin().create_partitions([&new], &options()).await);
+        self.await_partitions(topic, total).await;
+    }
+
+    /// Deletes the records of a partition before `offset`, as retention does: the log then starts there.
+    pub async fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("the offset is valid");
+        let answer = self.admin().delete_records(&list, &options()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{}: delete records: {error}", self.bootstrap));
+        for element in answer.elements() {
+            let failed = element.error();
+            assert!(failed.is_ok(), "{}: delete records of {topic}-{partition}: {failed:?}", self.bootstrap);
+        }
+    }
+
+    /// Names of all topics, internal ones included, with their partition counts.
+    pub async fn topics(&self) -> BTreeMap<String, usize> {
+        let client = self.clone();
+        blocking(move || {
+            let consumer: BaseConsumer = client.build(&client.config());
+            let metadata = consumer.fetch_metadata(None, CALL);
+            let metadata = metadata.unwrap_or_else(|error| panic!("{}: metadata: {error}", client.bootstrap));
+            metadata.topics().iter().map(|t| (t.name().to_owned(), t.partitions().len())).collect()
+        })
+        .await
+    }
+
+    /// Log start and high watermark of every partition, in order.
+    pub async fn offsets(&self, topic: &str) -> Vec<(i64, i64)> {
+        let (client, topic) = (self.clone(), topic.to_owned());
+        blocking(move || {
+            let consumer: BaseConsumer = client.build(&client.config());
+            let fail =
+                |error: KafkaError| -> ! { panic!("{}: offsets of {topic}: {error}", client.bootstrap) };
+            let metadata = consumer.fetch_metadata(Some(&topic), CALL).unwrap_or_else(|error| fail(error));
+            let partitions = metadata.topics()[0].partitions().len();
+            assert!(partitions > 0, "{}: there is no topic {topic}", client.bootstrap);
+            (0..partitions)
+                .map(|p| i32::try_from(p).expect("a partition index is an i32"))
+                .map(|p| consumer.fetch_watermarks(&topic, p, CALL).unwrap_or_else(|error| fail(error)))
+                .collect()
+        })
+        .await
+    }
+
+    /// High watermark of every partition, in order.
+    pub async fn end_offsets(&self, topic: &str) -> Vec<i64> {
+        self.offsets(topic).await.into_iter().map(|(_, end)| end).collect()
+    }
+
+    /// librdkafka's admin client.
+    pub fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.build(&self.config())
+    }
+
+    async fn await_partitions(&self, topic: &str, count: i32) {
+        wait_for(&format!("{topic} to have {count} partitions with leaders"), async || {
+            let (client, name) = (self.clone(), topic.to_owned());
+            let led = blocking(move || {
+                let consumer: BaseConsumer = client.build(&client.config());
+                let metadata =
+                    consumer.fetch_metadata(Some(&name), CALL).map_err(|error| error.to_string())?;
+                let led = metadata.topics()[0].partitions().iter().filter(|p| p.leader() >= 0).count();
+                Ok::<_, String>(led)
+            })
+            .await?;
+            if i32::try_from(led) == Ok(count) {
+                Ok(())
+            } else {
+                Err(format!("{led} partitions with leaders"))
+            }
+        })
+        .await;
+    }
+
+    fn done(&self, what: &str, topic: &str, answer: Result<Vec<TopicResult>, KafkaError>) {
+        match answer {
+            Ok(results) => {
+                for result in results {
+                    assert!(result.is_ok(), "{}: {what} {topic}: {result:?}", self.bootstrap);
+                }
+            }
+            Err(error) => panic!("{}: {what} {topic}: {error}", self.bootstrap),
+        }
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(CALL)).request_timeout(Some(CALL))
+}

@@ -1,0 +1,110 @@
+//! Apache Kafka's jars and the Java that runs them.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::blocking;
+
+const POM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/kafka-pom.xml");
+const VERSION: &str = "4.3.0";
+
+/// The folder with `libs/*.jar`: `KAFKA_HOME` if set, else `target/kafka-4.3.0`, filled by Maven once.
+pub fn kafka_home() -> &'static Path {
+    static HOME: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match HOME.get_or_init(find_home) {
+        Ok(home) => home,
+        Err(message) => panic!("{message}"),
+    }
+}
+
+/// The class path of all of Kafka.
+pub fn class_path() -> String {
+    kafka_home().join("libs/*").display().to_string()
+}
+
+/// A program of the JDK: from `JAVA_HOME` if set, else from the path.
+pub fn jdk(program: &str) -> OsString {
+    match std::env::var_os("JAVA_HOME") {
+        Some(home) => Path::new(&home).join("bin").join(program).into(),
+        None => program.into(),
+    }
+}
+
+/// Runs a class of Kafka's jars, or a `.java` file against them, and returns what it printed to stdout.
+///
+/// Fails the test when it exits non-zero. [`java_source`] names the harness's own programs.
+pub async fn java(main: &str, arguments: &[&str]) -> String {
+    let mut command = Command::new(jdk("java"));
+    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+    command.args(["-cp", &class_path(), main]).args(arguments);
+    let name = main.to_owned();
+    blocking(move || {
+        let output = command.output().expect("java can be run");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} failed ({}): {said}\n{errors}", output.status);
+        said
+    })
+    .await
+}
+
+/// The path of a Java program of the harness, for [`java`].
+pub fn java_source(file: &str) -> String {
+    format!("{}/tests/common/java/{file}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn find_home() -> Result<PathBuf, String> {
+    require(&jdk("java"), "-version", "install a JDK, version 17 or later, or set JAVA_HOME")?;
+    if let Some(home) = std::env::var_os("KAFKA_HOME").map(PathBuf::from) {
+        let core = fs::read_dir(home.join("libs")).map_err(|error| {
+            format!("KAFKA_HOME is {}, but its folder libs can't be read: {error}", home.display())
+        })?;
+        let found =
+            core.flatten().any(|jar| jar.file_name().to_string_lossy().starts_with("connect-mirror-4"));
+        let missing = || format!("KAFKA_HOME is {}, but libs has no connect-mirror-4….jar", home.display());
+        return found.then(|| home.clone()).ok_or_else(missing);
+    }
+    fetch(&Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(format!("kafka-{VERSION}")))
+}
+
+/// Has Maven copy the jars, once: other test processes wait at the lock and find the marker.
+fn fetch(home: &Path) -> Result<PathBuf, String> {
+    let marker = home.join("complete");
+    let at = |error: std::io::Error| format!("{}: {error}", home.display());
+    fs::create_dir_all(home).map_err(at)?;
+    let lock = File::create(home.join("lock")).map_err(at)?;
+    lock.lock().map_err(at)?;
+    let pom = fs::read(POM).map_err(|error| format!("{POM}: {error}"))?;
+    if fs::read(&marker).is_ok_and(|made_from| made_from == pom) {
+        return Ok(home.to_owned());
+    }
+    let hint = "install Maven, or set KAFKA_HOME to an unpacked Apache Kafka 4.3.0";
+    require("mvn".as_ref(), "-version", hint)?;
+    eprintln!("harness: fetching Apache Kafka {VERSION} into {} (once, about 55 MB)", home.display());
+    let output = Command::new("mvn")
+        .args(["-q", "-B", "-f", POM, "dependency:copy-dependencies"])
+        .arg(format!("-DoutputDirectory={}", home.join("libs").display()))
+        .output()
+        .map_err(|error| format!("mvn: {error}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stdout);
+        return Err(format!(
+            "Maven could not fetch Apache Kafka {VERSION} ({}): {said}\n{hint}",
+            output.status
+        ));
+    }
+    fs::write(&marker, pom).map_err(at)?;
+    Ok(home.to_owned())
+}
+
+fn require(program: &std::ffi::OsStr, argument: &str, hint: &str) -> Result<(), String> {
+    let name = program.to_string_lossy();
+    match Command::new(program).arg(argument).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("`{name} {argument}` failed ({}): {hint}", output.status)),
+        Err(error) => Err(format!("these tests run real Kafka, and `{name}` can't be run ({error}): {hint}")),
+    }
+}

@@ -1,0 +1,94 @@
+//! The test harness: real Apache Kafka 4.3 in child processes, and what tests do with it.
+//!
+//! ```ignore
+//! use crate::common::{Cluster, Ending, Produce, TestRecord, pair, topic, wait_for};
+//!
+//! // Two clusters shared by the whole binary; nobody breaks them.
+//! let mesh = pair().await;
+//! let orders = topic("orders");
+//! mesh.east.client().create_topic(&orders, 3, &[("cleanup.policy", "compact")]).await;
+//! mesh.east.client().produce(&orders, 0, TestRecord::numbered(100)).await;
+//! let partitions = mesh.east.client().consume_all(&orders).await;
+//!
+//! // A cluster of one's own, to be broken.
+//! let west = Cluster::builder("west").property("message.max.bytes", 10_000).start().await;
+//! west.broker().kill();
+//! west.broker().start().await;
+//! ```
+//!
+//! - [`Cluster::builder`]`(name)` `.brokers(n) .property(key, value) .proxied() .tls() .user(name, password)
+//!   .authorizer() .start().await` → [`Cluster`]: `name() id() bootstrap() bootstrap_at(Listener) client() brokers()
+//!   broker() data_dir()`, `stop().await start().await kill() pause() resume()` for all its brokers; each [`Broker`]
+//!   has the same for itself, and `address() address_at(Listener) node_id() pid() log() proxy()`,
+//!   `save_data() restore_data(&saved)` (while it is down: the log then ends where it did).
+//! - [`Listener`]: `Internal` (plaintext, direct, always there), `Link` (plaintext through a [`Proxy`] in front of each
+//!   broker), `Tls` (client certificate required), `Sasl` and `SaslTls` (PLAIN, SCRAM-SHA-256, SCRAM-SHA-512).
+//!   TLS listeners are reached as `localhost`, the others as `127.0.0.1`.
+//! - `cluster.certificates()` → [`Certificates`]: paths of `ca() client_certificate() client_key()
+//!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
+//!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
+//! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
+//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()`.
+//! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
+//!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
+//!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,
+//!   `topics() → BTreeMap<name, partitions>`, `offsets(topic) → Vec<(start, end)>`, `end_offsets(topic) → Vec<i64>`,
+//!   `produce(topic, partition, Vec<TestRecord>) → Vec<offset>`,
+//!   `produce_with(.., Produce::new().codec("zstd").transaction(id, Ending::Abort).batch_records(10))`,
+//!   `consume_all(topic) → Vec<Vec<Consumed>>` per partition, `consume_all_with(topic, Isolation)`,
+//!   `config() → rdkafka::ClientConfig`, `admin() → rdkafka AdminClient`.
+//! - [`Load::on`]`(client).topic(name, partitions).rate(per_second).value_bytes(n).codec(c).start()`: numbered records
+//!   in the background; `acknowledged()`, `progress(more).await`, `stop().await → Acknowledged`.
+//! - [`compare`]`(source, topic, target, remote).await → Result<count, report>`, [`verify_exact`] (panics),
+//!   [`await_exact`] (waits for the count first), [`verify_acknowledged`]`(client, topic, &acknowledged)`.
+//! - [`MirrorProcess::start`]`(topology_yaml, &["key=value", ..])`: `mirrormesh run` on a file in a folder of its own,
+//!   `http.listen` on a free port. `ready().await`, `status().await → Result<serde_json::Value, String>`,
+//!   `get(path).await`, `kill()`, `launch()`, `terminate().await → exit code`, `ended().await`, `pause() resume()`,
+//!   `output()`, `resident_bytes()`. Killed on drop; its output is printed when the test fails.
+//! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
+//!   `tests/common/java` against Kafka's jars, and returns its stdout.
+//! - [`Process::spawn`]`(what, &[program, arguments..], dir, output_file)`: a child that can't outlive the test.
+//! - [`wait_for`]`("what", async || Ok(value) or Err("what is seen instead")).await`: polls, fails after 60 s.
+//! - [`topic`]`("orders")`: a name no other test uses. [`fresh_dir`]`("name")`: an empty folder for a test's files.
+//!
+//! Every call does its work or fails the test with a message. `KAFKA_HOME` (a folder with `libs/*.jar`) saves the
+//! download. Logs of the last run stay in `target/tmp/run-*`.
+
+mod broker;
+mod client;
+mod cluster;
+mod dirs;
+mod home;
+mod load;
+mod mirror;
+mod oracle;
+mod plan;
+mod ports;
+mod process;
+mod proxy;
+mod security;
+mod shared;
+mod wait;
+
+pub use broker::Broker;
+pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
+pub use cluster::{Cluster, ClusterBuilder};
+pub use dirs::fresh_dir;
+pub use home::{java, java_source};
+pub use load::Load;
+pub use mirror::MirrorProcess;
+pub use oracle::{await_exact, compare, difference, verify_acknowledged, verify_exact};
+pub use plan::Listener;
+pub use process::Process;
+pub use proxy::Proxy;
+pub use security::Certificates;
+pub use shared::{Pair, pair, topic};
+pub use wait::{CEILING, blocking, wait_for};
+
+use rand::Rng;
+use rand::distr::Alphanumeric;
+
+/// Random letters and digits.
+pub fn random_text(length: usize) -> String {
+    rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+}

@@ -1,0 +1,6 @@
+//! Tests against real Kafka clusters that all of them share and none of them breaks.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod harness;
