@@ -220,3 +220,14 @@ fn several_meshes_in_one_process_do_not_mix() {
     assert!(!one.prometheus_text().contains("flow=\"two\""));
     assert!(!two.prometheus_text().contains("flow=\"one\""));
 }
+
+#[tokio::test]
+async fn shutdown_lets_go_of_the_status() {
+    let telemetry = start(false);
+    let board = Arc::new(lagging());
+    let held = Arc::downgrade(&board);
+    telemetry.metrics().observe(Arc::new(move || MeshStatus::clone(&board)));
+    assert!(held.upgrade().is_some());
+    assert!(telemetry.shutdown(Duration::from_secs(60)).await);
+    assert!(held.upgrade().is_none());
+}
