@@ -5,6 +5,7 @@ mod config;
 mod graph;
 mod input;
 mod output;
+mod run;
 
 use std::process::ExitCode;
 
@@ -55,14 +56,16 @@ enum Command {
     Check(check::CheckArgs),
     Config(config::ConfigArgs),
     Graph(graph::GraphArgs),
+    Run(run::RunArgs),
 }
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let exit = match Cli::parse().command {
+    let exit: Exit = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Graph(args) => graph::run(&args),
+        Command::Run(args) => run::run(&args),
     };
     exit.into()
 }

@@ -84,8 +84,8 @@ impl MeshParts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,
             draining: self.draining.load(Ordering::Relaxed),
-            in_flight_bytes: self.context.budget.in_flight_bytes() as u64,
-            budget_bytes: self.context.budget.total_bytes() as u64,
+            in_flight_bytes: self.context.budget.in_flight_bytes(),
+            budget_bytes: self.context.budget.total_bytes(),
             clusters: self.clusters.values().map(ClusterHandle::status).collect(),
             flows: self.flows.values().map(|(flow, _)| flow.board.snapshot()).collect(),
         }

@@ -24,6 +24,7 @@ use crate::model::status::{ClusterState, FlowState};
 use crate::model::{Event, Fault, Generation, TopicName, TopicPartition};
 use crate::telemetry::Restarted;
 use crate::topology::Selector;
+use crate::topology::topic_config::ConfigRules;
 
 /// Faulted topics, limits and loops are looked after this often.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -94,6 +95,7 @@ pub struct FlowRun {
     pub(super) reconcile_again: bool,
     pub(super) ready: BTreeMap<TopicName, super::topics::ReadyTopic>,
     pub(super) topic_faults: BTreeMap<TopicName, Fault>,
+    pub(super) left_out: BTreeMap<TopicName, String>,
     session_generation: Generation,
     session_started: Instant,
     session_backoff: Backoff,
@@ -137,6 +139,7 @@ impl Actor for FlowActor {
             reconcile_again: false,
             ready: BTreeMap::new(),
             topic_faults: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             session_generation: Generation::default(),
             session_started: Instant::now(),
             session_backoff: Backoff::default(),
@@ -365,7 +368,8 @@ impl FlowRun {
             self.helpers.push(actor.get_cell());
         }
         if self.flow.spec.topic_configs.enabled {
-            let actor = TopicConfigActor { flow: self.flow.clone(), selector: self.selector.clone() };
+            let rules = Arc::new(ConfigRules::new(&self.flow.spec.topic_configs)?);
+            let actor = TopicConfigActor { flow: self.flow.clone(), selector: self.selector.clone(), rules };
             let (actor, _) = TopicConfigActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
             self.helpers.push(actor.get_cell());
         }

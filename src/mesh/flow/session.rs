@@ -49,6 +49,7 @@ pub fn start(
         account: flow.account.clone(),
         queue_bytes: flow.mesh.queue_bytes_per_client,
         expected_partitions,
+        suspects: flow.suspects.clone(),
     };
     let on_lost = Box::new(move |reason: String| {
         let _ = told.cast(FlowMsg::SessionLost(generation, reason));

@@ -22,9 +22,9 @@ impl FlowRun {
             return;
         }
         self.reconciling = true;
-        let (flow, selector, myself) = (self.flow.clone(), self.selector.clone(), myself.clone());
+        let (flow, myself) = (self.flow.clone(), myself.clone());
         tokio::spawn(async move {
-            let outcome = topics::reconcile(&flow, &selector).await;
+            let outcome = topics::reconcile(&flow).await;
             let _ = myself.cast(FlowMsg::Reconciled(Box::new(outcome)));
         });
     }
@@ -78,6 +78,12 @@ impl FlowRun {
                 self.flow.report_topic(&status.topic, &Event::Recovered);
             }
         }
+        for (topic, reason) in &outcome.left_out {
+            if self.left_out.get(topic) != Some(reason) {
+                warn!(flow = %self.flow.spec.name, %topic, reason, "topic left out");
+            }
+        }
+        self.left_out = outcome.left_out.clone();
         self.flow.board.set_topics(outcome.statuses.iter().cloned());
         self.ready = outcome.ready.iter().map(|ready| (ready.topic.clone(), ready.clone())).collect();
     }
