@@ -61,7 +61,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let exit: Exit = match Cli::parse().command {
+    let exit = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Graph(args) => graph::run(&args),

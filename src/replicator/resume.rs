@@ -14,7 +14,7 @@ mod facts;
 mod tests;
 
 pub use decide::decide;
-pub use facts::{EpochEnd, ResumePolicy, SourceFacts, SourceResetPolicy, TargetFacts, TargetResetPolicy};
+pub use facts::{EpochEnd, ResumePolicy, SourceFacts, TargetFacts};
 
 use super::machine::Reached;
 use super::tail::TailPlan;

@@ -76,7 +76,7 @@ pub enum WireErrorKind {
 }
 
 impl WireError {
-    pub(super) fn new(cluster: &Alias, kind: WireErrorKind) -> Self {
+    pub(crate) fn new(cluster: &Alias, kind: WireErrorKind) -> Self {
         Self(Box::new(Inner {
             cluster: cluster.clone(),
             broker: None,

@@ -192,7 +192,8 @@ impl Actor for FlowActor {
                 myself.send_after(UPKEEP, || FlowMsg::Upkeep);
             }
             FlowMsg::OtherClaim(claim) => {
-                let by = format!("claimed by process {} (pid {} on {})", claim.process, claim.pid, claim.host);
+                let by =
+                    format!("claimed by process {} (pid {} on {})", claim.process, claim.pid, claim.host);
                 run.give_up(FlowState::Stopped, format!("{by}; this process left it alone"));
             }
             FlowMsg::Drain(limit, reply) => run.drain(&myself, limit, reply),
@@ -290,7 +291,9 @@ impl FlowRun {
                 return;
             }
         }
-        let id = |cluster: &crate::mesh::cluster::ClusterHandle| cluster.catalogue().and_then(|c| c.cluster_id.clone());
+        let id = |cluster: &crate::mesh::cluster::ClusterHandle| {
+            cluster.catalogue().and_then(|c| c.cluster_id.clone())
+        };
         if let (Some(source), Some(target)) = (id(&self.flow.source), id(&self.flow.target))
             && source == target
         {
@@ -324,7 +327,9 @@ impl FlowRun {
             Err(why) => {
                 let (state, reason) = match why {
                     LoadError::Fault(fault) => (FlowState::Faulted, fault.to_string()),
-                    LoadError::Wire(error) if error.is_unauthorized() => (FlowState::Faulted, error.to_string()),
+                    LoadError::Wire(error) if error.is_unauthorized() => {
+                        (FlowState::Faulted, error.to_string())
+                    }
                     LoadError::Wire(error) => (FlowState::Waiting, error.to_string()),
                 };
                 let retry_in = self.claim_backoff.next_pause();
@@ -479,7 +484,8 @@ impl FlowRun {
         if self.phase == Phase::Running {
             self.phase = Phase::Draining;
             self.flow.board.set_state(FlowState::Draining, None);
-            let waiting = self.children.alive().inspect(|actor| drop(actor.cast(PartitionMsg::Drain))).count();
+            let waiting =
+                self.children.alive().inspect(|actor| drop(actor.cast(PartitionMsg::Drain))).count();
             info!(flow = %self.flow.spec.name, partitions = waiting, "draining");
             if waiting > 0 {
                 // Closing the session and the store takes the rest of the time.
@@ -512,4 +518,3 @@ impl FlowRun {
         });
     }
 }
-

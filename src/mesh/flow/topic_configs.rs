@@ -107,7 +107,8 @@ struct Sync {
 
 impl Sync {
     async fn run(&self) -> Result<(), WireError> {
-        let (Some(source), Some(target)) = (self.flow.source.catalogue(), self.flow.target.catalogue()) else {
+        let (Some(source), Some(target)) = (self.flow.source.catalogue(), self.flow.target.catalogue())
+        else {
             return Ok(());
         };
         let pairs: Vec<(TopicName, TopicName)> = source
@@ -136,8 +137,14 @@ impl Sync {
         Ok(())
     }
 
-    async fn align(&self, remote: &TopicName, here: &[ConfigEntry], there: &[ConfigEntry]) -> Result<(), WireError> {
-        let as_plan = |entries: &[ConfigEntry]| entries.iter().map(topic_config).collect::<Vec<TopicConfig>>();
+    async fn align(
+        &self,
+        remote: &TopicName,
+        here: &[ConfigEntry],
+        there: &[ConfigEntry],
+    ) -> Result<(), WireError> {
+        let as_plan =
+            |entries: &[ConfigEntry]| entries.iter().map(topic_config).collect::<Vec<TopicConfig>>();
         let edits = self.rules.changes(&as_plan(here), &as_plan(there));
         let changes: Vec<ConfigChange> = edits.into_iter().map(as_change).collect();
         if changes.is_empty() {

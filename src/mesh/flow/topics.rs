@@ -58,7 +58,11 @@ pub async fn reconcile(flow: &FlowContext) -> Reconciliation {
         let there = target.topics.get(&remote).map_or(0, |entry| entry.partitions.len());
         let on_both = partitions.min(i32::try_from(there).unwrap_or(i32::MAX));
         if on_both > 0 {
-            outcome.ready.push(ReadyTopic { topic: topic.clone(), remote: remote.clone(), partitions: on_both });
+            outcome.ready.push(ReadyTopic {
+                topic: topic.clone(),
+                remote: remote.clone(),
+                partitions: on_both,
+            });
         }
         let fault = faults.remove(&remote);
         outcome.statuses.push(TopicStatus { topic, remote, partitions, fault });
@@ -88,7 +92,8 @@ async fn bring_about(
 ) -> Result<(FlowPlan, Arc<Catalogue>), Failed> {
     let there: Vec<_> = target.topics.iter().map(|(name, entry)| as_target(name, entry)).collect();
     let mut here: Vec<_> = source.topics.iter().map(|(name, entry)| as_source(name, entry)).collect();
-    let make = |here: &[SourceTopic]| plan::flow_plan(&flow.spec, &flow.mesh.topology, here, &there, target.brokers);
+    let make =
+        |here: &[SourceTopic]| plan::flow_plan(&flow.spec, &flow.mesh.topology, here, &there, target.brokers);
     let mut plan = make(&here)?;
     if plan.create.is_empty() && plan.grow.is_empty() {
         return Ok((plan, target));
@@ -243,7 +248,9 @@ pub(super) async fn describe(wire: &crate::wire::Wire, topics: &[TopicName]) -> 
         match wire.describe_topic_configs(some).await {
             Ok(answers) => all.extend(answers),
             // A broker that can't describe (a test broker) leaves everything at its default.
-            Err(error) if error.is_unsupported() => all.extend(some.iter().map(|t| (t.clone(), Ok(Vec::new())))),
+            Err(error) if error.is_unsupported() => {
+                all.extend(some.iter().map(|t| (t.clone(), Ok(Vec::new()))))
+            }
             Err(error) => return Err(error),
         }
     }
@@ -274,7 +281,10 @@ fn is_invalid_config(error: &WireError) -> bool {
 
 fn topic_fault(flow: &FlowContext, remote: &TopicName, error: &WireError) -> Fault {
     let (kind, advice) = if error.is_unauthorized() {
-        (FaultKind::TargetUnauthorized, "grant CREATE, ALTER and DESCRIBE_CONFIGS on the topic, or create it by hand")
+        (
+            FaultKind::TargetUnauthorized,
+            "grant CREATE, ALTER and DESCRIBE_CONFIGS on the topic, or create it by hand",
+        )
     } else {
         (FaultKind::TargetMissing, "it is tried again by itself; the topic may also be created by hand")
     };

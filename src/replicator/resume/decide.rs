@@ -1,9 +1,9 @@
 //! The decision from facts alone.
 
 use super::{Case, Doubt, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts, Verdict};
-use super::{SourceResetPolicy, TargetResetPolicy};
 use crate::formats::{Anchors, Position};
 use crate::model::{Event, Fault, FaultKind, TopicId};
+use crate::model::{ResetPolicy, TargetResetPolicy};
 use crate::replicator::machine::Reached;
 use crate::replicator::tail::TailPlan;
 
@@ -62,7 +62,7 @@ impl<'a> Decision<'a> {
             doubtful: None,
             cut: false,
             anchors: position.map(|position| position.anchors.clone()).unwrap_or_default(),
-            fail_on_source_reset: policy.on_source_reset == SourceResetPolicy::Fail,
+            fail_on_source_reset: policy.on_source_reset == ResetPolicy::Fail,
             stored: position.and_then(|position| stored(position, source, target, policy)),
         };
         Self { source, target, policy, events: Vec::new(), case }
