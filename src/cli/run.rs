@@ -1,14 +1,14 @@
 //! `mirrormesh run`: mirrors until it is told to stop, then drains.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::Path;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::input::Input;
+use super::Exit;
+use super::input::TopologyArgs;
 use crate::config::Loaded;
 use crate::http::{self, HttpState, Serving};
 use crate::mesh::{Mesh, MeshHandle, ProcessIdentity};
@@ -21,36 +21,33 @@ use crate::telemetry::{Identity, Telemetry, logs};
 pub struct RunArgs {
     /// Which topology.
     #[command(flatten)]
-    pub input: Input,
+    pub topology: TopologyArgs,
 }
 
 /// Runs the command.
-pub fn run(args: &RunArgs) -> ExitCode {
-    let loaded = match args.input.load() {
+pub fn run(args: &RunArgs) -> Exit {
+    let loaded = match args.topology.load_or_tell() {
         Ok(loaded) => loaded,
-        Err(code) => return code,
+        Err(exit) => return exit,
     };
     if let Err(failure) = logs::init(&loaded.topology.process.telemetry) {
         eprintln!("error: {failure}");
-        return ExitCode::FAILURE;
-    }
-    for warning in &loaded.warnings {
-        warn!(key = warning.key, "{}", warning.message);
+        return Exit::Problems;
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(failure) => {
             error!(%failure, "no runtime");
-            return ExitCode::FAILURE;
+            return Exit::Problems;
         }
     };
-    let code = runtime.block_on(mirror(&args.input.file, &loaded));
+    let code = runtime.block_on(mirror(&args.topology.file, &loaded));
     // What still runs are look-ups that nobody waits for.
     runtime.shutdown_background();
     code
 }
 
-async fn mirror(file: &PathBuf, loaded: &Loaded) -> ExitCode {
+async fn mirror(file: &Path, loaded: &Loaded) -> Exit {
     match start(loaded).await {
         Ok(running) => {
             let flows = loaded.topology.flows.len();
@@ -59,7 +56,7 @@ async fn mirror(file: &PathBuf, loaded: &Loaded) -> ExitCode {
         }
         Err(failure) => {
             error!(%failure, "not started");
-            ExitCode::FAILURE
+            Exit::Problems
         }
     }
 }
@@ -94,7 +91,7 @@ async fn start(loaded: &Loaded) -> Result<Running, Box<dyn std::error::Error>> {
 }
 
 impl Running {
-    async fn until_told(mut self) -> ExitCode {
+    async fn until_told(mut self) -> Exit {
         let name = self.signals.next().await;
         info!(signal = name, "draining; a second signal exits at once");
         let limit = std::time::Duration::from_secs(5);
@@ -111,14 +108,14 @@ impl Running {
             report = finish => {
                 if report.left_behind == 0 {
                     info!("drained");
-                    return ExitCode::SUCCESS;
+                    return Exit::Fine;
                 }
                 warn!(partitions = report.left_behind, "not everything was acknowledged in time");
-                ExitCode::FAILURE
+                Exit::Problems
             }
             name = self.signals.next() => {
                 warn!(signal = name, "exit at once; the next start finds out what arrived");
-                ExitCode::FAILURE
+                Exit::Problems
             }
         }
     }

@@ -7,7 +7,9 @@ mod layers;
 mod lines;
 mod problem;
 mod rules;
+mod schema;
 mod secrets;
+mod show;
 mod tree;
 mod units;
 mod values;
@@ -16,12 +18,15 @@ use std::collections::BTreeMap;
 
 use crate::model::Alias;
 use crate::topology::Topology;
+use crate::topology::routes::{Routes, routes};
 
 pub use client::ClientSettings;
 pub use keys::{DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE};
 pub use layers::Sources;
 pub use problem::{Origin, Problem, Problems, Severity};
+pub use schema::json_schema;
 pub use secrets::HIDDEN;
+pub use show::Entry;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -32,6 +37,10 @@ pub struct Loaded {
     pub clients: BTreeMap<Alias, ClientSettings>,
     /// What is likely not meant, though it works.
     pub warnings: Vec<Problem>,
+    /// Every value in effect with its origin, secrets hidden.
+    pub effective: Vec<Entry>,
+    /// The ways that example topics take through the mesh.
+    pub routes: Routes,
 }
 
 /// Reads, merges and checks a configuration.
@@ -49,12 +58,14 @@ pub(crate) fn load_with(sources: &Sources, env: &[(String, String)]) -> Result<L
     let layers = layers::Layers::read(sources, env, &mut problems)?;
     let tree = tree::read(&layers, &sources.file, &mut problems);
     let topology = build::topology(&tree);
-    rules::check(&layers, &tree, &topology, &mut problems);
+    let sound = rules::check(&layers, &tree, &topology, &mut problems);
+    let routes = routes(&sound);
+    rules::check_ways(&layers, &sound, &routes, &mut problems);
     let clients = clients(sources, &tree, &topology, &mut problems);
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Problems { unusable: false, list: problems });
     }
-    Ok(Loaded { topology, clients, warnings: problems })
+    Ok(Loaded { topology, clients, warnings: problems, effective: show::entries(&tree), routes })
 }
 
 fn clients(

@@ -1,25 +1,50 @@
 //! What must hold between keys: names that exist, patterns that compile, flows that make sense.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Alias, FlowName};
 use crate::topology::Topology;
+use crate::topology::cycles::findings;
 use crate::topology::java_regex::JavaPattern;
+use crate::topology::routes::Routes;
 
 use super::build::{View, named};
 use super::layers::Layers;
-use super::problem::{Origin, Problem, did_you_mean};
+use super::problem::{Origin, Problem, Severity, did_you_mean};
 use super::tree::{Parsed, Tree};
 use super::values;
 
-/// Checks the whole; problems are appended.
-pub(crate) fn check(layers: &Layers, tree: &Tree, topology: &Topology, problems: &mut Vec<Problem>) {
+/// Checks each key against the others; returns the mesh without the flows that make no sense by themselves.
+pub(crate) fn check(
+    layers: &Layers,
+    tree: &Tree,
+    topology: &Topology,
+    problems: &mut Vec<Problem>,
+) -> Topology {
     let mut rules = Rules { layers, tree, topology, problems };
     rules.clusters();
     rules.flows();
     rules.duplicate_flows();
     rules.patterns();
     rules.telemetry();
+    let mut ends = BTreeSet::new();
+    let mut sound = topology.clone();
+    sound.flows.retain(|_, flow| {
+        let known = [&flow.from, &flow.to].iter().all(|alias| topology.clusters.contains_key(*alias));
+        known && flow.from != flow.to && ends.insert((flow.from.clone(), flow.to.clone()))
+    });
+    sound
+}
+
+/// Checks what the flows do together: loops, double deliveries, names that meet.
+pub(crate) fn check_ways(layers: &Layers, sound: &Topology, routes: &Routes, problems: &mut Vec<Problem>) {
+    for finding in findings(sound, routes) {
+        let origin = layers.in_file(&["flows".to_owned(), finding.flow.to_string()]);
+        let severity = if finding.is_error { Severity::Error } else { Severity::Warning };
+        let problem =
+            Problem::error(finding.code, format!("flows.{}", finding.flow), &origin, finding.message);
+        problems.push(Problem { severity, hint: Some(finding.hint), ..problem });
+    }
 }
 
 struct Rules<'a> {
@@ -133,7 +158,8 @@ impl Rules<'_> {
                 let origin = self.origin(&["flows", name, "to"]);
                 let message = "is the cluster that the flow comes from: it would mirror into itself";
                 let problem = Problem::error("flow_to_itself", format!("{key}.to"), &origin, message);
-                self.problems.push(problem.given(flow.to.as_str()).allowed("another cluster"));
+                let given = self.shown(&["flows", name, "to"]);
+                self.problems.push(problem.given(given).allowed("another cluster"));
             }
             self.separator(name, &flow.naming.separator);
         }

@@ -75,14 +75,6 @@ impl Tree {
         };
         below.into_iter().flatten().map(|(name, tree)| (name.as_str(), tree))
     }
-
-    /// Every value below, in the order of their paths.
-    pub(crate) fn leaves(&self) -> Vec<&Leaf> {
-        match self {
-            Self::Leaf(leaf) => vec![leaf],
-            Self::Branch(below) => below.values().flat_map(Self::leaves).collect(),
-        }
-    }
 }
 
 /// Reads the merged layers; mistakes go to `problems`, and what is wrong is left out of the tree.

@@ -139,7 +139,8 @@ mod tests {
             far.write_all(b"x").await.expect("open");
             assert_eq!(connection.read_u8().await.expect("in time"), b'x');
         }
-        let error = connection.read_u8().await.expect_err("nobody talks");
+        let silence = tokio::time::timeout(Duration::from_secs(60), connection.read_u8()).await;
+        let error = silence.expect("it is noticed").expect_err("nobody talks");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(started.elapsed(), Duration::from_secs(55));
     }
@@ -147,7 +148,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_reads_nothing_is_dropped() {
         let (mut connection, far) = connection(Duration::from_secs(10)).await;
-        let error = connection.write_all(&[0; 65]).await.expect_err("64 bytes fit");
+        let stuck = tokio::time::timeout(Duration::from_secs(60), connection.write_all(&[0; 65])).await;
+        let error = stuck.expect("it is noticed").expect_err("64 bytes fit");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(far);
     }

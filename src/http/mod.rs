@@ -66,7 +66,8 @@ pub enum HttpError {
 pub struct Serving {
     /// Where it listens: the real port, where 0 was asked for.
     pub address: SocketAddr,
-    /// Ends when `shutdown` was signalled and open requests were answered.
+    /// Ends when `shutdown` was signalled and open requests were answered; a client that doesn't take its answer
+    /// can hold it up for 75 s, so a caller in a hurry waits with a deadline and aborts it.
     pub task: JoinHandle<()>,
 }
 

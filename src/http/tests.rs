@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -149,9 +151,16 @@ async fn an_address_in_use_is_named_with_its_key_and_a_way_out() {
 }
 
 #[tokio::test]
-async fn it_stops_when_told() {
+async fn it_stops_when_told_even_while_a_connection_is_open() {
     let running = run().await;
+    let _silent = TcpStream::connect(running.address).await.expect("it listens");
+    let mut kept = TcpStream::connect(running.address).await.expect("it listens");
+    kept.write_all(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("sent");
+    let mut answer = [0; 12];
+    kept.read_exact(&mut answer).await.expect("answered");
+    assert_eq!(&answer, b"HTTP/1.1 200");
     running.stop.send(()).expect("it still serves");
-    running.task.await.expect("it ends without a panic");
+    let ended = tokio::time::timeout(Duration::from_secs(60), running.task).await;
+    ended.expect("it ends").expect("without a panic");
     assert!(TcpStream::connect(running.address).await.is_err());
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tracing::error;
 
+use super::MeshError;
 use super::board::FlowBoard;
 use super::clock;
 use super::cluster::{ClusterActor, ClusterHandle};
 use super::context::MeshContext;
 use super::flow::{FlowActor, FlowArguments, FlowContext, FlowMsg};
 use super::supervise::Backoff;
-use super::MeshError;
 use crate::config::Loaded;
 use crate::model::status::{FlowState, MeshStatus, PartitionState};
 use crate::model::{Alias, FlowName};
@@ -59,11 +59,15 @@ impl MeshParts {
         for (name, spec) in &topology.flows {
             let failed = |detail: String| MeshError::Flow { flow: name.to_string(), detail };
             let cluster = |alias: &Alias| {
-                clusters.get(alias).cloned().ok_or_else(|| failed(format!("cluster {alias} is not configured")))
+                clusters
+                    .get(alias)
+                    .cloned()
+                    .ok_or_else(|| failed(format!("cluster {alias} is not configured")))
             };
             let selector = Selector::new(spec, topology).map_err(|error| failed(error.to_string()))?;
             let board = FlowBoard::new(name.clone(), spec.from.clone(), spec.to.clone());
-            let flow = FlowContext::new(context.clone(), spec, cluster(&spec.from)?, cluster(&spec.to)?, board);
+            let flow =
+                FlowContext::new(context.clone(), spec, cluster(&spec.from)?, cluster(&spec.to)?, board);
             flows.insert(name.clone(), (Arc::new(flow), Arc::new(selector)));
         }
         Ok(Self {
@@ -84,8 +88,8 @@ impl MeshParts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: self.started_ms,
             draining: self.draining.load(Ordering::Relaxed),
-            in_flight_bytes: self.context.budget.in_flight_bytes() as u64,
-            budget_bytes: self.context.budget.total_bytes() as u64,
+            in_flight_bytes: self.context.budget.in_flight_bytes(),
+            budget_bytes: self.context.budget.total_bytes(),
             clusters: self.clusters.values().map(ClusterHandle::status).collect(),
             flows: self.flows.values().map(|(flow, _)| flow.board.snapshot()).collect(),
         }
@@ -213,7 +217,11 @@ impl MeshRun {
         self.backoffs.entry(who.to_owned()).or_default().next_pause()
     }
 
-    async fn start_cluster(&mut self, myself: &ActorRef<MeshMsg>, alias: &Alias) -> Result<(), ActorProcessingErr> {
+    async fn start_cluster(
+        &mut self,
+        myself: &ActorRef<MeshMsg>,
+        alias: &Alias,
+    ) -> Result<(), ActorProcessingErr> {
         let Some(handle) = self.parts.clusters.get(alias).cloned() else { return Ok(()) };
         let interval = self.parts.context.spec.discovery_interval;
         let actor = ClusterActor { handle, interval, heartbeat_memory: HEARTBEAT_MEMORY };
@@ -222,7 +230,11 @@ impl MeshRun {
         Ok(())
     }
 
-    async fn start_flow(&mut self, myself: &ActorRef<MeshMsg>, name: &FlowName) -> Result<(), ActorProcessingErr> {
+    async fn start_flow(
+        &mut self,
+        myself: &ActorRef<MeshMsg>,
+        name: &FlowName,
+    ) -> Result<(), ActorProcessingErr> {
         let Some((flow, selector)) = self.parts.flows.get(name).cloned() else { return Ok(()) };
         let args = FlowArguments { flow, selector };
         let (actor, _) = FlowActor::spawn_linked(None, FlowActor, args, myself.get_cell()).await?;

@@ -103,7 +103,8 @@ impl FlowBoard {
     pub fn refused_topics(&self) -> BTreeSet<TopicName> {
         let partitions = self.inner.partitions.lock();
         let refused = partitions.iter().filter(|(_, status)| {
-            status.state == PartitionState::Faulted && status.fault.is_some_and(|kind| REFUSALS.contains(&kind))
+            status.state == PartitionState::Faulted
+                && status.fault.is_some_and(|kind| REFUSALS.contains(&kind))
         });
         refused.map(|(partition, _)| partition.topic.clone()).collect()
     }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::process::ProcessIdentity;
 use crate::engine::budget::Budget;
 use crate::telemetry::Telemetry;
-use crate::topology::ProcessSpec;
+use crate::topology::{ProcessSpec, Topology};
 
 /// What the whole process shares.
 pub struct MeshContext {
@@ -16,6 +16,8 @@ pub struct MeshContext {
     pub process: ProcessIdentity,
     /// How it runs.
     pub spec: ProcessSpec,
+    /// The whole mesh as configured.
+    pub topology: Arc<Topology>,
     /// The byte budget of batches in flight.
     pub budget: Arc<Budget>,
     /// Bytes of `memory.budget` that one client of the records engine may queue.

@@ -103,6 +103,7 @@ impl Mesh {
         let context = Arc::new(MeshContext {
             process,
             spec: topology.process.clone(),
+            topology: Arc::new(topology.clone()),
             budget: Budget::new(usize::try_from(total - total / QUEUE_SHARE).unwrap_or(usize::MAX)),
             queue_bytes_per_client: total / QUEUE_SHARE / clients,
             telemetry,

@@ -6,6 +6,7 @@ mod fault;
 mod ids;
 mod isolation;
 mod path;
+mod policy;
 pub mod status;
 
 pub use batch::{BatchInfo, Segment};
@@ -14,3 +15,4 @@ pub use fault::{Fault, FaultKind, WriteErrorClass};
 pub use ids::{Alias, ClusterId, FlowName, Generation, TopicId, TopicName, TopicPartition};
 pub use isolation::Isolation;
 pub use path::PathText;
+pub use policy::{ResetPolicy, TargetResetPolicy};

@@ -5,7 +5,6 @@
 //! [`resume::Verdict::conclude`] back as [`Input::Resolved`].
 
 mod machine;
-pub mod position;
 pub mod resume;
 pub mod tail;
 

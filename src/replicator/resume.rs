@@ -14,11 +14,11 @@ mod facts;
 mod tests;
 
 pub use decide::decide;
-pub use facts::{EpochEnd, ResumePolicy, SourceFacts, SourceResetPolicy, TargetFacts, TargetResetPolicy};
+pub use facts::{EpochEnd, ResumePolicy, SourceFacts, TargetFacts};
 
 use super::machine::Reached;
-use super::position::Position;
 use super::tail::TailPlan;
+use crate::formats::{Anchors, Position};
 use crate::model::{Event, Fault};
 
 /// What the facts come to.
@@ -64,6 +64,10 @@ struct Case {
     overtaken: Option<(i64, i64)>,
     /// Acknowledged target offsets that may be lost; the tail shows whether.
     doubtful: Option<Doubt>,
+    /// Pairs of offsets that still hold.
+    anchors: Anchors,
+    /// The source was cut below the position: pairs above the cut are void.
+    cut: bool,
     fail_on_source_reset: bool,
     /// What the stored position says, if it refers to the same logs and filter and isn't clean.
     stored: Option<Reached>,

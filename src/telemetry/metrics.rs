@@ -118,6 +118,12 @@ impl Metrics {
         self.0.board.forget();
     }
 
+    /// An actor that serves a cluster, not one flow, was started again.
+    pub fn cluster_restarted(&self, cluster: &Alias) {
+        let labels = [KeyValue::new("cluster", cluster.to_string()), KeyValue::new("what", "cluster")];
+        self.0.restarts.add(1, &labels);
+    }
+
     /// The metrics of one flow; its counters exist from here on, at 0.
     pub fn flow(&self, flow: &FlowName, from: &Alias, to: &Alias) -> FlowMetrics {
         self.0.events.prepare(flow);

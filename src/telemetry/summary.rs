@@ -106,22 +106,22 @@ impl Summary {
         }
         for flow in &status.flows {
             let mut states = [0; PARTITION_STATES.len()];
-            let mut lags: BTreeMap<(&TopicName, Option<i32>), (Option<i64>, Option<i64>)> = BTreeMap::new();
+            let mut lags: BTreeMap<(&TopicName, Option<i32>), Lag> = BTreeMap::new();
             for partition in &flow.partitions {
                 for (count, state) in states.iter_mut().zip(PARTITION_STATES) {
                     *count += u64::from(partition.state == state);
                 }
                 let key = (&partition.topic, per_partition.then_some(partition.partition));
-                fold(lags.entry(key).or_default(), partition);
+                lags.entry(key).or_default().add(partition);
             }
-            summary.lags.extend(lags.into_iter().map(|((topic, partition), (records, age_ms))| LagRow {
+            summary.lags.extend(lags.into_iter().map(|((topic, partition), lag)| LagRow {
                 flow: flow.name.clone(),
                 from: flow.from.clone(),
                 to: flow.to.clone(),
                 topic: topic.clone(),
                 partition,
-                records,
-                age_ms,
+                records: lag.records,
+                age_ms: lag.age_ms,
             }));
             summary.flows.push(FlowRow {
                 name: flow.name.clone(),
@@ -138,11 +138,20 @@ impl Summary {
     }
 }
 
-fn fold((records, age_ms): &mut (Option<i64>, Option<i64>), partition: &PartitionStatus) {
-    if let Some(lag) = partition.lag_records {
-        *records = Some(records.unwrap_or(0).saturating_add(lag));
+/// Lag of one row while it is folded.
+#[derive(Default)]
+struct Lag {
+    records: Option<i64>,
+    age_ms: Option<i64>,
+}
+
+impl Lag {
+    fn add(&mut self, partition: &PartitionStatus) {
+        if let Some(lag) = partition.lag_records {
+            self.records = Some(self.records.unwrap_or(0).saturating_add(lag));
+        }
+        self.age_ms = self.age_ms.max(partition.lag_ms);
     }
-    *age_ms = (*age_ms).max(partition.lag_ms);
 }
 
 #[cfg(test)]

@@ -161,6 +161,7 @@ fn what_a_flow_does_is_counted() {
     flow.restarted(Restarted::Partition);
     flow.restarted(Restarted::Session);
     flow.restarted(Restarted::Session);
+    telemetry.metrics().cluster_restarted(&"a".into());
     flow.heartbeat_written();
     flow.heartbeat_failed();
     flow.heartbeat_failed();
@@ -169,6 +170,7 @@ fn what_a_flow_does_is_counted() {
     let of = |name: &str, labels: &[(&str, &str)]| value_of(&text, name, labels);
     assert_eq!(of("mirrormesh_restarts_total", &[("flow", "f"), ("what", "session")]), Some(2.0));
     assert_eq!(of("mirrormesh_restarts_total", &[("flow", "f"), ("what", "partition")]), Some(1.0));
+    assert_eq!(of("mirrormesh_restarts_total", &[("cluster", "a"), ("what", "cluster")]), Some(1.0));
     assert_eq!(of("mirrormesh_heartbeats_total", &[("flow", "f"), ("outcome", "written")]), Some(1.0));
     assert_eq!(of("mirrormesh_heartbeats_total", &[("flow", "f"), ("outcome", "failed")]), Some(2.0));
     assert_eq!(of("mirrormesh_credit_wait_seconds_total", &[("flow", "f")]), Some(1.5));
@@ -217,4 +219,15 @@ fn several_meshes_in_one_process_do_not_mix() {
     two.metrics().flow(&"two".into(), &"a".into(), &"b".into()).positions_saved(1);
     assert!(!one.prometheus_text().contains("flow=\"two\""));
     assert!(!two.prometheus_text().contains("flow=\"one\""));
+}
+
+#[tokio::test]
+async fn shutdown_lets_go_of_the_status() {
+    let telemetry = start(false);
+    let board = Arc::new(lagging());
+    let held = Arc::downgrade(&board);
+    telemetry.metrics().observe(Arc::new(move || MeshStatus::clone(&board)));
+    assert!(held.upgrade().is_some());
+    assert!(telemetry.shutdown(Duration::from_secs(60)).await);
+    assert!(held.upgrade().is_none());
 }

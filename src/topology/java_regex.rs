@@ -20,6 +20,9 @@ const BACKTRACK_LIMIT: usize = 100_000;
 pub struct JavaPattern {
     text: String,
     regex: Regex,
+    /// What every match starts with, and whether that is all of it: most names are settled without the engine.
+    prefix: String,
+    exact: bool,
 }
 
 impl JavaPattern {
@@ -31,13 +34,17 @@ impl JavaPattern {
         // On its own first: inside the group below, `a)(b` would pass.
         build(text, &translated)?;
         let regex = build(text, &format!(r"\A(?:{translated})\z"))?;
-        Ok(Self { text: text.to_owned(), regex })
+        let (prefix, exact) = literal_prefix(text);
+        Ok(Self { text: text.to_owned(), regex, prefix, exact })
     }
 
     /// Whether the whole name matches.
     ///
     /// Fails if the pattern needs more than a bounded number of steps, which only back-tracking ones can.
     pub fn matches(&self, name: &str) -> Result<bool, PatternError> {
+        if self.exact || !name.starts_with(&self.prefix) {
+            return Ok(name == self.prefix && self.exact);
+        }
         self.regex.is_match(name).map_err(|error| {
             PatternError::new(&self.text, format!("takes too many steps on {name:?} ({error})")).hint(
                 "avoid nested repetition such as (a+)+ or (.*.*)*; possessive ++ and *+ don't back-track",

@@ -3,8 +3,9 @@
 use crate::model::{Alias, TopicName};
 
 use super::java_regex::{JavaPattern, PatternError};
+use super::lineage::Lineage;
 use super::naming::Naming;
-use super::{FlowSpec, PolicyKind, Topology};
+use super::{FlowSpec, Topology};
 
 /// Longest topic name that Kafka takes.
 pub const MAX_TOPIC_NAME: usize = 249;
@@ -114,9 +115,7 @@ pub struct Selector {
     exclude: Vec<JavaPattern>,
     heartbeats: bool,
     max_hops: u32,
-    aliases: Vec<Alias>,
-    /// Namings of the `prefix` flows into the source: under `identity`, only they make a prefix an alias.
-    inbound: Vec<(Alias, Naming)>,
+    lineage: Lineage,
 }
 
 impl Selector {
@@ -127,12 +126,6 @@ impl Selector {
         let compile = |patterns: &[String]| -> Result<Vec<_>, _> {
             patterns.iter().map(|pattern| JavaPattern::compile(pattern)).collect()
         };
-        let inbound = topology
-            .flows
-            .values()
-            .filter(|other| other.to == flow.from && other.naming.policy == PolicyKind::Prefix)
-            .map(|other| (other.from.clone(), Naming::from_spec(&other.naming, &other.from)))
-            .collect();
         Ok(Self {
             naming: Naming::from_spec(&flow.naming, &flow.from),
             from: flow.from.clone(),
@@ -141,8 +134,7 @@ impl Selector {
             exclude: compile(&flow.exclude)?,
             heartbeats: flow.heartbeats.enabled,
             max_hops: flow.max_hops,
-            aliases: topology.clusters.keys().cloned().collect(),
-            inbound,
+            lineage: Lineage::new(topology),
         })
     }
 
@@ -159,34 +151,22 @@ impl Selector {
         &self.naming
     }
 
-    /// The aliases in front of a name, the newest first, as this flow reads them.
-    pub fn chain(&self, topic: &str) -> Vec<Alias> {
-        let chain = self.naming.chain(topic);
-        if !chain.is_empty() {
-            return chain;
-        }
-        // Under `identity` a name tells nothing by itself, but a flow into the source may have put a prefix there.
-        self.inbound
-            .iter()
-            .filter(|(alias, naming)| naming.source_of(topic).as_ref() == Some(alias))
-            .map(|(_, naming)| naming.chain(topic))
-            .next()
-            .unwrap_or_default()
-    }
-
     fn decide(&self, topic: &TopicName, internal: bool) -> Result<(TopicName, String), LeaveReason> {
         let name = topic.as_str();
         if let Some(what) = self.internal(name, internal) {
             return Err(LeaveReason::Internal { what });
         }
         let rule = self.rule(name)?;
-        let chain = self.chain(name);
-        if let Some(alias) = chain.iter().find(|alias| **alias == self.to || **alias == self.from) {
-            let chain = chain.iter().rev().map(Alias::as_str).collect::<Vec<_>>().join(" → ");
-            return Err(LeaveReason::Cycle { alias: alias.clone(), chain });
+        // What the name says to anybody (MirrorMaker 2's rule), and what it says to those who know the mesh.
+        let known = self.lineage.chain(&self.from, name);
+        for chain in [&self.naming.chain(name), &known] {
+            if let Some(alias) = chain.iter().find(|alias| **alias == self.to || **alias == self.from) {
+                let chain = chain.iter().rev().map(Alias::as_str).collect::<Vec<_>>().join(" → ");
+                return Err(LeaveReason::Cycle { alias: alias.clone(), chain });
+            }
         }
-        // A local name with dots looks like a long chain; only clusters of this mesh are hops.
-        let hops = chain.iter().filter(|alias| self.aliases.contains(alias)).count() + 1;
+        // A local name with dots looks like a long chain; only what this mesh put there counts.
+        let hops = known.len() + 1;
         if hops > self.max_hops as usize {
             return Err(LeaveReason::TooManyHops { hops, limit: self.max_hops });
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::model::Isolation;
 use crate::model::{Alias, FlowName};
+pub use crate::model::{Isolation, ResetPolicy, TargetResetPolicy};
 
 /// A mesh: clusters, flows between them, and how this process runs them.
 #[derive(Clone, Debug)]
@@ -109,28 +109,6 @@ pub enum ReplicationFactor {
     Source,
     /// This many.
     Fixed(i16),
-}
-
-/// What to do when the source's log is not the one we knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ResetPolicy {
-    /// Go on from the first record that is there.
-    Continue,
-    /// Fault the partition until a person decides.
-    Fail,
-}
-
-/// What to do when the target's topic is not the one we knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetResetPolicy {
-    /// Mirror again from the first record of the source.
-    Restart,
-    /// Go on with the next record of the source.
-    Continue,
-    /// Fault the partition until a person decides.
-    Fail,
 }
 
 /// Compression of what the `records` engine writes.

@@ -111,7 +111,10 @@ impl Wire {
             };
             match outcome.await {
                 Ok(entries) => return Ok(entries),
-                Err(error) => retry.pause_after(error.about(format!("broker {broker}"))).await?,
+                Err(error) => {
+                    let error = error.about(format!("broker {broker}"));
+                    retry.pause_after(error).await?;
+                }
             }
         }
     }

@@ -77,7 +77,7 @@ pub enum WireErrorKind {
 
 impl WireError {
     /// An error of a cluster; broker, call and subject are added as they are known.
-    pub fn new(cluster: &Alias, kind: WireErrorKind) -> Self {
+    pub(crate) fn new(cluster: &Alias, kind: WireErrorKind) -> Self {
         Self(Box::new(Inner {
             cluster: cluster.clone(),
             broker: None,

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::common::{Cluster, KafkaClient, Load, MirrorProcess, TestRecord, verify_acknowledged, wait_for};
 use crate::common::topologies::{flow, topology};
+use crate::common::{Cluster, KafkaClient, Load, MirrorProcess, TestRecord, verify_acknowledged, wait_for};
 
 /// As the issue asks: twenty times.
 const KILLS: usize = 20;
@@ -67,7 +67,11 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
     // Identity into a topic that others write too: at least once.
     let (from, to) = (values(here, "shared", 0).await, values(there, "shared", 0).await);
     let arrived: BTreeSet<_> = to.into_iter().collect();
-    assert_eq!(from.iter().filter(|value| !arrived.contains(*value)).count(), 0, "records of `shared` are missing");
+    assert_eq!(
+        from.iter().filter(|value| !arrived.contains(*value)).count(),
+        0,
+        "records of `shared` are missing"
+    );
 }
 
 /// Waits until each topic has more records than now: the kill shall hit a mirror at work.
@@ -93,8 +97,10 @@ async fn mirrored_more(client: &KafkaClient, topics: &[&str]) {
 async fn values(client: &KafkaClient, topic: &str, partition: usize) -> Vec<String> {
     let records = client.consume_all(topic).await.swap_remove(partition);
     let ours = records.into_iter().filter(|consumed| consumed.record.key.as_deref() != Some(b"foreign"));
-    ours.map(|consumed| String::from_utf8_lossy(&consumed.record.value.unwrap_or_default()).trim_end().to_owned())
-        .collect()
+    ours.map(|consumed| {
+        String::from_utf8_lossy(&consumed.record.value.unwrap_or_default()).trim_end().to_owned()
+    })
+    .collect()
 }
 
 async fn exactly_once(here: &KafkaClient, topic: &str, there: &KafkaClient, remote: &str) {

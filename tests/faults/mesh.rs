@@ -35,7 +35,8 @@ async fn three_clusters_as_hub_chain_and_ring() {
 
     // Chain: what arrives is mirrored on. First, while no other path has left heartbeats on north.
     seed(&[&east], "chain").await;
-    let flows = flow("first", "east", "west", &[".*chain"], &[]) + &flow("second", "west", "north", &[".*chain"], &[]);
+    let flows = flow("first", "east", "west", &[".*chain"], &[])
+        + &flow("second", "west", "north", &[".*chain"], &[]);
     let mirror = MirrorProcess::start(&topology(&all, &flows), &[]);
     await_exact(east.client(), "chain", north.client(), "west.east.chain").await;
     hops_are_told(&mirror, &north).await;
@@ -43,7 +44,8 @@ async fn three_clusters_as_hub_chain_and_ring() {
 
     // Hub: two into one.
     seed(&all, "hub").await;
-    let flows = flow("e-n", "east", "north", &[".*hub"], &[]) + &flow("w-n", "west", "north", &[".*hub"], &[]);
+    let flows =
+        flow("e-n", "east", "north", &[".*hub"], &[]) + &flow("w-n", "west", "north", &[".*hub"], &[]);
     let mirror = MirrorProcess::start(&topology(&all, &flows), &[]);
     for spoke in [&east, &west] {
         await_exact(spoke.client(), "hub", north.client(), &format!("{}.hub", spoke.name())).await;
@@ -123,6 +125,8 @@ async fn internal_topics_are_never_mirrored() {
     assert_eq!(mirror.terminate().await, Some(0));
     let copies: BTreeSet<_> = names(west.client(), "east").await;
     let expected: BTreeSet<String> =
-        ["__mirrormesh-positions.east", "east.heartbeats", "east.last", "east.orders"].map(str::to_owned).into();
+        ["__mirrormesh-positions.east", "east.heartbeats", "east.last", "east.orders"]
+            .map(str::to_owned)
+            .into();
     assert_eq!(copies, expected);
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use crate::common::{Cluster, KafkaClient, Listener, Load, MirrorProcess, verify_acknowledged, verify_exact, wait_for};
 use crate::common::topologies::{flow, topology, topology_at};
+use crate::common::{
+    Cluster, KafkaClient, Listener, Load, MirrorProcess, verify_acknowledged, verify_exact, wait_for,
+};
 
 /// Waits until the copy has at least `goal` records.
 async fn holds(client: &KafkaClient, topic: &str, goal: i64) {
@@ -27,7 +29,8 @@ async fn restarted_brokers_lose_nothing_and_leave_other_flows_alone() {
     let west = Cluster::builder("west").start().await;
     let north = Cluster::builder("north").start().await;
     east.client().create_topic("orders", 3, &[]).await;
-    let flows = flow("to-west", "east", "west", &["orders"], &[]) + &flow("to-north", "east", "north", &["orders"], &[]);
+    let flows = flow("to-west", "east", "west", &["orders"], &[])
+        + &flow("to-north", "east", "north", &["orders"], &[]);
     let mirror = MirrorProcess::start(&topology(&[&east, &west, &north], &flows), &[]);
     mirror.ready().await;
     let load = Load::on(east.client()).topic("orders", 3).rate(2_000).start();
@@ -86,7 +89,8 @@ async fn a_slow_link_and_a_cut_link_lose_nothing() {
         wait_for("the mirror to say that the cluster is away", async || {
             let status = mirror.status().await?;
             let clusters = status["clusters"].as_array().cloned().unwrap_or_default();
-            let entry = clusters.iter().find(|entry| entry["alias"] == cluster.name()).cloned().unwrap_or_default();
+            let entry =
+                clusters.iter().find(|entry| entry["alias"] == cluster.name()).cloned().unwrap_or_default();
             if entry["state"] == "unreachable" { Ok(()) } else { Err(entry.to_string()) }
         })
         .await;

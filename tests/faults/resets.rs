@@ -2,10 +2,8 @@
 
 use serde_json::Value;
 
-use crate::common::{
-    Cluster, KafkaClient, MirrorProcess, TestRecord, await_exact, verify_exact, wait_for,
-};
 use crate::common::topologies::{flow, topology};
+use crate::common::{Cluster, KafkaClient, MirrorProcess, TestRecord, await_exact, verify_exact, wait_for};
 
 /// Waits for an event of this name and returns it.
 async fn event(mirror: &MirrorProcess, name: &str) -> Value {

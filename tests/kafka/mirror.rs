@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::{Ending, KafkaClient, MirrorProcess, Produce, TestRecord, await_exact, pair, topic, wait_for};
 use crate::common::topologies::{flow, topology};
+use crate::common::{
+    Ending, KafkaClient, MirrorProcess, Produce, TestRecord, await_exact, pair, topic, wait_for,
+};
 
 /// Names on a cluster that contain `part`.
 async fn names_with(client: &KafkaClient, part: &str) -> BTreeSet<String> {
@@ -123,7 +125,11 @@ async fn compacted_topics_and_tombstones_arrive() {
     east.create_topic(&name, 1, &configs).await;
     let keyed = |key: usize, value: Option<String>| {
         let plain = TestRecord::numbered(1).remove(0);
-        TestRecord { key: Some(format!("k{key}").into_bytes()), value: value.map(String::into_bytes), ..plain }
+        TestRecord {
+            key: Some(format!("k{key}").into_bytes()),
+            value: value.map(String::into_bytes),
+            ..plain
+        }
     };
     for round in 0..4 {
         let records = (0..50).map(|key| keyed(key, Some(format!("round {round}")))).collect();

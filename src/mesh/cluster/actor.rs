@@ -99,12 +99,12 @@ impl ClusterActor {
             return;
         }
         state.shown = Some(status.state);
-        let cluster = %status.alias;
+        let (cluster, brokers) = (status.alias, status.brokers);
         match status.state {
             ClusterState::Reachable => {
-                info!(cluster, cluster_id = status.cluster_id, brokers = status.brokers, "cluster reachable");
+                info!(%cluster, cluster_id = status.cluster_id, brokers, "cluster reachable");
             }
-            _ => warn!(cluster, reason = status.reason, "cluster not reachable"),
+            _ => warn!(%cluster, reason = status.reason, "cluster not reachable"),
         }
     }
 }

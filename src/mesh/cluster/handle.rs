@@ -108,11 +108,10 @@ impl ClusterHandle {
         let asked_after = self.inner.refreshes_started.load(Ordering::Acquire);
         let _turn = self.inner.refreshing.lock().await;
         // One that started after this call has ended while we waited for our turn: it is fresh enough.
-        if self.inner.refreshes_started.load(Ordering::Acquire) > asked_after {
-            let view = self.inner.view.borrow();
-            if let (ClusterState::Reachable, Some(catalogue)) = (view.state, &view.catalogue) {
-                return Ok(catalogue.clone());
-            }
+        if self.inner.refreshes_started.load(Ordering::Acquire) > asked_after
+            && let Some(catalogue) = self.reachable_catalogue()
+        {
+            return Ok(catalogue);
         }
         self.inner.refreshes_started.fetch_add(1, Ordering::AcqRel);
         let outcome = self.inner.wire.metadata(None).await.map(|m| Arc::new(Catalogue::from_metadata(&m)));
@@ -121,6 +120,11 @@ impl ClusterHandle {
         }
         self.inner.view.send_if_modified(|view| view.take(&outcome));
         outcome
+    }
+
+    fn reachable_catalogue(&self) -> Option<Arc<Catalogue>> {
+        let view = self.inner.view.borrow();
+        view.catalogue.clone().filter(|_| view.state == ClusterState::Reachable)
     }
 
     /// Says that the end of a partition should be known; undone by [`ClusterHandle::forget`].

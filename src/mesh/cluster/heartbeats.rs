@@ -64,7 +64,8 @@ async fn read(handle: &ClusterHandle, topic: &TopicName, seen: &mut Seen) -> Res
         // Only the newest counts: start one record before the end.
         None => {
             let latest = handle.offset(&partition, OffsetSpec::Latest, Isolation::ReadUncommitted).await?;
-            let earliest = handle.offset(&partition, OffsetSpec::Earliest, Isolation::ReadUncommitted).await?;
+            let earliest =
+                handle.offset(&partition, OffsetSpec::Earliest, Isolation::ReadUncommitted).await?;
             (latest.offset - 1).max(earliest.offset)
         }
     };

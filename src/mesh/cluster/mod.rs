@@ -6,6 +6,6 @@ mod catalogue;
 mod handle;
 mod heartbeats;
 
-pub use actor::{ClusterActor, ClusterMsg};
-pub use catalogue::{Catalogue, ClusterView, PartitionEntry, TopicEntry};
-pub use handle::{ClusterHandle, Ends};
+pub use actor::ClusterActor;
+pub use catalogue::{Catalogue, ClusterView, TopicEntry};
+pub use handle::ClusterHandle;

@@ -24,6 +24,7 @@ use crate::model::status::{ClusterState, FlowState};
 use crate::model::{Event, Fault, Generation, TopicName, TopicPartition};
 use crate::telemetry::Restarted;
 use crate::topology::Selector;
+use crate::topology::topic_config::ConfigRules;
 
 /// Faulted topics, limits and loops are looked after this often.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -94,6 +95,7 @@ pub struct FlowRun {
     pub(super) reconcile_again: bool,
     pub(super) ready: BTreeMap<TopicName, super::topics::ReadyTopic>,
     pub(super) topic_faults: BTreeMap<TopicName, Fault>,
+    pub(super) left_out: BTreeMap<TopicName, String>,
     session_generation: Generation,
     session_started: Instant,
     session_backoff: Backoff,
@@ -137,6 +139,7 @@ impl Actor for FlowActor {
             reconcile_again: false,
             ready: BTreeMap::new(),
             topic_faults: BTreeMap::new(),
+            left_out: BTreeMap::new(),
             session_generation: Generation::default(),
             session_started: Instant::now(),
             session_backoff: Backoff::default(),
@@ -189,7 +192,8 @@ impl Actor for FlowActor {
                 myself.send_after(UPKEEP, || FlowMsg::Upkeep);
             }
             FlowMsg::OtherClaim(claim) => {
-                let by = format!("claimed by process {} (pid {} on {})", claim.process, claim.pid, claim.host);
+                let by =
+                    format!("claimed by process {} (pid {} on {})", claim.process, claim.pid, claim.host);
                 run.give_up(FlowState::Stopped, format!("{by}; this process left it alone"));
             }
             FlowMsg::Drain(limit, reply) => run.drain(&myself, limit, reply),
@@ -287,7 +291,9 @@ impl FlowRun {
                 return;
             }
         }
-        let id = |cluster: &crate::mesh::cluster::ClusterHandle| cluster.catalogue().and_then(|c| c.cluster_id.clone());
+        let id = |cluster: &crate::mesh::cluster::ClusterHandle| {
+            cluster.catalogue().and_then(|c| c.cluster_id.clone())
+        };
         if let (Some(source), Some(target)) = (id(&self.flow.source), id(&self.flow.target))
             && source == target
         {
@@ -321,7 +327,9 @@ impl FlowRun {
             Err(why) => {
                 let (state, reason) = match why {
                     LoadError::Fault(fault) => (FlowState::Faulted, fault.to_string()),
-                    LoadError::Wire(error) if error.is_unauthorized() => (FlowState::Faulted, error.to_string()),
+                    LoadError::Wire(error) if error.is_unauthorized() => {
+                        (FlowState::Faulted, error.to_string())
+                    }
                     LoadError::Wire(error) => (FlowState::Waiting, error.to_string()),
                 };
                 let retry_in = self.claim_backoff.next_pause();
@@ -365,7 +373,8 @@ impl FlowRun {
             self.helpers.push(actor.get_cell());
         }
         if self.flow.spec.topic_configs.enabled {
-            let actor = TopicConfigActor { flow: self.flow.clone(), selector: self.selector.clone() };
+            let rules = Arc::new(ConfigRules::new(&self.flow.spec.topic_configs)?);
+            let actor = TopicConfigActor { flow: self.flow.clone(), selector: self.selector.clone(), rules };
             let (actor, _) = TopicConfigActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
             self.helpers.push(actor.get_cell());
         }
@@ -475,7 +484,8 @@ impl FlowRun {
         if self.phase == Phase::Running {
             self.phase = Phase::Draining;
             self.flow.board.set_state(FlowState::Draining, None);
-            let waiting = self.children.alive().inspect(|actor| drop(actor.cast(PartitionMsg::Drain))).count();
+            let waiting =
+                self.children.alive().inspect(|actor| drop(actor.cast(PartitionMsg::Drain))).count();
             info!(flow = %self.flow.spec.name, partitions = waiting, "draining");
             if waiting > 0 {
                 // Closing the session and the store takes the rest of the time.
@@ -508,4 +518,3 @@ impl FlowRun {
         });
     }
 }
-

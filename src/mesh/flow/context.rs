@@ -11,6 +11,7 @@ use super::limits::LimitBook;
 use super::positions::PositionsTopic;
 use super::store::StoreMsg;
 use crate::engine::budget::Account;
+use crate::engine::records::Suspects;
 use crate::engine::{EngineError, LaneOpened, LaneSpec, Session};
 use crate::formats::Position;
 use crate::mesh::board::FlowBoard;
@@ -43,6 +44,8 @@ pub struct FlowContext {
     pub store: Mutex<Option<ActorRef<StoreMsg>>>,
     /// The flow's share of the byte budget.
     pub account: Account,
+    /// Target topics that refused something, remembered from session to session.
+    pub suspects: Suspects,
     /// What the target's topics accept.
     pub limits: LimitBook,
     /// What `/status` shows.
@@ -73,6 +76,7 @@ impl FlowContext {
             session: watch::Sender::new(None),
             store: Mutex::new(None),
             account: mesh.budget.account(),
+            suspects: Suspects::default(),
             limits: LimitBook::default(),
             board,
             metrics: mesh.telemetry.metrics().flow(&spec.name, &spec.from, &spec.to),

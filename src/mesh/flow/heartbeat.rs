@@ -8,10 +8,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
 use super::context::FlowContext;
+use crate::batch::Codec;
 use crate::formats::Heartbeat;
 use crate::mesh::clock;
 use crate::model::{Event, TopicPartition};
-use crate::topology::Codec;
 use crate::wire::{NewRecord, NewTopic, WireError};
 
 /// MirrorMaker 2's topic.
@@ -137,7 +137,8 @@ async fn beat(flow: &FlowContext) -> Result<(), WireError> {
             }
         }
     }
-    let key = heartbeat.key().expect("an alias is shorter than 32 KiB, or no topic could carry it as a prefix");
+    let key =
+        heartbeat.key().expect("an alias is shorter than 32 KiB, or no topic could carry it as a prefix");
     let record = NewRecord {
         timestamp_ms: heartbeat.timestamp_ms,
         key: Some(Bytes::from(key)),

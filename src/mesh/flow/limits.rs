@@ -41,7 +41,8 @@ pub fn from_configs(entries: &[ConfigEntry]) -> TargetLimits {
     let max = number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok());
     TargetLimits {
         max_message_bytes: max.unwrap_or(defaults.max_message_bytes),
-        compacted: value("cleanup.policy").is_some_and(|policy| policy.split(',').any(|p| p.trim() == "compact")),
+        compacted: value("cleanup.policy")
+            .is_some_and(|policy| policy.split(',').any(|p| p.trim() == "compact")),
         timestamp_before_max_ms: bound("message.timestamp.before.max.ms"),
         timestamp_after_max_ms: bound("message.timestamp.after.max.ms"),
         append_time: value("message.timestamp.type") == Some("LogAppendTime"),

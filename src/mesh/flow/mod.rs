@@ -13,5 +13,5 @@ mod topics;
 mod wants;
 
 pub use actor::{FlowActor, FlowArguments, FlowMsg};
-pub use context::{FlowContext, PositionBook, SessionSlot};
+pub use context::FlowContext;
 pub use store::{Save, StoreMsg};

@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::{info, warn};
 
+use crate::batch::Codec;
 use crate::formats::{self, Claim, Position, PositionEntry, PositionKey, positions_topic};
 use crate::mesh::clock;
 use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::process::ProcessIdentity;
 use crate::model::{Alias, Fault, FaultKind, FlowName, TopicName, TopicPartition};
-use crate::topology::{Codec, Isolation};
+use crate::topology::Isolation;
 use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, ResponseError, WireError};
 
 /// Small segments, so that compaction keeps the topic, and with it the start, short.
@@ -66,13 +67,19 @@ impl PositionsTopic {
         while next <= claimed_at {
             let fetched = self.cluster.wire().fetch(&self.range(next, Duration::ZERO)).await?;
             for record in fetched.records.iter().filter(|record| record.offset < claimed_at) {
-                let entry = formats::decode(record.key.as_deref(), record.value.as_deref()).map_err(|error| {
-                    LoadError::Fault(Fault::new(
-                        FaultKind::PositionStore,
-                        format!("{} offset {} on {}: {error}", self.topic(), record.offset, self.cluster.alias()),
-                        "run the version of mirrormesh that wrote it, or a newer one",
-                    ))
-                })?;
+                let entry =
+                    formats::decode(record.key.as_deref(), record.value.as_deref()).map_err(|error| {
+                        LoadError::Fault(Fault::new(
+                            FaultKind::PositionStore,
+                            format!(
+                                "{} offset {} on {}: {error}",
+                                self.topic(),
+                                record.offset,
+                                self.cluster.alias()
+                            ),
+                            "run the version of mirrormesh that wrote it, or a newer one",
+                        ))
+                    })?;
                 match entry {
                     PositionEntry::Position(PositionKey { flow, source }, position) if flow == self.flow => {
                         match position {

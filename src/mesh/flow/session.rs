@@ -49,6 +49,7 @@ pub fn start(
         account: flow.account.clone(),
         queue_bytes: flow.mesh.queue_bytes_per_client,
         expected_partitions,
+        suspects: flow.suspects.clone(),
     };
     let on_lost = Box::new(move |reason: String| {
         let _ = told.cast(FlowMsg::SessionLost(generation, reason));
@@ -62,11 +63,18 @@ pub fn start(
 }
 
 /// Closes a lost session and says when it is gone.
-pub fn bury(flow: &Arc<FlowContext>, session: Option<Arc<dyn Session>>, pause: Duration, myself: &ActorRef<FlowMsg>) {
+pub fn bury(
+    flow: &Arc<FlowContext>,
+    session: Option<Arc<dyn Session>>,
+    pause: Duration,
+    myself: &ActorRef<FlowMsg>,
+) {
     let (flow, myself) = (flow.clone(), myself.clone());
     tokio::spawn(async move {
         if let Some(session) = session
-            && tokio::time::timeout(CLOSE_LOST + Duration::from_secs(1), session.shutdown(CLOSE_LOST)).await.is_err()
+            && tokio::time::timeout(CLOSE_LOST + Duration::from_secs(1), session.shutdown(CLOSE_LOST))
+                .await
+                .is_err()
         {
             warn!(flow = %flow.spec.name, "the lost engine session does not close; going on without it");
         }

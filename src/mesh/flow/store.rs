@@ -75,13 +75,7 @@ impl Actor for PositionStoreActor {
             let claim = topic.other_claim(&process, claimed_at).await;
             let _ = myself.cast(StoreMsg::OtherClaim(claim));
         });
-        Ok(StoreState {
-            pending: HashMap::new(),
-            writing: HashMap::new(),
-            lost: false,
-            drain: None,
-            tail,
-        })
+        Ok(StoreState { pending: HashMap::new(), writing: HashMap::new(), lost: false, drain: None, tail })
     }
 
     async fn handle(

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::context::FlowContext;
 use super::topics::{describe, topic_config};
 use crate::model::{Event, TopicName};
-use crate::topology::plan::{self, TopicConfig};
+use crate::topology::topic_config::{ConfigEdit, ConfigRules, TopicConfig};
 use crate::topology::{Choice, Selector};
 use crate::wire::{ConfigChange, ConfigEntry, WireError};
 
@@ -32,6 +32,8 @@ pub struct TopicConfigActor {
     pub flow: Arc<FlowContext>,
     /// Its choice of topics.
     pub selector: Arc<Selector>,
+    /// Which entries follow the source.
+    pub rules: Arc<ConfigRules>,
 }
 
 /// State of the sync.
@@ -67,6 +69,7 @@ impl Actor for TopicConfigActor {
                 let sync = Sync {
                     flow: self.flow.clone(),
                     selector: self.selector.clone(),
+                    rules: self.rules.clone(),
                     refused: state.refused.clone(),
                 };
                 state.comparing = Some(tokio::spawn(async move {
@@ -98,12 +101,14 @@ impl Actor for TopicConfigActor {
 struct Sync {
     flow: Arc<FlowContext>,
     selector: Arc<Selector>,
+    rules: Arc<ConfigRules>,
     refused: Arc<parking_lot::Mutex<BTreeSet<(TopicName, String)>>>,
 }
 
 impl Sync {
     async fn run(&self) -> Result<(), WireError> {
-        let (Some(source), Some(target)) = (self.flow.source.catalogue(), self.flow.target.catalogue()) else {
+        let (Some(source), Some(target)) = (self.flow.source.catalogue(), self.flow.target.catalogue())
+        else {
             return Ok(());
         };
         let pairs: Vec<(TopicName, TopicName)> = source
@@ -132,10 +137,16 @@ impl Sync {
         Ok(())
     }
 
-    async fn align(&self, remote: &TopicName, here: &[ConfigEntry], there: &[ConfigEntry]) -> Result<(), WireError> {
-        let as_plan = |entries: &[ConfigEntry]| entries.iter().map(topic_config).collect::<Vec<TopicConfig>>();
-        let changes = plan::config_changes(&as_plan(here), &as_plan(there), &self.flow.spec.topic_configs);
-        let changes: Vec<ConfigChange> = changes.into_iter().map(Into::into).collect();
+    async fn align(
+        &self,
+        remote: &TopicName,
+        here: &[ConfigEntry],
+        there: &[ConfigEntry],
+    ) -> Result<(), WireError> {
+        let as_plan =
+            |entries: &[ConfigEntry]| entries.iter().map(topic_config).collect::<Vec<TopicConfig>>();
+        let edits = self.rules.changes(&as_plan(here), &as_plan(there));
+        let changes: Vec<ConfigChange> = edits.into_iter().map(as_change).collect();
         if changes.is_empty() {
             return Ok(());
         }
@@ -181,5 +192,12 @@ impl Sync {
             };
             self.flow.report_topic(remote, &event);
         }
+    }
+}
+
+fn as_change(edit: ConfigEdit) -> ConfigChange {
+    match edit {
+        ConfigEdit::Set { name, value, .. } => ConfigChange::Set(name, value),
+        ConfigEdit::Delete { name, .. } => ConfigChange::Delete(name),
     }
 }

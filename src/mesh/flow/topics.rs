@@ -8,9 +8,10 @@ use super::limits;
 use crate::mesh::cluster::{Catalogue, TopicEntry};
 use crate::model::status::TopicStatus;
 use crate::model::{Event, Fault, FaultKind, TopicName};
-use crate::topology::plan::{self, TopicConfig};
-use crate::topology::{Choice, ReplicationFactor, Selector};
-use crate::wire::{ConfigEntry, NewTopic, ResponseError, WireError};
+use crate::topology::java_regex::PatternError;
+use crate::topology::plan::{self, Creation, FlowPlan, Growth, Selected, SourceTopic, TargetTopic};
+use crate::topology::topic_config::{ConfigSource, TopicConfig};
+use crate::wire::{self, ConfigEntry, NewTopic, ResponseError, WireError};
 
 /// Topics described in one request: an answer is about 5 KB a topic.
 const TOPICS_PER_DESCRIBE: usize = 500;
@@ -34,153 +35,156 @@ pub struct Reconciliation {
     /// Every selected topic, with what keeps it from being mirrored.
     pub statuses: Vec<TopicStatus>,
     /// Why nothing could be done at all.
-    pub failed: Option<WireError>,
+    pub failed: Option<Failed>,
+    /// Topics that are left although they may be meant to be mirrored, and why.
+    pub left_out: BTreeMap<TopicName, String>,
     /// Remote topics whose limits changed.
     pub new_limits: BTreeSet<TopicName>,
 }
 
-/// A topic the flow wants on the target.
-struct Wanted<'a> {
-    topic: &'a TopicName,
-    remote: TopicName,
-    source: &'a TopicEntry,
-}
-
 /// Looks after the remote topics of a flow. Cancel safe: each step leaves the target in a sound state.
-pub async fn reconcile(flow: &FlowContext, selector: &Selector) -> Reconciliation {
+pub async fn reconcile(flow: &FlowContext) -> Reconciliation {
     let (Some(source), Some(target)) = (flow.source.catalogue(), flow.target.catalogue()) else {
         return Reconciliation::default();
     };
-    let wanted: Vec<Wanted<'_>> = source
-        .topics
-        .iter()
-        .filter_map(|(topic, entry)| match selector.select(topic, entry.internal) {
-            Choice::Take { remote, .. } => Some(Wanted { topic, remote, source: entry }),
-            Choice::Leave { .. } => None,
-        })
-        .collect();
     let mut faults = BTreeMap::new();
-    let target = match bring_about(flow, &wanted, target, &mut faults).await {
-        Ok(target) => target,
-        Err(error) => return Reconciliation { failed: Some(error), ..Reconciliation::default() },
+    let (plan, target) = match bring_about(flow, &source, target, &mut faults).await {
+        Ok(done) => done,
+        Err(failed) => return Reconciliation { failed: Some(failed), ..Reconciliation::default() },
     };
-    let new_limits = describe_limits(flow, &wanted, &target, &mut faults).await;
+    let new_limits = describe_limits(flow, &plan.selected, &target, &mut faults).await;
     let mut outcome = Reconciliation { new_limits, ..Reconciliation::default() };
-    for want in &wanted {
-        let on_target = target.topics.get(&want.remote).map_or(0, |entry| entry.partitions.len());
-        let partitions = i32::try_from(on_target.min(want.source.partitions.len())).unwrap_or(i32::MAX);
-        let fault = faults.remove(&want.remote);
-        if partitions > 0 {
+    for Selected { topic, remote, partitions, .. } in plan.selected {
+        let there = target.topics.get(&remote).map_or(0, |entry| entry.partitions.len());
+        let on_both = partitions.min(i32::try_from(there).unwrap_or(i32::MAX));
+        if on_both > 0 {
             outcome.ready.push(ReadyTopic {
-                topic: want.topic.clone(),
-                remote: want.remote.clone(),
-                partitions,
+                topic: topic.clone(),
+                remote: remote.clone(),
+                partitions: on_both,
             });
         }
-        outcome.statuses.push(TopicStatus {
-            topic: want.topic.clone(),
-            remote: want.remote.clone(),
-            partitions: i32::try_from(want.source.partitions.len()).unwrap_or(i32::MAX),
-            fault,
-        });
+        let fault = faults.remove(&remote);
+        outcome.statuses.push(TopicStatus { topic, remote, partitions, fault });
     }
+    let problems = plan.left_out.into_iter().filter(|left| left.is_problem);
+    outcome.left_out = problems.map(|left| (left.topic, left.reason)).collect();
     outcome
 }
 
-/// Creates and grows; returns the target's catalogue after it.
-async fn bring_about(
-    flow: &FlowContext,
-    wanted: &[Wanted<'_>],
-    target: Arc<Catalogue>,
-    faults: &mut BTreeMap<TopicName, Fault>,
-) -> Result<Arc<Catalogue>, WireError> {
-    let missing: Vec<_> = wanted.iter().filter(|want| !target.topics.contains_key(&want.remote)).collect();
-    let short: Vec<_> = wanted
-        .iter()
-        .filter_map(|want| {
-            let has = target.topics.get(&want.remote)?.partitions.len();
-            (has < want.source.partitions.len()).then_some((want, has))
-        })
-        .collect();
-    if missing.is_empty() && short.is_empty() {
-        return Ok(target);
-    }
-    let names: Vec<TopicName> = missing.iter().map(|want| want.topic.clone()).collect();
-    let mut configs = describe(flow.source.wire(), &names).await?;
-    for want in missing {
-        let outcome = match configs.remove(want.topic) {
-            Some(Ok(entries)) => create(flow, want, &entries, target.brokers).await,
-            Some(Err(error)) => Err(error),
-            None => continue,
-        };
-        if let Err(error) = outcome {
-            faults.insert(want.remote.clone(), topic_fault(flow, &want.remote, &error));
-        }
-    }
-    for (want, has) in short {
-        let total = i32::try_from(want.source.partitions.len()).unwrap_or(i32::MAX);
-        match flow.target.wire().create_partitions(&want.remote, total).await {
-            Ok(()) => {
-                let from = i32::try_from(has).unwrap_or(i32::MAX);
-                flow.report(&Event::PartitionsAdded { topic: want.remote.clone(), from, to: total });
-            }
-            Err(error) => {
-                faults.insert(want.remote.clone(), topic_fault(flow, &want.remote, &error));
-            }
-        }
-    }
-    flow.target.refresh().await
+/// Why the remote topics could not be looked after.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// A cluster did not answer.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// A pattern can't be used; the configuration is checked before a flow starts.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
 }
 
-/// Creates one remote topic with the source's configuration; entries the target refuses are left out by name.
-async fn create(
+/// Creates and grows; returns the plan that was carried out and the target's catalogue after it.
+async fn bring_about(
     flow: &FlowContext,
-    want: &Wanted<'_>,
-    entries: &[ConfigEntry],
-    target_brokers: usize,
-) -> Result<(), WireError> {
-    let source: Vec<TopicConfig> = entries.iter().map(topic_config).collect();
-    let mut configs = plan::creation_configs(&source, &flow.spec.topic_configs);
-    let replication_factor = match flow.spec.replication_factor {
-        ReplicationFactor::BrokerDefault => -1,
-        ReplicationFactor::Fixed(count) => count,
-        ReplicationFactor::Source => {
-            let most = i16::try_from(target_brokers).unwrap_or(i16::MAX).max(1);
-            want.source.replication_factor.clamp(1, most)
+    source: &Catalogue,
+    target: Arc<Catalogue>,
+    faults: &mut BTreeMap<TopicName, Fault>,
+) -> Result<(FlowPlan, Arc<Catalogue>), Failed> {
+    let there: Vec<_> = target.topics.iter().map(|(name, entry)| as_target(name, entry)).collect();
+    let mut here: Vec<_> = source.topics.iter().map(|(name, entry)| as_source(name, entry)).collect();
+    let make =
+        |here: &[SourceTopic]| plan::flow_plan(&flow.spec, &flow.mesh.topology, here, &there, target.brokers);
+    let mut plan = make(&here)?;
+    if plan.create.is_empty() && plan.grow.is_empty() {
+        return Ok((plan, target));
+    }
+    let names: Vec<TopicName> = plan.create.iter().map(|creation| creation.topic.clone()).collect();
+    let mut unreadable = BTreeMap::new();
+    for (topic, answer) in describe(flow.source.wire(), &names).await? {
+        match answer {
+            Ok(entries) => {
+                for known in here.iter_mut().filter(|known| known.name == topic) {
+                    known.configs = entries.iter().map(topic_config).collect();
+                }
+            }
+            // Without the right to describe, the copy gets the target's defaults.
+            Err(error) if error.is_unauthorized() => {}
+            Err(error) => drop(unreadable.insert(topic, error)),
         }
-    };
+    }
+    plan = make(&here)?;
+    for creation in &plan.create {
+        let outcome = match unreadable.remove(&creation.topic) {
+            Some(error) => Err(error),
+            None => create(flow, creation).await,
+        };
+        if let Err(error) = outcome {
+            faults.insert(creation.remote.clone(), topic_fault(flow, &creation.remote, &error));
+        }
+    }
+    for Growth { remote, from, to } in &plan.grow {
+        match flow.target.wire().create_partitions(remote, *to).await {
+            Ok(()) => {
+                let event = Event::PartitionsAdded { topic: remote.clone(), from: *from, to: *to };
+                flow.report_topic(remote, &event);
+            }
+            Err(error) => drop(faults.insert(remote.clone(), topic_fault(flow, remote, &error))),
+        }
+    }
+    let target = flow.target.refresh().await?;
+    Ok((plan, target))
+}
+
+fn as_source(name: &TopicName, entry: &TopicEntry) -> SourceTopic {
+    SourceTopic {
+        name: name.clone(),
+        partitions: count(entry),
+        internal: entry.internal,
+        replication_factor: entry.replication_factor,
+        configs: Vec::new(),
+    }
+}
+
+fn as_target(name: &TopicName, entry: &TopicEntry) -> TargetTopic {
+    TargetTopic { name: name.clone(), partitions: count(entry), configs: Vec::new() }
+}
+
+fn count(entry: &TopicEntry) -> i32 {
+    i32::try_from(entry.partitions.len()).unwrap_or(i32::MAX)
+}
+
+/// Creates one remote topic; entries the target refuses are left out by name.
+async fn create(flow: &FlowContext, creation: &Creation) -> Result<(), WireError> {
+    let wire = flow.target.wire();
     let mut new = NewTopic {
-        name: want.remote.clone(),
-        partitions: i32::try_from(want.source.partitions.len()).unwrap_or(i32::MAX),
-        replication_factor,
-        configs: configs.clone(),
+        name: creation.remote.clone(),
+        partitions: creation.partitions,
+        replication_factor: creation.replication_factor,
+        configs: creation.configs.clone(),
     };
-    let mut outcome = flow.target.wire().create_topic(&new, false).await;
-    if let Err(refusal) = &outcome
-        && is_invalid_config(refusal)
-    {
+    let mut outcome = wire.create_topic(&new, false).await;
+    if outcome.as_ref().is_err_and(is_invalid_config) {
         // Which one it is, the broker only says in prose: try them one at a time.
         let mut kept = Vec::new();
-        for entry in configs.drain(..) {
+        for entry in std::mem::take(&mut new.configs) {
             new.configs = vec![entry.clone()];
-            match flow.target.wire().create_topic(&new, true).await {
+            match wire.create_topic(&new, true).await {
                 Err(error) if is_invalid_config(&error) => {
-                    flow.report(&Event::TopicConfigRefused {
-                        topic: want.remote.clone(),
-                        key: entry.0,
-                        reason: error.to_string(),
-                    });
+                    let (key, reason) = (entry.0, error.to_string());
+                    let event = Event::TopicConfigRefused { topic: new.name.clone(), key, reason };
+                    flow.report_topic(&new.name, &event);
                 }
                 Err(error) => return Err(error),
                 Ok(()) => kept.push(entry),
             }
         }
         new.configs = kept;
-        outcome = flow.target.wire().create_topic(&new, false).await;
+        outcome = wire.create_topic(&new, false).await;
     }
     match outcome {
         Ok(()) => {
-            flow.report(&Event::TopicCreated { topic: want.remote.clone(), partitions: new.partitions });
+            let event = Event::TopicCreated { topic: new.name.clone(), partitions: new.partitions };
+            flow.report_topic(&new.name, &event);
             Ok(())
         }
         // Another flow or process was quicker.
@@ -192,7 +196,7 @@ async fn create(
 /// Reads what the remote topics accept, of those that are new or whose partitions are refused something.
 async fn describe_limits(
     flow: &FlowContext,
-    wanted: &[Wanted<'_>],
+    wanted: &[Selected],
     target: &Catalogue,
     faults: &mut BTreeMap<TopicName, Fault>,
 ) -> BTreeSet<TopicName> {
@@ -201,7 +205,7 @@ async fn describe_limits(
     let asked: Vec<TopicName> = wanted
         .iter()
         .filter(|want| target.topics.contains_key(&want.remote))
-        .filter(|want| !known.contains_key(&want.remote) || refused.contains(want.topic))
+        .filter(|want| !known.contains_key(&want.remote) || refused.contains(&want.topic))
         .map(|want| want.remote.clone())
         .collect();
     let mut changed = BTreeSet::new();
@@ -244,7 +248,9 @@ pub(super) async fn describe(wire: &crate::wire::Wire, topics: &[TopicName]) -> 
         match wire.describe_topic_configs(some).await {
             Ok(answers) => all.extend(answers),
             // A broker that can't describe (a test broker) leaves everything at its default.
-            Err(error) if error.is_unsupported() => all.extend(some.iter().map(|t| (t.clone(), Ok(Vec::new())))),
+            Err(error) if error.is_unsupported() => {
+                all.extend(some.iter().map(|t| (t.clone(), Ok(Vec::new()))))
+            }
             Err(error) => return Err(error),
         }
     }
@@ -256,7 +262,14 @@ pub(super) fn topic_config(entry: &ConfigEntry) -> TopicConfig {
     TopicConfig {
         name: entry.name.clone(),
         value: entry.value.clone(),
-        source: entry.source.into(),
+        source: match entry.source {
+            wire::ConfigSource::Topic => ConfigSource::Topic,
+            wire::ConfigSource::DynamicBroker => ConfigSource::DynamicBroker,
+            wire::ConfigSource::DynamicDefaultBroker => ConfigSource::DynamicDefaultBroker,
+            wire::ConfigSource::StaticBroker => ConfigSource::StaticBroker,
+            wire::ConfigSource::Default => ConfigSource::Default,
+            wire::ConfigSource::Unknown => ConfigSource::Unknown,
+        },
         read_only: entry.read_only,
         sensitive: entry.sensitive,
     }
@@ -268,7 +281,10 @@ fn is_invalid_config(error: &WireError) -> bool {
 
 fn topic_fault(flow: &FlowContext, remote: &TopicName, error: &WireError) -> Fault {
     let (kind, advice) = if error.is_unauthorized() {
-        (FaultKind::TargetUnauthorized, "grant CREATE, ALTER and DESCRIBE_CONFIGS on the topic, or create it by hand")
+        (
+            FaultKind::TargetUnauthorized,
+            "grant CREATE, ALTER and DESCRIBE_CONFIGS on the topic, or create it by hand",
+        )
     } else {
         (FaultKind::TargetMissing, "it is tried again by itself; the topic may also be created by hand")
     };

@@ -22,9 +22,9 @@ impl FlowRun {
             return;
         }
         self.reconciling = true;
-        let (flow, selector, myself) = (self.flow.clone(), self.selector.clone(), myself.clone());
+        let (flow, myself) = (self.flow.clone(), myself.clone());
         tokio::spawn(async move {
-            let outcome = topics::reconcile(&flow, &selector).await;
+            let outcome = topics::reconcile(&flow).await;
             let _ = myself.cast(FlowMsg::Reconciled(Box::new(outcome)));
         });
     }
@@ -78,6 +78,12 @@ impl FlowRun {
                 self.flow.report_topic(&status.topic, &Event::Recovered);
             }
         }
+        for (topic, reason) in &outcome.left_out {
+            if self.left_out.get(topic) != Some(reason) {
+                warn!(flow = %self.flow.spec.name, %topic, reason, "topic left out");
+            }
+        }
+        self.left_out = outcome.left_out.clone();
         self.flow.board.set_topics(outcome.statuses.iter().cloned());
         self.ready = outcome.ready.iter().map(|ready| (ready.topic.clone(), ready.clone())).collect();
     }
@@ -120,8 +126,12 @@ impl FlowRun {
     /// Topics that are gone from the source: their partitions stop, their copies stay.
     fn let_go(&mut self) {
         let Some(catalogue) = self.flow.source.catalogue() else { return };
-        let gone: BTreeSet<_> =
-            self.children.topics().into_iter().filter(|topic| !catalogue.topics.contains_key(topic)).collect();
+        let gone: BTreeSet<_> = self
+            .children
+            .topics()
+            .into_iter()
+            .filter(|topic| !catalogue.topics.contains_key(topic))
+            .collect();
         for topic in gone {
             self.flow.report_topic(&topic, &Event::SourceTopicGone { topic: topic.clone() });
             if let Some(first) = self.flow.first_topics.lock().as_mut() {
@@ -139,7 +149,8 @@ impl FlowRun {
 
     /// Partitions that were refused something by the target look again when its limits changed.
     fn retry_limited(&mut self, changed: &BTreeSet<crate::model::TopicName>) {
-        for (_, child) in self.children.iter_mut().filter(|(_, child)| changed.contains(&child.target.topic)) {
+        for (_, child) in self.children.iter_mut().filter(|(_, child)| changed.contains(&child.target.topic))
+        {
             if let Some(actor) = &child.actor {
                 let _ = actor.cast(PartitionMsg::TargetMoved { leader_epoch: child.sides.target_epoch });
             }
@@ -148,7 +159,8 @@ impl FlowRun {
 
     /// Tells partitions whose topic was re-created or whose leader changed.
     pub(super) fn tell_moves(&mut self) {
-        let sources: Vec<_> = self.children.iter_mut().map(|(s, c)| (s.clone(), c.target.clone(), c.sides)).collect();
+        let sources: Vec<_> =
+            self.children.iter_mut().map(|(s, c)| (s.clone(), c.target.clone(), c.sides)).collect();
         for (source, target, before) in sources {
             let Some(now) = self.sides(&source, &target).filter(|now| *now != before) else { continue };
             let Some(child) = self.children.get_mut(&source) else { continue };
@@ -223,7 +235,10 @@ impl FlowRun {
         if let Some(upstream) = looped {
             let path = PathText(&upstream.path).to_string();
             self.flow.report(&Event::LoopFound { path: path.clone() });
-            self.give_up(FlowState::Faulted, format!("heartbeats come round: {path}; take one flow of the ring out"));
+            self.give_up(
+                FlowState::Faulted,
+                format!("heartbeats come round: {path}; take one flow of the ring out"),
+            );
         }
     }
 }

@@ -290,7 +290,7 @@ impl PartitionShell {
             status.source_end = end.max(next);
             status.lag_records = end.zip(next).map(|(end, next)| (end - next).max(0));
             status.lag_ms = lag_ms;
-            status.in_flight_bytes = machine.in_flight_bytes();
+            status.in_flight_bytes = machine.in_flight_bytes() as u64;
         });
     }
 
@@ -311,4 +311,3 @@ impl Drop for PartitionShell {
         self.abandon();
     }
 }
-

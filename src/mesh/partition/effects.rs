@@ -142,14 +142,20 @@ impl PartitionShell {
         match &error {
             SourceError::OutOfRange { .. } | SourceError::Truncated { .. } => Input::SourceMoved,
             SourceError::UnknownPartition => Input::SourceFailed {
-                fault: fault(FaultKind::Other, "the partition goes on by itself when the topic is there again"),
+                fault: fault(
+                    FaultKind::Other,
+                    "the partition goes on by itself when the topic is there again",
+                ),
                 retry: true,
             },
             SourceError::Retriable(_) => {
                 Input::SourceFailed { fault: fault(FaultKind::Other, "it is tried again"), retry: true }
             }
             SourceError::Unauthorized(_) => Input::SourceFailed {
-                fault: fault(FaultKind::SourceUnauthorized, "grant READ on the topic to the credentials of the source"),
+                fault: fault(
+                    FaultKind::SourceUnauthorized,
+                    "grant READ on the topic to the credentials of the source",
+                ),
                 retry: false,
             },
             SourceError::Corrupt { .. } => Input::SourceFailed {

@@ -63,7 +63,11 @@ impl Unresolved {
                 Side::Source => FaultKind::SourceUnauthorized,
                 Side::Target => FaultKind::TargetUnauthorized,
             };
-            return Self::Fault(Fault::new(kind, error.to_string(), "grant the right; the partition is tried again by itself"));
+            return Self::Fault(Fault::new(
+                kind,
+                error.to_string(),
+                "grant the right; the partition is tried again by itself",
+            ));
         }
         Self::Waits(error.to_string())
     }
@@ -113,7 +117,11 @@ pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolved
             target_topic_id: target.topic_id,
         });
     }
-    Err(Unresolved::Waits(format!("the log end of {} on {} to stand still", question.target, flow.target.alias())))
+    Err(Unresolved::Waits(format!(
+        "the log end of {} on {} to stand still",
+        question.target,
+        flow.target.alias()
+    )))
 }
 
 /// The anchors that still hold: what the target lost is forgotten, and a source that went back starts anew.
@@ -153,7 +161,8 @@ async fn source_facts(
         return Err(Unresolved::Waits(format!("{partition} to exist on {}", flow.source.alias())));
     };
     let look = |spec| flow.source.offset(partition, spec, flow.spec.isolation);
-    let (start, end) = tokio::try_join!(look(OffsetSpec::Earliest), look(OffsetSpec::Latest)).map_err(failed)?;
+    let (start, end) =
+        tokio::try_join!(look(OffsetSpec::Earliest), look(OffsetSpec::Latest)).map_err(failed)?;
     let start_offset = match flow.spec.start {
         StartPoint::Earliest => start.offset,
         StartPoint::Latest => end.offset,
@@ -216,7 +225,9 @@ async fn epoch_end(
 ) -> Result<Option<EpochEnd>, WireError> {
     let Some(epoch) = epoch.filter(|epoch| *epoch >= 0) else { return Ok(None) };
     match cluster.epoch_end(partition, epoch).await {
-        Ok(end) => Ok((end.end_offset >= 0).then_some(EpochEnd { epoch: end.epoch, end_offset: end.end_offset })),
+        Ok(end) => {
+            Ok((end.end_offset >= 0).then_some(EpochEnd { epoch: end.epoch, end_offset: end.end_offset }))
+        }
         Err(error) if error.is_unsupported() => Ok(None),
         Err(error) => Err(error),
     }

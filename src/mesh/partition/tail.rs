@@ -88,5 +88,11 @@ impl Side<'_> {
 
 fn digest(record: &Record) -> RecordDigest {
     let headers = record.headers.iter().map(|header| (header.key.as_ref(), header.value.as_deref()));
-    RecordDigest::of(record.offset, record.timestamp_ms, record.key.as_deref(), record.value.as_deref(), headers)
+    RecordDigest::of(
+        record.offset,
+        record.timestamp_ms,
+        record.key.as_deref(),
+        record.value.as_deref(),
+        headers,
+    )
 }

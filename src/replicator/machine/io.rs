@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::formats::Anchors;
 use crate::model::{BatchInfo, Event, Fault, Generation, Segment, WriteErrorClass};
 
 /// What a machine is told once.
@@ -42,6 +43,8 @@ pub struct Resolution {
     pub target_epoch: i32,
     /// Pairs found on the target behind the saved position.
     pub matched: Vec<Segment>,
+    /// The anchors that still hold, this resolution's among them; the shell adds each saved position to them.
+    pub anchors: Anchors,
     /// What was found on the way.
     pub events: Vec<Event>,
     /// Whether the stored position does not say exactly this yet, or calls the last stop clean. It is then saved

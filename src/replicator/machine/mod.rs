@@ -269,11 +269,17 @@ impl Machine {
 
     /// What follows from the state rather than from the input: positions that are due, deadlines that passed.
     fn go_on(&mut self, now: Duration, out: &mut Vec<Output>) {
-        while self.live && let Some(info) = self.in_flight.pop_empty() {
+        while self.live
+            && let Some(info) = self.in_flight.pop_empty()
+        {
             let target_next = self.reached.map_or(0, |reached| reached.target_next);
             self.advance(&info, target_next);
         }
-        if self.credit_blocked || self.phase != Phase::Streaming || !self.fetching || !self.in_flight.is_empty() {
+        if self.credit_blocked
+            || self.phase != Phase::Streaming
+            || !self.fetching
+            || !self.in_flight.is_empty()
+        {
             self.stalled_since = None;
         }
         match &self.phase {
@@ -300,7 +306,8 @@ impl Machine {
         }
         let Some(reached) = self.reached else { return };
         let must_save = self.phase == Phase::Saving && !self.saver.is_busy(now);
-        if must_save || (self.phase != Phase::Stopped && self.may_save() && self.saver.is_due(now, &reached)) {
+        if must_save || (self.phase != Phase::Stopped && self.may_save() && self.saver.is_due(now, &reached))
+        {
             let save = self.saver.ask(now, reached, false);
             out.push(save);
         }

@@ -22,7 +22,15 @@ pub(super) struct Saver {
 
 impl Saver {
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, durable: None, asked: None, outdated: false, last_asked: None, bytes: 0, retry_at: None }
+        Self {
+            interval,
+            durable: None,
+            asked: None,
+            outdated: false,
+            last_asked: None,
+            bytes: 0,
+            retry_at: None,
+        }
     }
 
     /// Counts acknowledged bytes.

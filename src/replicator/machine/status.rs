@@ -17,7 +17,9 @@ impl Machine {
             _ => None,
         };
         let save = match (&self.phase, &self.reached) {
-            (Phase::Draining, Some(reached)) if self.in_flight.is_empty() => self.saver.deadline(reached, true),
+            (Phase::Draining, Some(reached)) if self.in_flight.is_empty() => {
+                self.saver.deadline(reached, true)
+            }
             (Phase::Draining, _) => None,
             (_, Some(reached)) if self.may_save() => self.saver.deadline(reached, false),
             _ => None,

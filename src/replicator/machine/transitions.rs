@@ -284,7 +284,9 @@ impl Machine {
         if self.store_fault.take().is_some() && self.fault.is_none() {
             out.push(Output::Report(Event::Recovered));
         }
-        if self.phase == Phase::Saving && self.reached.is_some_and(|reached| self.saver.holds(&reached, false)) {
+        if self.phase == Phase::Saving
+            && self.reached.is_some_and(|reached| self.saver.holds(&reached, false))
+        {
             self.stream(out);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::decide::source_reset;
 use super::{Next, Verdict};
+use crate::formats::Anchors;
 use crate::model::{Event, Fault, FaultKind};
 use crate::replicator::machine::{Reached, Resolution};
 use crate::replicator::tail::TailMatch;
@@ -58,12 +59,20 @@ impl Verdict {
             source_epoch: if tail.source_next.is_some() { case.leader_epoch } else { case.source_epoch },
             target_epoch: case.target_epoch,
         };
+        // Older pairs may speak of what was cut off.
+        let mut anchors = if case.cut { Anchors::default() } else { case.anchors };
+        if anchors.as_slice().is_empty() {
+            anchors = Anchors::starting_at(source_next, target_next);
+        } else {
+            anchors.push(source_next, target_next);
+        }
         Ok(Resolution {
             source_next,
             target_next,
             source_epoch: reached.source_epoch,
             target_epoch: reached.target_epoch,
             matched: tail.pairs,
+            anchors,
             events,
             save: case.stored != Some(reached),
         })

@@ -1,16 +1,16 @@
 //! The decision from facts alone.
 
 use super::{Case, Doubt, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts, Verdict};
-use super::{SourceResetPolicy, TargetResetPolicy};
+use crate::formats::{Anchors, Position};
 use crate::model::{Event, Fault, FaultKind, TopicId};
+use crate::model::{ResetPolicy, TargetResetPolicy};
 use crate::replicator::machine::Reached;
-use crate::replicator::position::Position;
 use crate::replicator::tail::TailPlan;
 
 /// Decides where a partition goes on.
 ///
 /// `position` is the newest one, see [`newest`](super::newest). Ranges in events and faults are half-open. A verdict
-/// of [`Next::Settle`] carries no events: they come with the verdict on the next facts.
+/// to wait or to fail carries no events: nothing is skipped yet.
 pub fn decide(
     position: Option<&Position>,
     source: &SourceFacts,
@@ -23,7 +23,7 @@ pub fn decide(
         Some(position) => decision.resume(position),
     };
     let next = next.unwrap_or_else(Next::Fault);
-    if next == Next::Settle {
+    if matches!(next, Next::Settle | Next::Fault(_)) {
         decision.events.clear();
     }
     Verdict { events: decision.events, next, case: decision.case }
@@ -60,7 +60,9 @@ impl<'a> Decision<'a> {
             target_epoch: target.leader_epoch,
             overtaken: None,
             doubtful: None,
-            fail_on_source_reset: policy.on_source_reset == SourceResetPolicy::Fail,
+            cut: false,
+            anchors: position.map(|position| position.anchors.clone()).unwrap_or_default(),
+            fail_on_source_reset: policy.on_source_reset == ResetPolicy::Fail,
             stored: position.and_then(|position| stored(position, source, target, policy)),
         };
         Self { source, target, policy, events: Vec::new(), case }
@@ -97,19 +99,21 @@ impl<'a> Decision<'a> {
             trusted = trusted.min(end.end_offset);
         }
         // What expired can't be looked at any more, whoever wrote it.
-        trusted = trusted.max(target.log_start.min(position.target_next).min(target.log_end));
-        let reported = target.lost_from.is_some_and(|lost| lost < trusted);
+        trusted = trusted.max(target.log_start.min(position.target_next));
+        let reported = target.lost_from.is_some_and(|lost| lost <= trusted);
         trusted = target.lost_from.map_or(trusted, |lost| lost.min(trusted));
 
         let at_rest = target.high_watermark == target.log_end && target.stood_still;
-        let quiet = position.clean && target.log_end == position.target_next && trusted == position.target_next;
+        let quiet =
+            position.clean && target.log_end == position.target_next && trusted == position.target_next;
         if !quiet && !at_rest {
             return Ok(Next::Settle);
         }
         if source == Source::Recreated {
             return Ok(self.new_log(position, trusted));
         }
-        let mut from = (self.case.source_from, position.target_next);
+        self.case.anchors.forget_above_target(trusted);
+        let mut from_target = position.target_next;
         if trusted < position.target_next {
             self.case.doubtful = Some(Doubt {
                 from: trusted,
@@ -117,19 +121,18 @@ impl<'a> Decision<'a> {
                 source_next: self.case.source_from,
                 reported,
             });
-            from = self.go_back(position, trusted);
+            from_target = self.go_back(position, trusted);
         }
-        self.from_tail(from.0, from.1)
+        Ok(self.from_tail(from_target))
     }
 
     /// Compares the source with the position; the case then says where to go on and what is gone.
     fn look_at_source(&mut self, position: &Position) -> Result<Source, Fault> {
         let source = self.source;
         if is_recreated(position, source) {
-            self.events.push(Event::SourceRecreated {
-                old_next: position.source_next,
-                new_start: source.log_start,
-            });
+            self.events
+                .push(Event::SourceRecreated { old_next: position.source_next, new_start: source.log_start });
+            self.case.anchors = Anchors::default();
             self.may_reset(format!(
                 "{}: the source topic was created anew; offset {} of the old one was next",
                 self.policy.place, position.source_next
@@ -145,6 +148,7 @@ impl<'a> Decision<'a> {
                 self.policy.place, position.source_next
             ))?;
             self.case.source_from = cut;
+            self.case.cut = true;
         }
         if source.log_start > self.case.source_from {
             self.overtaken(self.case.source_from);
@@ -176,6 +180,7 @@ impl<'a> Decision<'a> {
     /// The target's topic is another: nothing of ours is in it, because the position that names it is saved first.
     fn target_recreated(&mut self, position: &Position) -> Result<Next, Fault> {
         let target = self.target;
+        self.case.anchors = Anchors::default();
         self.events.push(Event::TargetRecreated { old_next: position.target_next });
         match self.policy.on_target_reset {
             TargetResetPolicy::Fail => {
@@ -216,11 +221,12 @@ impl<'a> Decision<'a> {
         self.go()
     }
 
-    /// The newest pair of offsets that both sides still vouch for, where acknowledged records may be lost.
-    fn go_back(&mut self, position: &Position, trusted: i64) -> (i64, i64) {
+    /// Goes back to the newest pair of offsets that both sides still vouch for; returns the target's.
+    fn go_back(&mut self, position: &Position, trusted: i64) -> i64 {
         let (source, target) = (self.source, self.target);
         let anchor = position
             .anchors
+            .as_slice()
             .iter()
             .filter(|anchor| anchor.target <= trusted && anchor.source <= self.case.source_from)
             .max_by_key(|anchor| anchor.target)
@@ -232,25 +238,25 @@ impl<'a> Decision<'a> {
         } else {
             self.case.source_from = from_source;
         }
-        (from_source, from_target)
+        from_target
     }
 
     /// Goes on at the pair, or behind what the tail after it turns out to hold.
-    fn from_tail(&mut self, _source: i64, from_target: i64) -> Result<Next, Fault> {
+    fn from_tail(&self, from_target: i64) -> Next {
         let target = self.target;
         let target_from = from_target.max(target.log_start);
-        let unreadable = target_from.abs_diff(from_target);
+        // Behind a hole in the source nothing can be counted.
+        let unreadable = if self.case.overtaken.is_some() { 0 } else { target_from.abs_diff(from_target) };
         if target_from >= target.log_end && unreadable == 0 {
-            return Ok(self.go());
+            return self.go();
         }
-        Ok(Next::MatchTail(TailPlan {
+        Next::MatchTail(TailPlan {
             source_from: self.case.source_from,
             source_to: self.source.log_end,
             target_from,
             target_to: target.log_end,
-            // Behind a hole in the source nothing can be counted.
             unreadable,
-        }))
+        })
     }
 
     fn go(&self) -> Next {

@@ -1,6 +1,6 @@
 //! What is known of both sides when a partition resolves.
 
-use crate::model::TopicId;
+use crate::model::{ResetPolicy, TargetResetPolicy, TopicId};
 
 /// Answer to OffsetForLeaderEpoch: the largest epoch of the log that is at or below the one asked for, and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,35 +55,13 @@ pub struct TargetFacts {
     pub lost_from: Option<i64>,
 }
 
-/// What to do when the source's log is not the one we knew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SourceResetPolicy {
-    /// Go on from the first record that is there.
-    #[default]
-    Continue,
-    /// Fault the partition until a person decides.
-    Fail,
-}
-
-/// What to do when the target's topic is not the one we knew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TargetResetPolicy {
-    /// Mirror again from the first record of the source.
-    #[default]
-    Restart,
-    /// Go on with the next record of the source.
-    Continue,
-    /// Fault the partition until a person decides.
-    Fail,
-}
-
 /// What the flow wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumePolicy {
     /// Names flow, clusters, topic and partition in faults.
     pub place: String,
     /// `on_source_reset`.
-    pub on_source_reset: SourceResetPolicy,
+    pub on_source_reset: ResetPolicy,
     /// `on_target_reset`.
     pub on_target_reset: TargetResetPolicy,
     /// Whether a person set `start`: it then also settles a remote topic that isn't empty.

@@ -107,7 +107,9 @@ impl TailMatcher {
     /// What it came to. The part of the tail that was not fed counts as foreign.
     pub fn finish(mut self) -> TailMatch {
         self.rest_is_foreign();
-        if self.to_count > 0 || (self.outcome.matched_records == 0 && self.plan.target_from < self.plan.target_to) {
+        if self.to_count > 0
+            || (self.outcome.matched_records == 0 && self.plan.target_from < self.plan.target_to)
+        {
             // The count is void when the source has gaps, or when what can be read contradicts it.
             self.outcome.counted_records = 0;
         }
