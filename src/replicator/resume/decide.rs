@@ -9,7 +9,7 @@ use crate::replicator::tail::TailPlan;
 
 /// Decides where a partition goes on.
 ///
-/// `position` is the newest one, see [`newest`](super::newest). Ranges in events and faults are half-open. A verdict
+/// `position` is the newest one: [`Machine::position`](crate::replicator::Machine::position), or else the stored one. Ranges in events and faults are half-open. A verdict
 /// to wait or to fail carries no events: nothing is skipped yet.
 pub fn decide(
     position: Option<&Position>,
@@ -53,6 +53,7 @@ impl<'a> Decision<'a> {
     ) -> Self {
         let case = Case {
             place: policy.place.clone(),
+            identity: identity(source, target, policy),
             source_from: source.log_start,
             source_epoch: source.leader_epoch,
             leader_epoch: source.leader_epoch,
@@ -90,7 +91,11 @@ impl<'a> Decision<'a> {
 
     fn resume(&mut self, position: &Position) -> Result<Next, Fault> {
         let source = self.look_at_source(position)?;
+        let at_rest = self.target.high_watermark == self.target.log_end && self.target.stood_still;
         if self.is_target_recreated(position) {
+            if !position.clean && !at_rest {
+                return Ok(Next::Settle);
+            }
             return self.target_recreated(position);
         }
         let target = self.target;
@@ -103,7 +108,6 @@ impl<'a> Decision<'a> {
         let reported = target.lost_from.is_some_and(|lost| lost <= trusted);
         trusted = target.lost_from.map_or(trusted, |lost| lost.min(trusted));
 
-        let at_rest = target.high_watermark == target.log_end && target.stood_still;
         let quiet =
             position.clean && target.log_end == position.target_next && trusted == position.target_next;
         if !quiet && !at_rest {
@@ -119,6 +123,7 @@ impl<'a> Decision<'a> {
                 from: trusted,
                 to: position.target_next,
                 source_next: self.case.source_from,
+                certain: target.log_end < position.target_next,
                 reported,
             });
             from_target = self.go_back(position, trusted);
@@ -177,7 +182,8 @@ impl<'a> Decision<'a> {
                 && is_below(target.leader_epoch, position.target_epoch))
     }
 
-    /// The target's topic is another: nothing of ours is in it, because the position that names it is saved first.
+    /// The target's topic is another. Writes name it by its name only, so those since it was created are in it: all
+    /// of it is compared.
     fn target_recreated(&mut self, position: &Position) -> Result<Next, Fault> {
         let target = self.target;
         self.case.anchors = Anchors::default();
@@ -201,10 +207,7 @@ impl<'a> Decision<'a> {
             }
             TargetResetPolicy::Continue => {}
         }
-        if target.log_end > target.log_start {
-            self.foreign(target.log_start, target.log_end);
-        }
-        Ok(self.go())
+        Ok(self.from_tail(target.log_start))
     }
 
     /// The source's log is another: nothing of it is on the target, because the position that names it is saved
@@ -276,6 +279,26 @@ pub(super) fn source_reset(what: String) -> Fault {
     )
 }
 
+/// A position that speaks of these logs and this filter, and of no offsets yet.
+fn identity(source: &SourceFacts, target: &TargetFacts, policy: &ResumePolicy) -> Position {
+    Position {
+        source_cluster: source.cluster.clone(),
+        target_cluster: target.cluster.clone(),
+        source_topic_id: source.topic_id,
+        remote_topic: target.remote_topic.clone(),
+        target_topic_id: target.topic_id,
+        source_epoch: -1,
+        target_epoch: -1,
+        source_next: 0,
+        target_next: 0,
+        producer: None,
+        fingerprint: policy.fingerprint.clone(),
+        clean: false,
+        anchors: Anchors::default(),
+        written_ms: 0,
+    }
+}
+
 /// What the stored position says, unless it has to be written anew.
 fn stored(
     position: &Position,
@@ -283,13 +306,14 @@ fn stored(
     target: &TargetFacts,
     policy: &ResumePolicy,
 ) -> Option<Reached> {
+    let now = identity(source, target, policy);
     let same = !position.clean
-        && position.fingerprint == policy.fingerprint
-        && position.source_cluster == source.cluster
-        && position.target_cluster == target.cluster
-        && position.source_topic_id == source.topic_id
-        && position.target_topic_id == target.topic_id
-        && position.remote_topic == target.remote_topic;
+        && position.fingerprint == now.fingerprint
+        && position.source_cluster == now.source_cluster
+        && position.target_cluster == now.target_cluster
+        && position.source_topic_id == now.source_topic_id
+        && position.target_topic_id == now.target_topic_id
+        && position.remote_topic == now.remote_topic;
     same.then_some(Reached {
         source_next: position.source_next,
         target_next: position.target_next,
