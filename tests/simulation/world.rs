@@ -229,7 +229,9 @@ impl World {
                     position.source_next
                 );
                 if position.clean {
-                    assert!(process.pipeline.is_empty() && process.acks.is_empty() && self.zombies.is_empty());
+                    assert!(
+                        process.pipeline.is_empty() && process.acks.is_empty() && self.zombies.is_empty()
+                    );
                 }
                 self.ledger.saving(&position, &self.source);
                 self.saving.push_back(*position);
@@ -252,10 +254,8 @@ impl World {
         let Some(process) = &mut self.process else { return };
         let Some((offset, epoch)) = process.fetch else { return };
         let resolved = process.machine.position().map(|position| position.source_topic_id);
-        let diverges = self
-            .source
-            .epoch_end(epoch)
-            .is_some_and(|end| end.epoch < epoch || end.end_offset < offset);
+        let diverges =
+            self.source.epoch_end(epoch).is_some_and(|end| end.epoch < epoch || end.end_offset < offset);
         let inside = (self.source.start..=self.source.end).contains(&offset);
         if resolved != Some(self.source.topic_id) || diverges || !inside {
             process.fetch = None;
@@ -329,7 +329,11 @@ impl World {
         let Some(ack) = process.acks.pop_front() else { return };
         if ack.generation == process.machine.generation() && !process.opening {
             let target_next = ack.segments.last().map(Segment::target_next);
-            self.tell(Input::Acknowledged { source_next: ack.source_next, target_next, segments: ack.segments });
+            self.tell(Input::Acknowledged {
+                source_next: ack.source_next,
+                target_next,
+                segments: ack.segments,
+            });
         }
     }
 
@@ -472,8 +476,10 @@ impl World {
             Next::Settle => return,
             Next::Go { .. } | Next::Fault(_) => None,
             Next::MatchTail(plan) => {
-                let rules =
-                    MatchRules { target_append_time: false, target_compacted: self.scenario.target_compacted };
+                let rules = MatchRules {
+                    target_append_time: false,
+                    target_compacted: self.scenario.target_compacted,
+                };
                 let tail = match_logs(&self.source, &self.target, *plan, rules, chunk.max(1));
                 self.ledger.counted(plan, &tail);
                 Some(tail)
