@@ -486,7 +486,9 @@ impl World {
             }
         };
         assert!(self.zombies.is_empty(), "resolved while a dead session's writes may arrive: {verdict:?}");
-        self.ledger.resolving(&self.source, tail.is_none());
+        // With anything behind the position it is not known how much of the source is there.
+        let no_tail = position.is_none_or(|position| position.target_next == self.target.end);
+        self.ledger.resolving(&self.source, no_tail);
         process.resolving = false;
         match verdict.conclude(tail) {
             Err(fault) => self.tell(Input::ResolveFailed(fault)),
