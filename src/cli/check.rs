@@ -18,6 +18,9 @@ use super::output::{self, Style, count};
 pub struct CheckArgs {
     #[command(flatten)]
     topology: TopologyArgs,
+    /// Asks no cluster: looks at the file, the environment and the flags only.
+    #[arg(long)]
+    offline: bool,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -35,56 +38,42 @@ struct Report<'a> {
 
 /// Runs the command.
 pub fn run(args: &CheckArgs) -> Exit {
-    match args.topology.load() {
-        Ok(loaded) => {
-            report(args, &loaded.warnings);
-            if !args.json {
-                output::print(&summary(&loaded));
-            }
-            Exit::Fine
-        }
-        Err(Problems { unusable, list }) => {
-            if unusable && !args.json {
-                output::tell(&list);
-            } else {
-                report(args, &list);
-            }
-            if unusable { Exit::Unusable } else { Exit::Problems }
-        }
-    }
-}
-
-fn report(args: &CheckArgs, problems: &[Problem]) {
+    let (outcome, unusable, problems) = match args.topology.load() {
+        Ok(loaded) => (summary(&loaded), false, loaded.warnings),
+        Err(Problems { unusable, list }) => (String::new(), unusable, list),
+    };
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
     let warnings = problems.len() - errors;
     if args.json {
         let file = args.topology.file.display().to_string();
-        return output::print_json(&Report { file, ok: errors == 0, errors, warnings, problems });
+        output::print_json(&Report { file, ok: errors == 0, errors, warnings, problems: &problems });
+    } else if unusable {
+        output::tell(&problems);
+    } else {
+        let ending = if errors == 0 { "ok".to_owned() } else { count(errors, "error") };
+        output::print(&text(&problems, &format!("{ending}, {}{outcome}", count(warnings, "warning"))));
     }
-    if problems.is_empty() {
-        return;
+    match (unusable, errors) {
+        (true, _) => Exit::Unusable,
+        (false, 0) => Exit::Fine,
+        (false, _) => Exit::Problems,
     }
+}
+
+fn text(problems: &[Problem], ending: &str) -> String {
     let style = Style::stdout();
     let mut text = String::new();
     for problem in problems {
         text.push_str(&style.problem(problem));
         text.push_str("\n\n");
     }
-    if errors > 0 {
-        text.push_str(&format!("{}, {}\n", count(errors, "error"), count(warnings, "warning")));
-    }
-    output::print(&text);
+    text.push_str(ending);
+    text
 }
 
+/// What was looked at.
 fn summary(loaded: &Loaded) -> String {
     let topology = &loaded.topology;
-    let warnings = match loaded.warnings.len() {
-        0 => String::new(),
-        some => format!(", {}", count(some, "warning")),
-    };
-    format!(
-        "ok: {}, {}{warnings}",
-        count(topology.clusters.len(), "cluster"),
-        count(topology.flows.len(), "flow")
-    )
+    let (clusters, flows) = (count(topology.clusters.len(), "cluster"), count(topology.flows.len(), "flow"));
+    format!(": {clusters}, {flows}; the clusters were not asked")
 }

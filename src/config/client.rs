@@ -61,3 +61,6 @@ pub struct SaslSettings {
     /// Password.
     pub password: SecretString,
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,6 +62,8 @@ pub(crate) fn load_with(sources: &Sources, env: &[(String, String)]) -> Result<L
     let routes = routes(&sound);
     rules::check_ways(&layers, &sound, &routes, &mut problems);
     let clients = clients(sources, &tree, &topology, &mut problems);
+    // In the order of the file, as one mends it.
+    problems.sort_by_key(|problem| problem.origin.line());
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Problems { unusable: false, list: problems });
     }

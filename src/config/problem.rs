@@ -120,6 +120,16 @@ impl Problem {
     }
 }
 
+impl Origin {
+    /// The line in the file, if that is where it came from.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::File { line, .. } => *line,
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

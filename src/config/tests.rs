@@ -9,7 +9,7 @@ use crate::topology::{
 use super::*;
 
 /// Loads a text as if it were a file in a folder of its own.
-fn load_text(text: &str, env: &[(&str, &str)], set: &[(&str, &str)]) -> Result<Loaded, Problems> {
+pub(super) fn load_text(text: &str, env: &[(&str, &str)], set: &[(&str, &str)]) -> Result<Loaded, Problems> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("mesh.yaml");
     std::fs::write(&file, text).unwrap();

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use figment::value::{Dict, Value};
 
+use super::client::table;
 use super::keys::{Key, Kind, ROOT, Shape, find};
 use super::layers::Layers;
 use super::problem::{Origin, Problem, did_you_mean};
-use super::secrets::{self, Text};
+use super::secrets::{self, HIDDEN, Text};
 use super::values::{self, Reading};
 
 /// A value that was read and found to be of the right kind.
@@ -111,7 +112,7 @@ impl Reader<'_> {
             return None;
         }
         match &key.shape {
-            Shape::Value(kind) => self.value(path, *kind, value).map(Tree::Leaf),
+            Shape::Value(kind) => self.value(path, *kind, value, false).map(Tree::Leaf),
             Shape::Section(keys) => {
                 self.map(path, value).map(|dict| Tree::Branch(self.section(path, keys, dict)))
             }
@@ -142,18 +143,19 @@ impl Reader<'_> {
             let origin = self.layers.origin(path, value);
             let problem =
                 Problem::error("wrong_type", path.join("."), &origin, "is a value, but has keys below it");
-            self.problems.push(problem.given(values::shown(value)).allowed("a map of keys and values"));
+            self.problems.push(problem.allowed("a map of keys and values"));
         }
         dict
     }
 
-    fn value(&mut self, path: &[String], kind: Kind, value: &Value) -> Option<Leaf> {
+    fn value(&mut self, path: &[String], kind: Kind, value: &Value, secret: bool) -> Option<Leaf> {
         let origin = self.layers.origin(path, value);
         let reading = values::read(kind, value, &|text| secrets::fill(text, &self.base));
         match reading {
             Reading::Good(parsed) => Some(Leaf { path: path.to_vec(), origin, parsed }),
             Reading::Bad { given, message, allowed, hint } => {
                 let problem = Problem::error("bad_value", path.join("."), &origin, message);
+                let given = if secret { HIDDEN.to_owned() } else { given };
                 self.problems.push(problem.given(given).allowed(allowed).maybe_hint(hint));
                 None
             }
@@ -170,7 +172,7 @@ impl Reader<'_> {
         let mut below = BTreeMap::new();
         for (name, value) in dict {
             let path = join(path, name);
-            if let Some(leaf) = self.value(&path, Kind::Text, value) {
+            if let Some(leaf) = self.value(&path, Kind::Text, value, table::is_secret(name)) {
                 below.insert(name.clone(), Tree::Leaf(leaf));
             }
         }

@@ -8,4 +8,4 @@ mod machine;
 pub mod resume;
 pub mod tail;
 
-pub use machine::{Input, Machine, MachineConfig, Output, Reached, Resolution};
+pub use machine::{Input, Machine, MachineConfig, Output, Resolution};

@@ -53,6 +53,8 @@ pub enum Next {
 #[derive(Clone, Debug, PartialEq)]
 struct Case {
     place: String,
+    /// Names the logs and the filter of now, for the position to be saved.
+    identity: Position,
     /// Where to go on if nothing of the tail matches, and the epoch that goes with it.
     source_from: i64,
     source_epoch: i32,
@@ -80,21 +82,8 @@ struct Doubt {
     to: i64,
     /// Source offset that belongs to `to`.
     source_next: i64,
+    /// The target ends below `to`. Otherwise only epochs raise the doubt, as every election does.
+    certain: bool,
     /// The loss was reported when it was noticed.
     reported: bool,
-}
-
-/// The newer of the stored position and what the machine reached since: the machine's, once it has resolved.
-pub fn newest(stored: Option<Position>, reached: Option<Reached>) -> Option<Position> {
-    match (stored, reached) {
-        (Some(stored), Some(reached)) => Some(Position {
-            source_next: reached.source_next,
-            target_next: reached.target_next,
-            source_epoch: reached.source_epoch,
-            target_epoch: reached.target_epoch,
-            clean: false,
-            ..stored
-        }),
-        (stored, _) => stored,
-    }
 }

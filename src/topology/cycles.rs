@@ -186,7 +186,7 @@ fn diamonds(routes: &Routes, looping: &BTreeSet<FlowName>) -> Vec<Finding> {
                 PathText(&route.path)
             ),
             hint: format!(
-                "if one copy is enough, exclude mirrored topics from this flow, for example with {:?}",
+                "if one copy is enough, exclude mirrored topics from this flow, for example with `{}`",
                 format!("{}\\..*", route.path[0])
             ),
         });

@@ -19,7 +19,8 @@ const BACKTRACK_LIMIT: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct JavaPattern {
     text: String,
-    regex: Regex,
+    /// Nothing for plain names, which need no engine.
+    regex: Option<Regex>,
     /// What every match starts with, and whether that is all of it: most names are settled without the engine.
     prefix: String,
     exact: bool,
@@ -31,10 +32,8 @@ impl JavaPattern {
     /// Fails with the construct that has no counterpart here, or with what is wrong with the pattern.
     pub fn compile(text: &str) -> Result<Self, PatternError> {
         let translated = translate::translate(text)?;
-        // On its own first: inside the group below, `a)(b` would pass.
-        build(text, &translated)?;
-        let regex = build(text, &format!(r"\A(?:{translated})\z"))?;
         let (prefix, exact) = literal_prefix(text);
+        let regex = if exact { None } else { Some(build(text, &format!(r"\A(?:{translated})\z"))?) };
         Ok(Self { text: text.to_owned(), regex, prefix, exact })
     }
 
@@ -42,10 +41,10 @@ impl JavaPattern {
     ///
     /// Fails if the pattern needs more than a bounded number of steps, which only back-tracking ones can.
     pub fn matches(&self, name: &str) -> Result<bool, PatternError> {
-        if self.exact || !name.starts_with(&self.prefix) {
-            return Ok(name == self.prefix && self.exact);
-        }
-        self.regex.is_match(name).map_err(|error| {
+        let Some(regex) = self.regex.as_ref().filter(|_| name.starts_with(&self.prefix)) else {
+            return Ok(self.exact && name == self.prefix);
+        };
+        regex.is_match(name).map_err(|error| {
             PatternError::new(&self.text, format!("takes too many steps on {name:?} ({error})")).hint(
                 "avoid nested repetition such as (a+)+ or (.*.*)*; possessive ++ and *+ don't back-track",
             )

@@ -41,7 +41,7 @@ impl Choice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaveReason {
     /// A pattern of `exclude` matches.
-    #[error("excluded by pattern {pattern:?}")]
+    #[error("excluded by pattern `{pattern}`")]
     Excluded {
         /// The pattern.
         pattern: String,
@@ -211,4 +211,4 @@ fn first_match(patterns: &[JavaPattern], topic: &str) -> Result<Option<String>, 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

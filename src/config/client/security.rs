@@ -25,7 +25,7 @@ pub(super) fn read(
     problems: &mut Vec<Problem>,
 ) -> (Option<TlsSettings>, Option<SaslSettings>) {
     let mut security = Security { alias, settings, base, problems };
-    let protocol = security.protocol();
+    let Some(protocol) = security.protocol() else { return (None, None) };
     let tls = protocol.ends_with("SSL");
     let sasl = protocol.starts_with("SASL");
     security.unused(&protocol, "ssl.", tls);
@@ -60,18 +60,19 @@ impl Security<'_> {
         self.problems.last_mut().expect("it was just pushed")
     }
 
-    fn protocol(&mut self) -> String {
+    fn protocol(&mut self) -> Option<String> {
         let protocol = self.text("security.protocol").unwrap_or("PLAINTEXT").to_ascii_uppercase();
-        if !PROTOCOLS.contains(&protocol.as_str()) {
-            let problem = self.problem("bad_value", "security.protocol", "is not a security protocol");
-            problem.allowed = Some(PROTOCOLS.join(", "));
+        if PROTOCOLS.contains(&protocol.as_str()) {
+            return Some(protocol);
         }
-        protocol
+        let problem = self.problem("bad_value", "security.protocol", "is not a security protocol");
+        problem.allowed = Some(PROTOCOLS.join(", "));
+        None
     }
 
     /// Settings of a layer that the protocol doesn't have.
     fn unused(&mut self, protocol: &str, prefix: &str, used: bool) {
-        if used || !PROTOCOLS.contains(&protocol) {
+        if used {
             return;
         }
         for (_, given) in self.settings.iter().filter(|(name, _)| name.starts_with(prefix)) {

@@ -177,7 +177,8 @@ proptest! {
                     }
                 }
                 Step::Grow { permit, bytes } if !permits.is_empty() => {
-                    let (lane, permit) = &mut permits[permit % permits.len()];
+                    let index = permit % permits.len();
+                    let (lane, permit) = &mut permits[index];
                     let held = lanes[*lane].held_bytes();
                     if permit.try_grow(bytes) {
                         prop_assert!(bytes <= free || held == 0);

@@ -87,9 +87,16 @@ impl AckRun {
         self.failure = Some((source, failure));
     }
 
-    /// Whether the batch holds no records.
-    pub(super) fn is_empty(&self) -> bool {
-        self.sources.runs.is_empty()
+    /// Source offset of the record at `index`.
+    pub(super) fn source_at(&self, index: u32) -> Option<i64> {
+        let mut before = 0;
+        for (base, count) in &self.sources.runs {
+            if index < before + count {
+                return Some(base + i64::from(index - before));
+            }
+            before += count;
+        }
+        None
     }
 
     /// How many records were reported.
@@ -157,6 +164,15 @@ mod tests {
         run.report(Ok(8));
         run.report(Ok(8));
         assert_eq!(run.failure(), Some(&(1, AckFailure::Offset(8))));
+    }
+
+    #[test]
+    fn a_record_is_found_by_its_place() {
+        let run = AckRun::new([3, 4, 9].into_iter().collect());
+        assert_eq!(
+            (0..4).map(|index| run.source_at(index)).collect::<Vec<_>>(),
+            [Some(3), Some(4), Some(9), None]
+        );
     }
 
     proptest! {

@@ -1,7 +1,6 @@
 //! What librdkafka's clients call back: logs, errors, delivery reports.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rdkafka::ClientContext;
@@ -13,7 +12,7 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::lane::BatchAck;
+use super::batch_ack::BatchAck;
 
 /// Whose log lines these are.
 pub(super) struct Origin {
@@ -27,6 +26,10 @@ impl Origin {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let (flow, cluster) = (self.flow.as_str(), self.cluster.as_str());
         match level {
+            // Which settings are experimental is known, and the same on every start.
+            _ if facility == "CONFWARN" => {
+                tracing::debug!(target: "librdkafka", flow, cluster, facility, "{message}");
+            }
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
@@ -78,18 +81,11 @@ impl ConsumerContext for SourceContext {}
 /// Context of a producer.
 pub(super) struct TargetContext {
     origin: Origin,
-    fatal: AtomicBool,
-    fatal_reason: Mutex<String>,
 }
 
 impl TargetContext {
     pub(super) fn new(origin: Origin) -> Self {
-        Self { origin, fatal: AtomicBool::new(false), fatal_reason: Mutex::default() }
-    }
-
-    /// Why the producer is finished, if it is.
-    pub(super) fn fatal(&self) -> Option<String> {
-        self.fatal.load(Ordering::Acquire).then(|| self.fatal_reason.lock().clone())
+        Self { origin }
     }
 }
 
@@ -103,11 +99,8 @@ impl ClientContext for TargetContext {
     fn stats_raw(&self, _statistics: &[u8]) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            reason.clone_into(&mut self.fatal_reason.lock());
-            self.fatal.store(true, Ordering::Release);
-        }
-        tracing::debug!(flow = self.origin.flow, cluster = self.origin.cluster, reason, "producer error");
+        // A fatal one can't be told by its code: the thread that polls asks the client.
+        tracing::debug!(flow = self.origin.flow, cluster = self.origin.cluster, %error, reason, "producer error");
     }
 }
 

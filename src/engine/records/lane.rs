@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::Notify;
 
-use super::acks::{AckRun, SourceRuns};
+use super::acks::{AckFailure, SourceRuns};
+use super::batch_ack::{BatchAck, Outcome};
 use super::classify;
 use super::sink::Sink;
 use crate::engine::budget::{Account, Permit};
 use crate::engine::{Batch, LaneEvent, LaneId, LaneOpened, LanePort, LaneSpec, SourceError, WriteError};
-use crate::model::{Event, Generation, TopicPartition};
+use crate::model::{BatchInfo, Event, Generation, Segment, TopicPartition};
 
 /// A lane.
 ///
@@ -52,58 +52,6 @@ enum Failure {
     /// The session tells it to everyone.
     Session,
     Told,
-}
-
-/// A batch on its way to the target.
-pub(super) struct BatchAck {
-    lane: Arc<Lane>,
-    generation: Generation,
-    progress: Mutex<Progress>,
-}
-
-struct Progress {
-    run: AckRun,
-    /// Records given to the client; `None` while they are being given.
-    sent: Option<u32>,
-    source_next: i64,
-    bytes: u64,
-    permit: Option<Permit>,
-}
-
-impl BatchAck {
-    /// Takes the report of the next record. Called by the thread that serves the client's reports.
-    pub(super) fn report(&self, result: Result<i64, RDKafkaErrorCode>) {
-        let mut progress = self.progress.lock();
-        progress.run.report(result);
-        let failed = progress.run.failure().is_some();
-        let complete = progress.complete();
-        drop(progress);
-        if failed {
-            self.lane.stop_writes(self.generation);
-        }
-        if complete {
-            self.lane.settle();
-        }
-    }
-
-    /// Says how much of the batch was given to the client: all of it, or what precedes a record that can't be.
-    pub(super) fn sent(&self, records: u32, source_next: i64, bytes: u64) {
-        let mut progress = self.progress.lock();
-        progress.sent = Some(records);
-        progress.source_next = source_next;
-        progress.bytes = bytes;
-        let complete = progress.complete();
-        drop(progress);
-        if complete {
-            self.lane.settle();
-        }
-    }
-}
-
-impl Progress {
-    fn complete(&self) -> bool {
-        self.sent == Some(self.run.reported())
-    }
 }
 
 impl Lane {
@@ -216,28 +164,18 @@ impl Lane {
     pub(super) fn begin_write(
         self: &Arc<Self>,
         generation: Generation,
+        info: &BatchInfo,
         sources: SourceRuns,
-        source_next: i64,
         permit: Permit,
-    ) -> Option<Arc<BatchAck>> {
+    ) -> Option<(Arc<BatchAck>, Arc<Sink>)> {
         let mut state = self.state.lock();
-        let writable = state.generation == generation && matches!(state.failure, Failure::None);
+        let writable = state.open && state.generation == generation && matches!(state.failure, Failure::None);
         if !writable || self.has_failed() {
             return None;
         }
-        let ack = Arc::new(BatchAck {
-            lane: self.clone(),
-            generation,
-            progress: Mutex::new(Progress {
-                run: AckRun::new(sources),
-                sent: None,
-                source_next,
-                bytes: 0,
-                permit: Some(permit),
-            }),
-        });
-        state.in_flight.push_back(ack.clone());
-        Some(ack)
+        let batch = Arc::new(BatchAck::new(self.clone(), generation, sources, info.source_next, permit));
+        state.in_flight.push_back(batch.clone());
+        Some((batch, state.sink.clone()))
     }
 
     /// Whether a write of the current generation failed: what follows it must not be given to the client.
@@ -245,27 +183,28 @@ impl Lane {
         self.failed.load(Ordering::Relaxed)
     }
 
-    fn stop_writes(&self, generation: Generation) {
-        if self.state.lock().generation == generation {
-            self.failed.store(true, Ordering::Relaxed);
-        }
+    /// Gives nothing more to the client until the lane is opened again.
+    pub(super) fn stop_writes(&self) {
+        self.failed.store(true, Ordering::Relaxed);
     }
 
     /// Fails the generation's writes from here on; told when those before are answered.
-    pub(super) fn fail_write(&self, generation: Generation, error: WriteError) {
-        {
-            let mut state = self.state.lock();
-            if state.generation != generation || !matches!(state.failure, Failure::None) {
-                return;
-            }
-            self.failed.store(true, Ordering::Relaxed);
+    pub(super) fn refuse(&self, generation: Generation, error: WriteError) {
+        let mut state = self.state.lock();
+        self.stop_writes();
+        if state.generation == generation && matches!(state.failure, Failure::None) {
             state.failure = Failure::Pending(error);
         }
+    }
+
+    /// [`Lane::refuse`], and tells at once when nothing is in flight.
+    pub(super) fn fail_write(&self, generation: Generation, error: WriteError) {
+        self.refuse(generation, error);
         self.settle();
     }
 
     /// Tells what can be told: batches that are complete, in order, and the failure after the last of them.
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         let _telling = self.telling.lock();
         while let Some((port, generation, event)) = self.next_event() {
             port(generation, event);
@@ -287,69 +226,47 @@ impl Lane {
                 };
                 return state.open.then(|| state.tell(LaneEvent::WriteFailed(error)));
             };
-            let front = front.clone();
-            let mut progress = front.progress.lock();
-            if !progress.complete() {
+            let outcome = front.outcome();
+            if matches!(outcome, Outcome::Open) {
                 return None;
             }
+            let generation = front.generation();
             state.in_flight.pop_front();
-            drop(progress.permit.take());
-            let event = self.finished(&mut state, &front, &mut progress);
-            let current = state.open && state.generation == front.generation;
+            let event = self.finished(&mut state, generation, outcome);
             if let Some(event) = event
-                && current
+                && state.open
+                && state.generation == generation
             {
                 return Some(state.tell(event));
             }
         }
     }
 
-    /// What a complete batch comes to.
-    fn finished(
-        &self,
-        state: &mut LaneState,
-        batch: &BatchAck,
-        progress: &mut Progress,
-    ) -> Option<LaneEvent> {
-        let current = state.generation == batch.generation;
-        if let Some((source_offset, failure)) = progress.run.failure() {
-            state.unknown = true;
-            if current && matches!(state.failure, Failure::None) {
-                state.failure =
-                    match classify::write_failure(failure, &self.id, &state.target, *source_offset) {
-                        Some(error) => {
-                            state.sink.refused(state.target.topic.as_str(), &error);
-                            Failure::Pending(error)
-                        }
-                        None => Failure::Session,
-                    };
+    /// What the oldest batch in flight came to.
+    fn finished(&self, state: &mut LaneState, generation: Generation, outcome: Outcome) -> Option<LaneEvent> {
+        let (source_next, segments, bytes) = match outcome {
+            Outcome::Open | Outcome::Nothing => return None,
+            Outcome::Failed { source_offset, failure } => {
+                state.unknown = true;
+                if state.generation == generation && matches!(state.failure, Failure::None) {
+                    state.failure = state.failure_of(&self.id, source_offset, &failure);
+                }
+                return None;
             }
-            return None;
-        }
-        // After a failure nothing certain can be said of what follows it.
-        if state.unknown {
-            return None;
-        }
-        if progress.sent == Some(0) && !progress.run.is_empty() {
-            // The batch's first record was refused: there is nothing to tell but the failure.
-            return None;
-        }
-        let segments = progress.run.take_segments();
-        let target_next = segments.last().map(crate::model::Segment::target_next);
+            // After a failure nothing certain can be said of what follows it.
+            Outcome::Written { .. } if state.unknown => return None,
+            Outcome::Written { source_next, segments, bytes } => (source_next, segments, bytes),
+        };
+        let target_next = segments.last().map(Segment::target_next);
         match (target_next, &mut state.acknowledged) {
             (Some(target_next), acknowledged) => {
-                *acknowledged = Some((progress.source_next, target_next));
+                *acknowledged = Some((source_next, target_next));
                 state.sink.accepted(state.target.topic.as_str());
             }
-            (None, Some(acknowledged)) => acknowledged.0 = progress.source_next,
+            (None, Some(acknowledged)) => acknowledged.0 = source_next,
             (None, None) => {}
         }
-        Some(LaneEvent::Acknowledged {
-            source_next: progress.source_next,
-            target_next,
-            segments,
-            bytes: progress.bytes,
-        })
+        Some(LaneEvent::Acknowledged { source_next, target_next, segments, bytes })
     }
 
     /// Hands a fetched batch to the generation that asked for it; dropped when that fetch has ended.
@@ -392,7 +309,7 @@ impl Lane {
         let told = {
             let mut state = self.state.lock();
             state.unknown |= !state.in_flight.is_empty();
-            state.in_flight.clear();
+            state.in_flight.drain(..).for_each(|batch| batch.forget());
             let failure = std::mem::replace(&mut state.failure, Failure::Told);
             let event = match failure {
                 Failure::Pending(error) => LaneEvent::WriteFailed(error),
@@ -408,6 +325,16 @@ impl Lane {
 }
 
 impl LaneState {
+    fn failure_of(&self, source: &LaneId, source_offset: i64, failure: &AckFailure) -> Failure {
+        match classify::write_failure(failure, source, &self.target, source_offset) {
+            Some(error) => {
+                self.sink.refused(self.target.topic.as_str(), &error);
+                Failure::Pending(error)
+            }
+            None => Failure::Session,
+        }
+    }
+
     fn tell(&self, event: LaneEvent) -> (LanePort, Generation, LaneEvent) {
         (self.port.clone(), self.generation, event)
     }

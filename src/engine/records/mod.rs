@@ -14,6 +14,7 @@
 //! one; it takes timestamp 0 for "now", so such records are written with 1 ms and reported.
 
 mod acks;
+mod batch_ack;
 mod classify;
 mod context;
 mod fetch_lane;
@@ -51,7 +52,7 @@ use self::settings::{BATCH_BYTES, SourceSettings, TargetSettings};
 use self::shared::Shared;
 use self::sink::{Sink, SinkKind};
 use super::budget::{Account, FreedSubscription};
-use super::{Batch, EngineError, LaneId, LaneOpened, LaneSpec, Session, TargetLimits, WriteError};
+use super::{Batch, Body, EngineError, LaneId, LaneOpened, LaneSpec, Session, TargetLimits, WriteError};
 use crate::config::client::ClientSettings;
 use crate::model::{Alias, Fault, FaultKind, FlowName, Generation, WriteErrorClass};
 use crate::topology::{Codec, Isolation};
@@ -287,9 +288,18 @@ impl Session for RecordsSession {
     }
 
     fn write(&self, lane: &LaneId, generation: Generation, batch: Batch) {
-        if let Some(lane) = self.shared.lane(lane) {
-            let (_, sink) = lane.target();
-            sink.write(lane, generation, batch);
+        let Some(lane) = self.shared.lane(lane) else { return };
+        let Batch { info, permit, body } = batch;
+        let Body::Records(records) = body else {
+            // Sessions don't share lanes: a batch of another engine never gets here but by a mistake of ours.
+            let fault = Fault::new(FaultKind::Other, "a stored batch was given to the records engine", "");
+            let class = WriteErrorClass::Session;
+            lane.fail_write(generation, WriteError { class, source_offset: info.source_base, fault });
+            return;
+        };
+        let sources = records.offsets().collect();
+        if let Some((batch, sink)) = lane.begin_write(generation, &info, sources, permit) {
+            sink.write(batch, records);
         }
     }
 

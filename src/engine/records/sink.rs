@@ -13,20 +13,22 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::oneshot;
 
-use super::acks::{AckFailure, SourceRuns};
+use super::acks::AckFailure;
+use super::batch_ack::BatchAck;
 use super::context::TargetContext;
-use super::lane::{BatchAck, Lane};
 use super::record_set::RecordSet;
 use super::shared::Limits;
 use super::suspects::Suspects;
 use super::{classify, limits};
-use crate::engine::{Batch, Body, WriteError};
-use crate::model::{Event, Fault, FaultKind, Generation, TopicPartition, WriteErrorClass};
+use crate::engine::WriteError;
+use crate::model::{Event, TopicPartition, WriteErrorClass};
 
 /// How often the report thread looks whether it shall stop.
 const POLL: Duration = Duration::from_millis(50);
 /// How long to wait before a full queue is tried again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
+/// How long a look at a topic's metadata may hold up the writer: an answer takes a round trip.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long reports of requests in flight are waited for once the producer is finished.
 const FATAL_GRACE: Duration = Duration::from_secs(5);
 
@@ -57,11 +59,7 @@ pub(super) struct Sink {
 }
 
 enum Order {
-    Write {
-        lane: Arc<Lane>,
-        generation: Generation,
-        batch: Batch,
-    },
+    Write(Arc<BatchAck>, RecordSet),
     /// Says when everything before was given to the client.
     Flush(oneshot::Sender<()>),
 }
@@ -99,11 +97,11 @@ impl Sink {
         Ok(sink)
     }
 
-    /// Gives a batch to the writer thread.
-    pub(super) fn write(&self, lane: Arc<Lane>, generation: Generation, batch: Batch) {
+    /// Gives a batch, which its lane knows to be in flight, to the writer thread.
+    pub(super) fn write(&self, batch: Arc<BatchAck>, records: RecordSet) {
         if let Some(orders) = &*self.orders.lock() {
             // The writer is gone only once the sink is dead or stopped, which every lane is told.
-            let _ = orders.send(Order::Write { lane, generation, batch });
+            let _ = orders.send(Order::Write(batch, records));
         }
     }
 
@@ -185,7 +183,7 @@ fn spawn(name: String, death: Arc<Death>, body: impl FnOnce() + Send + 'static) 
 fn serve(producer: &BaseProducer<TargetContext>, stop: &AtomicBool, death: &Death) {
     while !stop.load(Ordering::Acquire) {
         producer.poll(POLL);
-        if let Some(reason) = producer.context().fatal() {
+        if let Some((_, reason)) = producer.client().fatal_error() {
             // Nothing new is sent any more; what was sent may still be answered, which settles other lanes.
             death.dead.store(true, Ordering::Release);
             let deadline = Instant::now() + FATAL_GRACE;
@@ -219,10 +217,8 @@ impl Writer {
     fn run(&self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
             match order {
-                Order::Write { lane, generation, batch } if !self.ended() => {
-                    self.write(&lane, generation, batch);
-                }
-                Order::Write { .. } => {}
+                Order::Write(batch, records) if !self.ended() => self.write(&batch, records),
+                Order::Write(..) => {}
                 Order::Flush(given) => {
                     let _ = given.send(());
                 }
@@ -234,17 +230,9 @@ impl Writer {
         self.stop.load(Ordering::Acquire) || self.dead.load(Ordering::Acquire)
     }
 
-    fn write(&self, lane: &Arc<Lane>, generation: Generation, batch: Batch) {
-        let Batch { info, permit, body } = batch;
-        let Body::Records(mut records) = body else {
-            // A body of another engine never reaches this one: sessions don't share lanes.
-            let fault = Fault::new(FaultKind::Other, "a stored batch was given to the records engine", "");
-            let class = WriteErrorClass::Session;
-            lane.fail_write(generation, WriteError { class, source_offset: info.source_base, fault });
-            return;
-        };
-        let sources: SourceRuns = records.offsets().collect();
-        let Some(ack) = lane.begin_write(generation, sources, info.source_next, permit) else { return };
+    /// Gives a batch to the client, up to the first record that is refused.
+    fn write(&self, batch: &Arc<BatchAck>, mut records: RecordSet) {
+        let lane = batch.lane();
         let (target, _) = lane.target();
         let limits = self.limits.of(target.topic.as_str());
         let now_ms = now_ms();
@@ -252,7 +240,7 @@ impl Writer {
         let mut stamped_zero = 0;
         for index in 0..records.len() {
             if lane.has_failed() {
-                ack.sent(index as u32, records.get(index).offset, bytes);
+                batch.cut(index, None, bytes);
                 return;
             }
             let record = records.get(index);
@@ -264,33 +252,32 @@ impl Writer {
                     source_offset: record.offset,
                     fault,
                 }),
-                None => self.give(&mut records, index, lane, &target, &ack),
+                None => self.give(&mut records, index, &target, batch),
             };
             match given {
                 Given::Taken => bytes += size,
                 Given::Ended => return,
                 Given::Refused(error) => {
                     // What precedes the record is on its way, and told before the failure.
-                    ack.sent(index as u32, error.source_offset, bytes);
-                    lane.fail_write(generation, error);
+                    batch.cut(index, Some(error), bytes);
                     return;
                 }
             }
         }
         if stamped_zero > 0 {
-            lane.report(generation, Event::TimestampZero { records: stamped_zero });
+            lane.report(batch.generation(), Event::TimestampZero { records: stamped_zero });
         }
-        ack.sent(records.len() as u32, info.source_next, bytes);
+        batch.given(records.len(), bytes);
     }
 
     fn give(
         &self,
         records: &mut RecordSet,
         index: usize,
-        lane: &Lane,
         target: &TopicPartition,
-        ack: &Arc<BatchAck>,
+        batch: &Arc<BatchAck>,
     ) -> Given {
+        let mut looked = false;
         loop {
             let (record, headers) = records.take(index);
             let offset = record.offset;
@@ -302,7 +289,7 @@ impl Writer {
                 // librdkafka takes 0 for "now"; the batch reports how many records were stamped 0.
                 timestamp: Some(if record.timestamp_ms == 0 { 1 } else { record.timestamp_ms }),
                 headers,
-                delivery_opaque: ack.clone(),
+                delivery_opaque: batch.clone(),
             };
             let Err((error, refused)) = self.producer.send(message) else { return Given::Taken };
             let headers = refused.headers;
@@ -315,10 +302,32 @@ impl Writer {
                 thread::sleep(QUEUE_FULL_PAUSE);
                 continue;
             }
-            return match classify::write_failure(&AckFailure::Refused(code), &lane.id, target, offset) {
+            // A partition that was added since the client last looked.
+            if code == RDKafkaErrorCode::UnknownPartition
+                && !std::mem::replace(&mut looked, true)
+                && self.finds(target)
+            {
+                continue;
+            }
+            let source = &batch.lane().id;
+            return match classify::write_failure(&AckFailure::Refused(code), source, target, offset) {
                 Some(error) => Given::Refused(error),
                 None => Given::Ended,
             };
+        }
+    }
+}
+
+impl Writer {
+    /// Makes the client look at the topic again; whether it knows the partition now.
+    fn finds(&self, target: &TopicPartition) -> bool {
+        match self.producer.client().fetch_metadata(Some(target.topic.as_str()), LOOK) {
+            Ok(metadata) => metadata
+                .topics()
+                .iter()
+                .any(|topic| topic.partitions().iter().any(|partition| partition.id() == target.partition)),
+            // The batch is tried again, and with it the look.
+            Err(_) => false,
         }
     }
 }

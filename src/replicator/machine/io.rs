@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::formats::Anchors;
+use crate::formats::Position;
 use crate::model::{BatchInfo, Event, Fault, Generation, Segment, WriteErrorClass};
 
 /// What a machine is told once.
@@ -19,7 +19,7 @@ pub struct MachineConfig {
 /// How far a partition got: every source record before `source_next` is acknowledged on the target, or was not
 /// to be mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reached {
+pub(in crate::replicator) struct Reached {
     /// Next source offset to mirror.
     pub source_next: i64,
     /// Target offset that the next record is expected to get.
@@ -39,12 +39,14 @@ pub struct Resolution {
     pub target_next: i64,
     /// Source leader epoch that goes with `source_next`; −1 when unknown.
     pub source_epoch: i32,
+    /// Epoch of the source's leader when it was looked at; −1 when unknown.
+    pub leader_epoch: i32,
     /// Leader epoch of the target partition when it was looked at; −1 when unknown.
     pub target_epoch: i32,
     /// Pairs found on the target behind the saved position.
     pub matched: Vec<Segment>,
-    /// The anchors that still hold, this resolution's among them; the shell adds each saved position to them.
-    pub anchors: Anchors,
+    /// The same as a position to be stored: names the logs it speaks of, with the anchors that still hold.
+    pub position: Position,
     /// What was found on the way.
     pub events: Vec<Event>,
     /// Whether the stored position does not say exactly this yet, or calls the last stop clean. It is then saved
@@ -129,8 +131,8 @@ pub enum Input {
 pub enum Output {
     /// Open the lane under this generation. Waits for the next session where the current one is lost.
     OpenLane(Generation),
-    /// Find out where to go on (`resume` and `tail` decide; the shell asks the clusters), starting from the stored
-    /// position with [`Machine::reached`](super::Machine::reached) laid over it.
+    /// Find out where to go on (`resume` and `tail` decide; the shell asks the clusters), starting from
+    /// [`Machine::position`](super::Machine::position) or else the stored position.
     Resolve,
     /// Fetch from here.
     Fetch {
@@ -145,20 +147,9 @@ pub enum Output {
     Write,
     /// Drop the batch that was just fetched: it is out of place, or has no records to write.
     Discard,
-    /// Save this position. Topic ids, remote name and fingerprint beside it are those of the last
-    /// [`Input::Resolved`], never newer ones from the catalogue.
-    SavePosition {
-        /// Next source offset.
-        source_next: i64,
-        /// Next target offset.
-        target_next: i64,
-        /// See [`Reached::source_epoch`].
-        source_epoch: i32,
-        /// See [`Reached::target_epoch`].
-        target_epoch: i32,
-        /// Nothing is in flight and nothing more will be written before a position that isn't clean is saved.
-        clean: bool,
-    },
+    /// Save this position; `written_ms` and `producer` are the shell's to fill in. `clean` says that nothing is in
+    /// flight, and that nothing more is written before a position that isn't clean is saved.
+    SavePosition(Box<Position>),
     /// Tell the operator.
     Report(Event),
     /// The partition is done; close the lane and stop.

@@ -26,8 +26,10 @@ mod tests;
 
 use std::time::Duration;
 
-pub use io::{Input, MachineConfig, Output, Reached, Resolution};
+pub(super) use io::Reached;
+pub use io::{Input, MachineConfig, Output, Resolution};
 
+use crate::formats::Position;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment};
 use backoff::Backoff;
 use in_flight::InFlight;
@@ -70,6 +72,13 @@ pub struct Machine {
     generation: Generation,
     phase: Phase,
     reached: Option<Reached>,
+    /// The position as the last resolution found it: which logs `reached` speaks of, and the anchors so far.
+    identity: Option<Position>,
+    /// Source offset up to which ranges without records were passed whose epoch nobody told. The position waits
+    /// behind them until the leader's epoch is known to cover them: otherwise a truncation could hide.
+    passed: Option<i64>,
+    /// Epoch of the source's leader at the last resolution.
+    leader_epoch: i32,
     /// Resolved, and every write since is acknowledged or in flight: `reached` and `in_flight` are the whole truth.
     live: bool,
     next_fetch: i64,
@@ -97,6 +106,9 @@ impl Machine {
             generation,
             phase: Phase::New,
             reached: None,
+            identity: None,
+            passed: None,
+            leader_epoch: -1,
             live: false,
             next_fetch: 0,
             fetch_epoch: -1,
@@ -218,12 +230,15 @@ impl Machine {
     /// Moves the position over a batch whose records, and those of all before it, are on the target.
     fn advance(&mut self, info: &BatchInfo, target_next: i64) {
         let Some(reached) = &mut self.reached else { return };
-        reached.source_next = info.source_next;
         reached.target_next = target_next;
-        if info.source_next > info.source_base {
+        self.saver.acknowledged(info.bytes);
+        if info.records == 0 && info.leader_epoch < 0 && reached.source_epoch >= 0 {
+            self.passed = Some(info.source_next);
+        } else if info.source_next > info.source_base {
+            self.passed = None;
+            reached.source_next = info.source_next;
             reached.source_epoch = info.leader_epoch;
         }
-        self.saver.acknowledged(info.bytes);
     }
 
     /// A record that was acknowledged is not where it should be. Later writes are void, and the next resolution
@@ -241,13 +256,23 @@ impl Machine {
 
     fn bounds(&mut self, now: Duration, end: i64, leader_epoch: i32, out: &mut Vec<Output>) {
         self.source_end = Some(end);
-        if self.phase != Phase::Streaming || !self.in_flight.is_empty() {
+        if self.phase != Phase::Streaming {
             return;
         }
-        let Some(reached) = &mut self.reached else { return };
-        // A range without records may end in an epoch that nobody told. The leader's own epoch covers whatever is
-        // in its log, so it serves from now on to find a truncation.
-        if reached.source_epoch < 0 && leader_epoch >= 0 && end >= reached.source_next {
+        if leader_epoch > self.leader_epoch && self.leader_epoch >= 0 {
+            self.moved(out);
+            return;
+        }
+        if !self.in_flight.is_empty() {
+            return;
+        }
+        if let Some(reached) = &mut self.reached
+            && leader_epoch == self.leader_epoch
+            && end >= self.passed.unwrap_or(reached.source_next)
+            && (self.passed.is_some() || reached.source_epoch < 0)
+        {
+            // No election since the resolution: the leader's epoch covers whatever is in its log.
+            reached.source_next = self.passed.take().unwrap_or(reached.source_next);
             reached.source_epoch = leader_epoch;
         }
         if self.fetching && end <= self.next_fetch {
@@ -308,9 +333,18 @@ impl Machine {
         let must_save = self.phase == Phase::Saving && !self.saver.is_busy(now);
         if must_save || (self.phase != Phase::Stopped && self.may_save() && self.saver.is_due(now, &reached))
         {
-            let save = self.saver.ask(now, reached, false);
-            out.push(save);
+            self.save(now, false, out);
         }
+    }
+
+    /// Asks for what is reached to be saved.
+    fn save(&mut self, now: Duration, clean: bool, out: &mut Vec<Output>) {
+        let (Some(reached), Some(identity)) = (self.reached, &mut self.identity) else { return };
+        identity.anchors.push(reached.source_next, reached.target_next);
+        self.saver.asked(now, reached, clean);
+        out.extend(
+            self.position().map(|position| Output::SavePosition(Box::new(Position { clean, ..position }))),
+        );
     }
 
     /// Whether what is reached may be stored: not while it names target records that are lost.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::io::{Output, Reached};
+use super::io::Reached;
 
 /// Acknowledged bytes after which a position is saved before its time: bounds the tail that a restart reads back.
 const BYTES_BETWEEN_SAVES: u64 = 64 * 1024 * 1024;
@@ -74,14 +74,12 @@ impl Saver {
         Some(self.retry_at.or(self.next_at()).unwrap_or_default())
     }
 
-    /// Asks for a save.
-    pub(super) fn ask(&mut self, now: Duration, reached: Reached, clean: bool) -> Output {
+    /// Notes that a save is asked for.
+    pub(super) fn asked(&mut self, now: Duration, reached: Reached, clean: bool) {
         self.asked = Some((reached, clean));
         self.last_asked = Some(now);
         self.retry_at = None;
         self.bytes = 0;
-        let Reached { source_next, target_next, source_epoch, target_epoch } = reached;
-        Output::SavePosition { source_next, target_next, source_epoch, target_epoch, clean }
     }
 
     /// The save that was asked for is durable; false when none was.

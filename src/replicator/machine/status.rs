@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Machine, Phase, Reached, STALL};
+use super::{Machine, Phase, STALL};
+use crate::formats::Position;
 use crate::model::status::PartitionState;
 use crate::model::{Fault, Generation};
 
@@ -81,14 +82,23 @@ impl Machine {
         }
     }
 
-    /// How far the partition got, acknowledged but perhaps not saved; `None` before the first resolution.
-    pub fn reached(&self) -> Option<Reached> {
-        self.reached
+    /// How far the partition got, acknowledged but perhaps not saved; `None` before the first resolution. The next
+    /// resolution starts from here, not from what is stored.
+    pub fn position(&self) -> Option<Position> {
+        let (reached, identity) = (self.reached?, self.identity.clone()?);
+        Some(Position {
+            source_next: reached.source_next,
+            target_next: reached.target_next,
+            source_epoch: reached.source_epoch,
+            target_epoch: reached.target_epoch,
+            clean: false,
+            ..identity
+        })
     }
 
-    /// Next source offset to be acknowledged.
+    /// Next source offset to be acknowledged. May be ahead of [`Machine::position`] by ranges without records.
     pub fn source_next(&self) -> Option<i64> {
-        self.reached.map(|reached| reached.source_next)
+        self.passed.or(self.reached.map(|reached| reached.source_next))
     }
 
     /// Next target offset to be acknowledged.

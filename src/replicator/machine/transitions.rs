@@ -41,11 +41,6 @@ impl Machine {
 
     pub(super) fn resolved(&mut self, now: Duration, resolution: Resolution, out: &mut Vec<Output>) {
         let Phase::Resolving { again } = self.phase else { return };
-        if again {
-            self.phase = Phase::Resolving { again: false };
-            out.push(Output::Resolve);
-            return;
-        }
         out.extend(resolution.events.into_iter().map(Output::Report));
         let reached = Reached {
             source_next: resolution.source_next,
@@ -59,17 +54,23 @@ impl Machine {
             self.saver.found(reached);
         }
         self.reached = Some(reached);
+        self.identity = Some(resolution.position);
+        self.passed = None;
+        self.leader_epoch = resolution.leader_epoch;
         self.live = true;
         self.lost_from = None;
         self.next_fetch = reached.source_next;
         self.fetch_epoch = reached.source_epoch;
-        if self.saver.holds(&reached, false) {
+        if again {
+            // Taken all the same: what the shell writes beside a position are the ids that came with it.
+            self.phase = Phase::Resolving { again: false };
+            out.push(Output::Resolve);
+        } else if self.saver.holds(&reached, false) {
             self.stream(out);
         } else {
             self.phase = Phase::Saving;
             if !self.saver.is_busy(now) {
-                let save = self.saver.ask(now, reached, false);
-                out.push(save);
+                self.save(now, false, out);
             }
         }
     }
@@ -252,8 +253,7 @@ impl Machine {
             && !self.saver.is_busy(now)
             && !self.saver.holds(&reached, false)
         {
-            let save = self.saver.ask(now, reached, false);
-            out.push(save);
+            self.save(now, false, out);
         }
         self.stopped(out);
     }
@@ -267,8 +267,7 @@ impl Machine {
         if self.saver.holds(&reached, true) {
             self.stopped(out);
         } else {
-            let save = self.saver.ask(now, reached, true);
-            out.push(save);
+            self.save(now, true, out);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::decide::source_reset;
 use super::{Next, Verdict};
-use crate::formats::Anchors;
+use crate::formats::{Anchors, Position};
 use crate::model::{Event, Fault, FaultKind};
 use crate::replicator::machine::{Reached, Resolution};
 use crate::replicator::tail::TailMatch;
@@ -28,7 +28,7 @@ impl Verdict {
         };
         let source_next = tail.source_next.unwrap_or(case.source_from);
         if let Some(doubt) = case.doubtful
-            && source_next < doubt.source_next
+            && (doubt.certain || source_next < doubt.source_next)
             && !doubt.reported
         {
             let from = tail.target_matched.map_or(doubt.from, |matched| matched.max(doubt.from));
@@ -70,9 +70,17 @@ impl Verdict {
             source_next,
             target_next,
             source_epoch: reached.source_epoch,
+            leader_epoch: case.leader_epoch,
             target_epoch: reached.target_epoch,
             matched: tail.pairs,
-            anchors,
+            position: Position {
+                source_next,
+                target_next,
+                source_epoch: reached.source_epoch,
+                target_epoch: reached.target_epoch,
+                anchors,
+                ..case.identity
+            },
             events,
             save: case.stored != Some(reached),
         })

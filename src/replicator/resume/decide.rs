@@ -9,7 +9,7 @@ use crate::replicator::tail::TailPlan;
 
 /// Decides where a partition goes on.
 ///
-/// `position` is the newest one, see [`newest`](super::newest). Ranges in events and faults are half-open. A verdict
+/// `position` is the newest one: [`Machine::position`](crate::replicator::Machine::position), or else the stored one. Ranges in events and faults are half-open. A verdict
 /// to wait or to fail carries no events: nothing is skipped yet.
 pub fn decide(
     position: Option<&Position>,
@@ -53,6 +53,7 @@ impl<'a> Decision<'a> {
     ) -> Self {
         let case = Case {
             place: policy.place.clone(),
+            identity: identity(source, target, policy),
             source_from: source.log_start,
             source_epoch: source.leader_epoch,
             leader_epoch: source.leader_epoch,
@@ -90,7 +91,11 @@ impl<'a> Decision<'a> {
 
     fn resume(&mut self, position: &Position) -> Result<Next, Fault> {
         let source = self.look_at_source(position)?;
+        let at_rest = self.target.high_watermark == self.target.log_end && self.target.stood_still;
         if self.is_target_recreated(position) {
+            if !position.clean && !at_rest {
+                return Ok(Next::Settle);
+            }
             return self.target_recreated(position);
         }
         let target = self.target;
@@ -103,7 +108,6 @@ impl<'a> Decision<'a> {
         let reported = target.lost_from.is_some_and(|lost| lost <= trusted);
         trusted = target.lost_from.map_or(trusted, |lost| lost.min(trusted));
 
-        let at_rest = target.high_watermark == target.log_end && target.stood_still;
         let quiet =
             position.clean && target.log_end == position.target_next && trusted == position.target_next;
         if !quiet && !at_rest {
@@ -113,17 +117,19 @@ impl<'a> Decision<'a> {
             return Ok(self.new_log(position, trusted));
         }
         self.case.anchors.forget_above_target(trusted);
-        let mut from_target = position.target_next;
+        let (mut hole, mut from_target) = (self.case.overtaken.is_some(), position.target_next);
         if trusted < position.target_next {
             self.case.doubtful = Some(Doubt {
                 from: trusted,
                 to: position.target_next,
                 source_next: self.case.source_from,
+                certain: target.log_end < position.target_next,
                 reported,
             });
-            from_target = self.go_back(position, trusted);
+            let (expired, target) = self.go_back(position, trusted);
+            (hole, from_target) = (hole || expired, target);
         }
-        Ok(self.from_tail(from_target))
+        Ok(self.from_tail(from_target, hole))
     }
 
     /// Compares the source with the position; the case then says where to go on and what is gone.
@@ -177,7 +183,8 @@ impl<'a> Decision<'a> {
                 && is_below(target.leader_epoch, position.target_epoch))
     }
 
-    /// The target's topic is another: nothing of ours is in it, because the position that names it is saved first.
+    /// The target's topic is another. Writes name it by its name only, so those since it was created are in it: all
+    /// of it is compared.
     fn target_recreated(&mut self, position: &Position) -> Result<Next, Fault> {
         let target = self.target;
         self.case.anchors = Anchors::default();
@@ -201,10 +208,7 @@ impl<'a> Decision<'a> {
             }
             TargetResetPolicy::Continue => {}
         }
-        if target.log_end > target.log_start {
-            self.foreign(target.log_start, target.log_end);
-        }
-        Ok(self.go())
+        Ok(self.from_tail(target.log_start, false))
     }
 
     /// The source's log is another: nothing of it is on the target, because the position that names it is saved
@@ -221,8 +225,9 @@ impl<'a> Decision<'a> {
         self.go()
     }
 
-    /// Goes back to the newest pair of offsets that both sides still vouch for; returns the target's.
-    fn go_back(&mut self, position: &Position, trusted: i64) -> i64 {
+    /// Goes back to the newest pair of offsets that both sides still vouch for. Returns the target's, and whether
+    /// the source's has expired.
+    fn go_back(&mut self, position: &Position, trusted: i64) -> (bool, i64) {
         let (source, target) = (self.source, self.target);
         let anchor = position
             .anchors
@@ -233,20 +238,22 @@ impl<'a> Decision<'a> {
             .map(|anchor| (anchor.source, anchor.target));
         // Without one, all that is on the target is compared with all that is on the source.
         let (from_source, from_target) = anchor.unwrap_or((source.log_start, target.log_start));
-        if from_source < source.log_start {
+        let certain = self.case.doubtful.is_some_and(|doubt| doubt.certain);
+        if from_source < source.log_start && certain {
             self.overtaken(from_source);
         } else {
-            self.case.source_from = from_source;
+            // Every election raises a doubt: that alone makes no loss of what has expired on the source since.
+            self.case.source_from = from_source.max(source.log_start);
         }
-        from_target
+        (from_source < source.log_start, from_target)
     }
 
     /// Goes on at the pair, or behind what the tail after it turns out to hold.
-    fn from_tail(&self, from_target: i64) -> Next {
+    fn from_tail(&self, from_target: i64, hole: bool) -> Next {
         let target = self.target;
         let target_from = from_target.max(target.log_start);
         // Behind a hole in the source nothing can be counted.
-        let unreadable = if self.case.overtaken.is_some() { 0 } else { target_from.abs_diff(from_target) };
+        let unreadable = if hole { 0 } else { target_from.abs_diff(from_target) };
         if target_from >= target.log_end && unreadable == 0 {
             return self.go();
         }
@@ -276,6 +283,26 @@ pub(super) fn source_reset(what: String) -> Fault {
     )
 }
 
+/// A position that speaks of these logs and this filter, and of no offsets yet.
+fn identity(source: &SourceFacts, target: &TargetFacts, policy: &ResumePolicy) -> Position {
+    Position {
+        source_cluster: source.cluster.clone(),
+        target_cluster: target.cluster.clone(),
+        source_topic_id: source.topic_id,
+        remote_topic: target.remote_topic.clone(),
+        target_topic_id: target.topic_id,
+        source_epoch: -1,
+        target_epoch: -1,
+        source_next: 0,
+        target_next: 0,
+        producer: None,
+        fingerprint: policy.fingerprint.clone(),
+        clean: false,
+        anchors: Anchors::default(),
+        written_ms: 0,
+    }
+}
+
 /// What the stored position says, unless it has to be written anew.
 fn stored(
     position: &Position,
@@ -283,13 +310,14 @@ fn stored(
     target: &TargetFacts,
     policy: &ResumePolicy,
 ) -> Option<Reached> {
+    let now = identity(source, target, policy);
     let same = !position.clean
-        && position.fingerprint == policy.fingerprint
-        && position.source_cluster == source.cluster
-        && position.target_cluster == target.cluster
-        && position.source_topic_id == source.topic_id
-        && position.target_topic_id == target.topic_id
-        && position.remote_topic == target.remote_topic;
+        && position.fingerprint == now.fingerprint
+        && position.source_cluster == now.source_cluster
+        && position.target_cluster == now.target_cluster
+        && position.source_topic_id == now.source_topic_id
+        && position.target_topic_id == now.target_topic_id
+        && position.remote_topic == now.remote_topic;
     same.then_some(Reached {
         source_next: position.source_next,
         target_next: position.target_next,

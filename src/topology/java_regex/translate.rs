@@ -5,7 +5,7 @@ use std::str::CharIndices;
 
 /// A pattern that can't be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("pattern {pattern:?} {what}")]
+#[error("pattern `{pattern}` {what}")]
 pub struct PatternError {
     /// The pattern.
     pub pattern: String,
@@ -28,7 +28,8 @@ impl PatternError {
 
 /// The pattern in Rust's words, or the construct that has none.
 pub(super) fn translate(pattern: &str) -> Result<String, PatternError> {
-    let mut walker = Walker { pattern, chars: pattern.char_indices().peekable(), out: String::new() };
+    let mut walker =
+        Walker { pattern, chars: pattern.char_indices().peekable(), out: String::new(), open: 0 };
     walker.run()?;
     Ok(walker.out)
 }
@@ -37,6 +38,8 @@ struct Walker<'a> {
     pattern: &'a str,
     chars: Peekable<CharIndices<'a>>,
     out: String,
+    /// Groups that are not closed yet.
+    open: usize,
 }
 
 impl Walker<'_> {
@@ -45,7 +48,16 @@ impl Walker<'_> {
             match c {
                 '\\' => self.escape(false)?,
                 '[' => self.class(at)?,
-                '(' if self.peek() == Some('?') => self.group(at)?,
+                '(' => {
+                    self.open += 1;
+                    if self.peek() == Some('?') { self.group(at)? } else { self.out.push(c) }
+                }
+                // The pattern ends up in a group of ours, which must not be closed early.
+                ')' if self.open == 0 => return Err(self.broken("has a ) without (").hint_literal(")")),
+                ')' => {
+                    self.open -= 1;
+                    self.out.push(c);
+                }
                 '{' => self.braces(at)?,
                 _ => self.out.push(c),
             }
@@ -157,6 +169,9 @@ impl Walker<'_> {
         // One more for the `?` itself.
         self.next();
         self.out.push_str(&rest[end..=end]);
+        if rest[end..].starts_with(')') {
+            self.open -= 1;
+        }
         Ok(())
     }
 

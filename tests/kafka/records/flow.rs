@@ -148,7 +148,7 @@ pub struct Lane {
     pub id: TopicPartition,
     pub generation: Generation,
     pub opened: LaneOpened,
-    events: UnboundedReceiver<(Generation, LaneEvent)>,
+    pub events: UnboundedReceiver<(Generation, LaneEvent)>,
     pub seen: Seen,
 }
 
