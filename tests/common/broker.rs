@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::archive::class_archive;
 use super::home::{class_path, jdk};
 use super::plan::{Listener, Plan};
 use super::process::Process;
@@ -154,8 +155,14 @@ impl Broker {
 
     /// Formats its data folder; `extra` are more arguments of `StorageTool format`.
     pub fn format(&self, cluster_id: &str, extra: &[String]) {
+        self.format_with(&[shared_archive()], cluster_id, extra);
+    }
+
+    /// [`Self::format`] with these flags for the JVM.
+    pub fn format_with(&self, flags: &[String], cluster_id: &str, extra: &[String]) {
         let output = Command::new(jdk("java"))
             .args(JVM)
+            .args(flags)
             .args(["-cp", &class_path(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
             .arg(self.inner.dir.join(PROPERTIES))
             .args(extra)
@@ -167,12 +174,18 @@ impl Broker {
 
     /// Starts the process if it is down; doesn't wait for it to answer.
     pub fn launch(&self) {
+        self.launch_with(&[shared_archive()]);
+    }
+
+    /// [`Self::launch`] with these flags for the JVM.
+    pub fn launch_with(&self, flags: &[String]) {
         let mut process = self.process();
         if process.is_some() {
             return;
         }
         let mut command = vec![jdk("java")];
         command.extend(JVM.iter().map(|flag| (*flag).into()));
+        command.extend(flags.iter().map(Into::into));
         command.extend(["-cp".into(), class_path().into(), "kafka.Kafka".into(), PROPERTIES.into()]);
         *process = Some(Process::spawn(&self.inner.name, &command, &self.inner.dir, &self.log_path()));
     }
@@ -213,6 +226,10 @@ impl Broker {
     fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
         self.inner.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+fn shared_archive() -> String {
+    format!("-XX:SharedArchiveFile={}", class_archive().display())
 }
 
 fn copy_dir(from: &Path, to: &Path) {

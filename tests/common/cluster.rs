@@ -8,7 +8,7 @@ use super::home::java;
 use super::plan::{Listener, Plan};
 use super::proxy::Proxy;
 use super::security::{self, Certificates, User};
-use super::{KafkaClient, blocking};
+use super::{KafkaClient, blocking, random_cluster_id};
 
 /// Says what a cluster should be like; [`Cluster::builder`] makes one.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl ClusterBuilder {
 
     /// [`Self::start`] for callers outside a runtime.
     pub fn start_blocking(self) -> Cluster {
-        let id = cluster_id();
+        let id = random_cluster_id();
         let dir = fresh_dir(&self.name);
         let certificates = self.tls.then(|| Certificates::create(dir.clone()));
         let extra = self.extra_properties(certificates.as_ref());
@@ -266,10 +266,4 @@ fn start_all(brokers: &[Broker]) {
     for broker in brokers {
         broker.wait_ready(brokers.len());
     }
-}
-
-/// 128 random bits as Kafka writes them: 22 characters of URL-safe base64, of which letters are enough.
-fn cluster_id() -> String {
-    // The last character carries two bits only.
-    format!("{}A", super::random_text(21))
 }

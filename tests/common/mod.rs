@@ -54,6 +54,7 @@
 //! Every call does its work or fails the test with a message. `KAFKA_HOME` (a folder with `libs/*.jar`) saves the
 //! download. Logs of the last run stay in `target/tmp/run-*`.
 
+mod archive;
 mod broker;
 mod client;
 mod cluster;
@@ -68,6 +69,7 @@ mod process;
 mod proxy;
 mod security;
 mod shared;
+pub mod topologies;
 mod wait;
 
 pub use broker::Broker;
@@ -91,4 +93,10 @@ use rand::distr::Alphanumeric;
 /// Random letters and digits.
 pub fn random_text(length: usize) -> String {
     rand::rng().sample_iter(Alphanumeric).take(length).map(char::from).collect()
+}
+
+/// 128 random bits as Kafka writes them: 22 characters of URL-safe base64, of which letters and digits are enough.
+pub fn random_cluster_id() -> String {
+    // The last character carries two bits only.
+    format!("{}A", random_text(21))
 }

@@ -141,10 +141,9 @@ impl Plan {
             ("log.cleaner.backoff.ms", "200".to_owned()),
             // The default takes 128 MiB of heap for the cleaner's map.
             ("log.cleaner.dedupe.buffer.size", (4 << 20).to_string()),
-            ("broker.heartbeat.interval.ms", "500".to_owned()),
-            ("broker.session.timeout.ms", "6000".to_owned()),
-            // A broker that is its own controller has nobody to hand its partitions to.
-            ("controlled.shutdown.enable", (brokers > 1).to_string()),
+            ("broker.heartbeat.interval.ms", "250".to_owned()),
+            // A killed broker is let in again once its old session is over.
+            ("broker.session.timeout.ms", "2500".to_owned()),
         ]
     }
 }

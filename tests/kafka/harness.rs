@@ -6,12 +6,19 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::common::{
     Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, Pair, Process, Produce,
     Proxy, TestRecord, await_exact, blocking, compare, difference, fresh_dir, java, java_source, pair, topic,
     verify_acknowledged, verify_exact, wait_for,
 };
+
+/// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
+async fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    TURN.lock().await
+}
 
 #[tokio::test]
 async fn records_come_back_as_they_were_written() {
@@ -63,6 +70,7 @@ async fn topics_grow_shrink_at_the_start_and_go() {
 
 #[tokio::test]
 async fn a_killed_broker_comes_back_with_its_data() {
+    let _turn = turn().await;
     let cluster = Cluster::builder("restarts").property("message.max.bytes", 5_000).start().await;
     let client = cluster.client();
     client.create_topic("orders", 1, &[]).await;
@@ -82,6 +90,7 @@ async fn a_killed_broker_comes_back_with_its_data() {
 
 #[tokio::test]
 async fn a_disk_set_back_has_lost_what_came_later() {
+    let _turn = turn().await;
     let cluster = Cluster::builder("setback").start().await;
     let client = cluster.client();
     client.create_topic("orders", 1, &[]).await;
@@ -99,6 +108,7 @@ async fn a_disk_set_back_has_lost_what_came_later() {
 
 #[tokio::test]
 async fn a_proxied_broker_can_be_cut_stalled_and_slowed() {
+    let _turn = turn().await;
     let cluster = Cluster::builder("proxied").proxied().start().await;
     let link = KafkaClient::new(&cluster.bootstrap_at(Listener::Link));
     assert_eq!(ask(&link, 10_000).await, Ok(vec![1]));
@@ -131,6 +141,7 @@ async fn a_proxied_broker_can_be_cut_stalled_and_slowed() {
 
 #[tokio::test]
 async fn a_paused_broker_answers_nothing_until_resumed() {
+    let _turn = turn().await;
     let cluster = Cluster::builder("paused").start().await;
     cluster.pause();
     assert!(ask(cluster.client(), 1_000).await.is_err());
@@ -140,6 +151,7 @@ async fn a_paused_broker_answers_nothing_until_resumed() {
 
 #[tokio::test]
 async fn three_brokers_carry_on_without_one() {
+    let _turn = turn().await;
     let cluster = Cluster::builder("three").brokers(3).start().await;
     let client = cluster.client();
     client.create_topic_with("orders", 3, 3, &[("min.insync.replicas", "2")]).await;
@@ -155,6 +167,7 @@ async fn three_brokers_carry_on_without_one() {
 
 #[tokio::test]
 async fn a_secured_cluster_lets_in_whom_it_should() {
+    let _turn = turn().await;
     let cluster = Cluster::builder("secured").tls().user("alice", "alice-pw").authorizer().start().await;
     cluster.client().create_topic("orders", 1, &[]).await;
 
@@ -233,6 +246,7 @@ async fn ask(client: &KafkaClient, timeout_ms: u64) -> Result<Vec<i32>, KafkaErr
 
 #[tokio::test]
 async fn a_load_knows_what_was_acknowledged_while_its_broker_dies() {
+    let _turn = turn().await;
     let cluster = Cluster::builder("loaded").start().await;
     let client = cluster.client();
     client.create_topic("orders", 2, &[]).await;

@@ -1,11 +1,15 @@
 //! Topics: making, growing, trimming, deleting, looking.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    TopicResult,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{CALL, KafkaClient};
@@ -51,6 +55,16 @@ impl KafkaClient {
         self.await_partitions(topic, total).await;
     }
 
+    /// Sets one configuration entry of a topic; librdkafka's call puts all others back to their defaults.
+    pub async fn set_topic_config(&self, topic: &str, key: &str, value: &str) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
+        let answer = self.admin().alter_configs([&change], &options()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{}: alter {topic}: {error}", self.bootstrap));
+        for outcome in answer {
+            assert!(outcome.is_ok(), "{}: alter {topic}: {outcome:?}", self.bootstrap);
+        }
+    }
+
     /// Deletes the records of a partition before `offset`, as retention does: the log then starts there.
     pub async fn delete_records(&self, topic: &str, partition: i32, offset: i64) {
         let mut list = TopicPartitionList::new();
@@ -87,7 +101,7 @@ impl KafkaClient {
             assert!(partitions > 0, "{}: there is no topic {topic}", client.bootstrap);
             (0..partitions)
                 .map(|p| i32::try_from(p).expect("a partition index is an i32"))
-                .map(|p| consumer.fetch_watermarks(&topic, p, CALL).unwrap_or_else(|error| fail(error)))
+                .map(|p| watermarks(&consumer, &topic, p).unwrap_or_else(|error| fail(error)))
                 .collect()
         })
         .await
@@ -131,6 +145,29 @@ impl KafkaClient {
                 }
             }
             Err(error) => panic!("{}: {what} {topic}: {error}", self.bootstrap),
+        }
+    }
+}
+
+/// Start and end of a partition; asks again while its leader is being elected, as any client does.
+fn watermarks(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + CALL;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, CALL) {
+            Err(error)
+                if Instant::now() < deadline
+                    && matches!(
+                        error.rdkafka_error_code(),
+                        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+                    ) =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            outcome => return outcome,
         }
     }
 }

@@ -1,0 +1,49 @@
+//! A class data archive: halves the processor time of a broker's start, of which the tests make many.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::broker::Broker;
+use super::fresh_dir;
+use super::home::{jdk, kafka_home};
+use super::plan::{Listener, Plan};
+
+/// The archive of this Java and these jars; made once per target folder by starting and stopping a broker.
+pub fn class_archive() -> &'static Path {
+    static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
+    ARCHIVE.get_or_init(|| {
+        let archive =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-{:016x}.jsa", fingerprint()));
+        let lock = File::create(archive.with_extension("lock")).expect("the archive's lock can be created");
+        lock.lock().expect("the archive's lock can be taken");
+        if !archive.exists() {
+            eprintln!("harness: making {} (once, a few seconds)", archive.display());
+            train(&archive);
+        }
+        archive
+    })
+}
+
+fn train(archive: &Path) {
+    let plan = Plan::new(1, &[Listener::Internal]);
+    let voters = plan.voter();
+    let broker = Broker::new("training", plan, fresh_dir("training"), &voters, 1, &[]);
+    let unfinished = archive.with_extension("part");
+    broker.format_with(&[], &super::random_cluster_id(), &[]);
+    broker.launch_with(&[format!("-XX:ArchiveClassesAtExit={}", unfinished.display())]);
+    broker.wait_ready(1);
+    broker.stop_blocking();
+    fs::rename(unfinished, archive).expect("the finished archive can be renamed");
+}
+
+/// What an archive depends on.
+fn fingerprint() -> u64 {
+    let java = Command::new(jdk("java")).arg("-version").output().expect("java can be run");
+    let mut hasher = DefaultHasher::new();
+    (kafka_home(), java.stderr).hash(&mut hasher);
+    hasher.finish()
+}
