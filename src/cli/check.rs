@@ -7,12 +7,15 @@ use crate::config::{Loaded, Problem, Problems, Severity};
 
 use super::Exit;
 use super::input::TopologyArgs;
+use super::online;
 use super::output::{self, Style, count};
 
 /// Finds every mistake in a topology.
 ///
 /// Reports unknown keys, values that can't be, patterns that don't compile, aliases that don't exist, loops, double
-/// deliveries and names that meet, each with its key, place, what is allowed and a hint.
+/// deliveries and names that meet, each with its key, place, what is allowed and a hint. Then asks the clusters:
+/// whether they answer and take the credentials, whether two aliases are one cluster, which rights are missing, and
+/// whether the target takes messages as large as the source's.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 fine (warnings included), 1 problems, 2 unusable input")]
 pub struct CheckArgs {
@@ -39,7 +42,18 @@ struct Report<'a> {
 /// Runs the command.
 pub fn run(args: &CheckArgs) -> Exit {
     let (outcome, unusable, problems) = match args.topology.load() {
-        Ok(loaded) => (summary(&loaded), false, loaded.warnings),
+        Ok(loaded) if args.offline => {
+            (summary(&loaded, "the clusters were not asked"), false, loaded.warnings)
+        }
+        Ok(loaded) => {
+            eprintln!("asking {}", count(loaded.clients.len(), "cluster"));
+            let found = match super::block_on(online::problems(&loaded)) {
+                Ok(found) => found,
+                Err(exit) => return exit,
+            };
+            let outcome = summary(&loaded, "the clusters were asked");
+            (outcome, false, loaded.warnings.into_iter().chain(found).collect())
+        }
         Err(Problems { unusable, list }) => (String::new(), unusable, list),
     };
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
@@ -72,8 +86,8 @@ fn text(problems: &[Problem], ending: &str) -> String {
 }
 
 /// What was looked at.
-fn summary(loaded: &Loaded) -> String {
+fn summary(loaded: &Loaded, asked: &str) -> String {
     let topology = &loaded.topology;
     let (clusters, flows) = (count(topology.clusters.len(), "cluster"), count(topology.flows.len(), "flow"));
-    format!(": {clusters}, {flows}; the clusters were not asked")
+    format!(": {clusters}, {flows}; {asked}")
 }

@@ -4,7 +4,9 @@ mod check;
 mod config;
 mod graph;
 mod input;
+mod online;
 mod output;
+mod plan;
 mod run;
 
 use std::process::ExitCode;
@@ -56,6 +58,7 @@ enum Command {
     Check(check::CheckArgs),
     Config(config::ConfigArgs),
     Graph(graph::GraphArgs),
+    Plan(plan::PlanArgs),
     Run(run::RunArgs),
 }
 
@@ -65,7 +68,24 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Graph(args) => graph::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Run(args) => run::run(&args),
     };
     exit.into()
+}
+
+/// Runs a command's questions to the clusters.
+fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Exit> {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let outcome = runtime.block_on(work);
+            // What still runs are connections that nobody waits for.
+            runtime.shutdown_background();
+            Ok(outcome)
+        }
+        Err(error) => {
+            eprintln!("error: no runtime: {error}");
+            Err(Exit::Problems)
+        }
+    }
 }

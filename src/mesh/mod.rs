@@ -20,6 +20,7 @@ mod lag;
 mod partition;
 mod process;
 mod supervise;
+mod survey;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +34,9 @@ use self::actor::{MeshActor, MeshMsg, MeshParts};
 pub use self::board::FlowBoard;
 pub use self::cluster::{Catalogue, ClusterHandle, ClusterView, TopicEntry};
 use self::context::MeshContext;
+pub use self::flow::describe as describe_topics;
 pub use self::process::ProcessIdentity;
+pub use self::survey::{Survey, SurveyError, Surveyed};
 use crate::config::Loaded;
 use crate::engine::budget::Budget;
 use crate::model::status::MeshStatus;

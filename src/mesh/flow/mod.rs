@@ -15,3 +15,4 @@ mod wants;
 pub use actor::{FlowActor, FlowArguments, FlowMsg};
 pub use context::FlowContext;
 pub use store::{Save, StoreMsg};
+pub use topics::{as_source, as_target, describe, topic_config};

@@ -19,8 +19,8 @@ use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, ResponseError, Wi
 const SEGMENT_BYTES: &str = "16777216";
 /// Read at a time.
 const READ_BYTES: i32 = 4 * 1024 * 1024;
-/// How long the broker may hold a read of the tail: an idle flow asks this often.
-const TAIL_WAIT: Duration = Duration::from_secs(5);
+/// How often the tail is read for other claims. The broker holds none of these reads: fetches share a connection.
+const TAIL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the positions topic said when the flow claimed it.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl PositionsTopic {
         let mut next = earliest.offset;
         let mut before: Option<Claim> = None;
         while next <= claimed_at {
-            let fetched = self.cluster.wire().fetch(&self.range(next, Duration::ZERO)).await?;
+            let fetched = self.cluster.wire().fetch(&self.range(next)).await?;
             for record in fetched.records.iter().filter(|record| record.offset < claimed_at) {
                 let entry =
                     formats::decode(record.key.as_deref(), record.value.as_deref()).map_err(|error| {
@@ -141,7 +141,7 @@ impl PositionsTopic {
     pub async fn other_claim(&self, process: &ProcessIdentity, claimed_at: i64) -> Claim {
         let mut next = claimed_at + 1;
         loop {
-            match self.cluster.wire().fetch(&self.range(next, TAIL_WAIT)).await {
+            match self.cluster.wire().fetch(&self.range(next)).await {
                 Ok(fetched) => {
                     for record in &fetched.records {
                         let entry = formats::decode(record.key.as_deref(), record.value.as_deref());
@@ -159,9 +159,9 @@ impl PositionsTopic {
                     if error.code() == Some(ResponseError::OffsetOutOfRange) {
                         next = self.restart_of_tail(next).await;
                     }
-                    tokio::time::sleep(TAIL_WAIT / 5).await;
                 }
             }
+            tokio::time::sleep(TAIL_PAUSE).await;
         }
     }
 
@@ -175,13 +175,13 @@ impl PositionsTopic {
         }
     }
 
-    fn range(&self, offset: i64, max_wait: Duration) -> FetchRange {
+    fn range(&self, offset: i64) -> FetchRange {
         FetchRange {
             partition: self.partition(),
             offset,
             max_bytes: READ_BYTES,
             isolation: Isolation::ReadUncommitted,
-            max_wait,
+            max_wait: Duration::ZERO,
         }
     }
 

@@ -135,7 +135,8 @@ async fn bring_about(
     Ok((plan, target))
 }
 
-fn as_source(name: &TopicName, entry: &TopicEntry) -> SourceTopic {
+/// A topic as the plan wants it, without its configuration.
+pub fn as_source(name: &TopicName, entry: &TopicEntry) -> SourceTopic {
     SourceTopic {
         name: name.clone(),
         partitions: count(entry),
@@ -145,7 +146,8 @@ fn as_source(name: &TopicName, entry: &TopicEntry) -> SourceTopic {
     }
 }
 
-fn as_target(name: &TopicName, entry: &TopicEntry) -> TargetTopic {
+/// A topic as the plan wants it, without its configuration.
+pub fn as_target(name: &TopicName, entry: &TopicEntry) -> TargetTopic {
     TargetTopic { name: name.clone(), partitions: count(entry), configs: Vec::new() }
 }
 
@@ -239,10 +241,11 @@ async fn describe_limits(
     changed
 }
 
-type Described = BTreeMap<TopicName, Result<Vec<ConfigEntry>, WireError>>;
+/// Configuration by topic.
+pub type Described = BTreeMap<TopicName, Result<Vec<ConfigEntry>, WireError>>;
 
 /// Describes topics in requests of bounded size.
-pub(super) async fn describe(wire: &crate::wire::Wire, topics: &[TopicName]) -> Result<Described, WireError> {
+pub async fn describe(wire: &crate::wire::Wire, topics: &[TopicName]) -> Result<Described, WireError> {
     let mut all = Described::new();
     for some in topics.chunks(TOPICS_PER_DESCRIBE) {
         match wire.describe_topic_configs(some).await {
@@ -258,7 +261,7 @@ pub(super) async fn describe(wire: &crate::wire::Wire, topics: &[TopicName]) -> 
 }
 
 /// The wire's entry as the plan's.
-pub(super) fn topic_config(entry: &ConfigEntry) -> TopicConfig {
+pub fn topic_config(entry: &ConfigEntry) -> TopicConfig {
     TopicConfig {
         name: entry.name.clone(),
         value: entry.value.clone(),
