@@ -498,7 +498,7 @@ impl World {
                     (self.target.incarnation, self.target.epoch),
                 ]);
                 process.out_of_sequence = false;
-                self.tell(Input::Resolved(resolution));
+                self.tell(Input::Resolved(Box::new(resolution)));
             }
         }
     }

@@ -62,7 +62,7 @@ pub enum Input {
     /// The lane is open under the machine's generation.
     LaneOpened,
     /// Finding out where to go on succeeded.
-    Resolved(Resolution),
+    Resolved(Box<Resolution>),
     /// It did not: the cluster or topic is away for now. The text names what is waited for.
     ResolveWaits(String),
     /// It did not: a person has to act.

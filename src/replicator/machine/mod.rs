@@ -139,7 +139,7 @@ impl Machine {
         match input {
             Input::Start => self.start(out),
             Input::LaneOpened => self.lane_opened(out),
-            Input::Resolved(resolution) => self.resolved(now, resolution, out),
+            Input::Resolved(resolution) => self.resolved(now, *resolution, out),
             Input::ResolveWaits(what) => self.resolve_waits(now, what, out),
             Input::ResolveFailed(fault) => self.resolve_failed(now, fault, out),
             Input::Fetched(info) => self.fetched(info, out),

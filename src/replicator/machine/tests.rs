@@ -1,140 +1,11 @@
 //! Tests of the machine, rule by rule; the simulation puts the rules together.
 
+mod driver;
+
 use super::*;
-use crate::formats::Anchors;
+use crate::model::WriteErrorClass;
 use crate::model::status::PartitionState as State;
-use crate::model::{TopicId, WriteErrorClass};
-
-struct Driver {
-    machine: Machine,
-    now: Duration,
-}
-
-impl Driver {
-    fn new() -> Self {
-        let config = MachineConfig {
-            positions_interval: Duration::from_secs(1),
-            seed: 1,
-            place: "a→b orders-0".to_owned(),
-        };
-        Self { machine: Machine::new(config, Generation(4)), now: Duration::from_secs(100) }
-    }
-
-    /// Streaming from source 10, target 20, with everything saved.
-    fn streaming() -> Self {
-        let mut driver = Self::new();
-        assert_eq!(driver.tell(Input::Start), [Output::OpenLane(Generation(5))]);
-        driver.resolve();
-        assert_eq!(driver.machine.state(), State::Streaming);
-        driver
-    }
-
-    /// From an open lane to streaming.
-    fn resolve(&mut self) {
-        assert_eq!(self.tell(Input::LaneOpened), [Output::Resolve]);
-        let out = self.tell(Input::Resolved(resolution(false)));
-        assert_eq!(out, [Output::Fetch { offset: 10, leader_epoch: 3 }]);
-    }
-
-    fn tell(&mut self, input: Input) -> Vec<Output> {
-        let mut out = Vec::new();
-        self.machine.handle(self.now, input, &mut out);
-        out
-    }
-
-    fn fetch(&mut self, source_base: i64, records: u32) -> Vec<Output> {
-        self.tell(Input::Fetched(batch(source_base, records)))
-    }
-
-    fn ack(&mut self, source_base: i64, target_base: i64, count: u32) -> Vec<Output> {
-        let segment = Segment { source_base, target_base, count };
-        self.tell(Input::Acknowledged {
-            source_next: segment.source_next(),
-            target_next: Some(segment.target_next()),
-            segments: vec![segment],
-        })
-    }
-
-    fn bounds(&mut self, end: i64) -> Vec<Output> {
-        self.tell(Input::Bounds { log_start: 0, end, leader_epoch: 3 })
-    }
-
-    /// Goes to the next deadline, which must be there.
-    fn tick(&mut self) -> Vec<Output> {
-        self.now = self.machine.deadline().expect("a deadline");
-        self.tell(Input::Tick)
-    }
-
-    fn at(&self) -> (Option<i64>, Option<i64>) {
-        (self.machine.source_next(), self.machine.target_next())
-    }
-}
-
-fn resolution(save: bool) -> Resolution {
-    let position = Position {
-        source_cluster: "S".to_owned(),
-        target_cluster: "T".to_owned(),
-        source_topic_id: TopicId::default(),
-        remote_topic: "a.orders".into(),
-        target_topic_id: TopicId::default(),
-        source_epoch: 3,
-        target_epoch: 1,
-        source_next: 10,
-        target_next: 20,
-        producer: None,
-        fingerprint: String::new(),
-        clean: false,
-        anchors: Anchors::starting_at(0, 10),
-        written_ms: 0,
-    };
-    Resolution {
-        source_next: 10,
-        target_next: 20,
-        source_epoch: 3,
-        leader_epoch: 3,
-        target_epoch: 1,
-        matched: Vec::new(),
-        position,
-        events: Vec::new(),
-        save,
-    }
-}
-
-fn batch(source_base: i64, records: u32) -> BatchInfo {
-    BatchInfo {
-        source_base,
-        source_next: source_base + i64::from(records),
-        records,
-        bytes: 100,
-        leader_epoch: 3,
-        max_timestamp_ms: -1,
-    }
-}
-
-/// A range of `length` offsets without records.
-fn gap(source_base: i64, length: i64, leader_epoch: i32) -> Input {
-    Input::Fetched(BatchInfo { source_next: source_base + length, leader_epoch, ..batch(source_base, 0) })
-}
-
-fn fault(what: &str) -> Fault {
-    Fault::new(FaultKind::TargetRefused, what, "")
-}
-
-fn saved(out: &[Output]) -> Option<(i64, i64, bool)> {
-    out.iter().find_map(|output| match output {
-        Output::SavePosition(position) => Some((position.source_next, position.target_next, position.clean)),
-        _ => None,
-    })
-}
-
-fn reports(out: &[Output]) -> Vec<Event> {
-    out.iter()
-        .filter_map(|output| match output {
-            Output::Report(event) => Some(event.clone()),
-            _ => None,
-        })
-        .collect()
-}
+use driver::{Driver, batch, fault, gap, reports, resolution, saved};
 
 #[test]
 fn an_idle_partition_has_no_deadline() {
@@ -153,7 +24,7 @@ fn nothing_is_fetched_before_the_position_is_durable() {
     let mut driver = Driver::new();
     driver.tell(Input::Start);
     driver.tell(Input::LaneOpened);
-    let out = driver.tell(Input::Resolved(resolution(true)));
+    let out = driver.tell(Input::Resolved(Box::new(resolution(true))));
     assert_eq!((out.len(), saved(&out)), (1, Some((10, 20, false))));
     assert_eq!(driver.fetch(10, 1), [Output::Discard]);
     let out = driver.tell(Input::PositionFailed(fault("store")));
@@ -262,8 +133,8 @@ fn what_moves_during_a_resolution_is_looked_at_again() {
     driver.tell(Input::Start);
     driver.tell(Input::LaneOpened);
     assert_eq!(driver.tell(Input::TargetMoved { leader_epoch: 2 }), []);
-    assert_eq!(driver.tell(Input::Resolved(resolution(true)))[0], Output::Resolve);
-    let out = driver.tell(Input::Resolved(resolution(false)));
+    assert_eq!(driver.tell(Input::Resolved(Box::new(resolution(true))))[0], Output::Resolve);
+    let out = driver.tell(Input::Resolved(Box::new(resolution(false))));
     assert!(!out.iter().any(|output| matches!(output, Output::Fetch { .. })), "not durable yet: {out:?}");
 }
 
@@ -434,7 +305,7 @@ fn a_paused_partition_resolves_and_stays_paused() {
     driver.tell(Input::Start);
     driver.tell(Input::Pause);
     driver.tell(Input::LaneOpened);
-    assert_eq!(driver.tell(Input::Resolved(resolution(false))), []);
+    assert_eq!(driver.tell(Input::Resolved(Box::new(resolution(false)))), []);
     assert_eq!(driver.machine.state(), State::Paused);
 }
 

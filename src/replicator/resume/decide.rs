@@ -129,7 +129,7 @@ impl<'a> Decision<'a> {
             let (expired, target) = self.go_back(position, trusted);
             (hole, from_target) = (hole || expired, target);
         }
-        Ok(self.from_tail(from_target, hole))
+        Ok(self.behind_tail(from_target, hole))
     }
 
     /// Compares the source with the position; the case then says where to go on and what is gone.
@@ -208,7 +208,7 @@ impl<'a> Decision<'a> {
             }
             TargetResetPolicy::Continue => {}
         }
-        Ok(self.from_tail(target.log_start, false))
+        Ok(self.behind_tail(target.log_start, false))
     }
 
     /// The source's log is another: nothing of it is on the target, because the position that names it is saved
@@ -249,7 +249,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Goes on at the pair, or behind what the tail after it turns out to hold.
-    fn from_tail(&self, from_target: i64, hole: bool) -> Next {
+    fn behind_tail(&self, from_target: i64, hole: bool) -> Next {
         let target = self.target;
         let target_from = from_target.max(target.log_start);
         // Behind a hole in the source nothing can be counted.

@@ -189,8 +189,8 @@ proptest! {
         let source: Vec<_> =
             log(&all).into_iter().zip(&gone).filter(|(_, gone)| !**gone).map(|(record, _)| record).collect();
         let mut target = Vec::new();
-        for value in 0..written {
-            if foreign[value] {
+        for (value, foreign) in foreign.iter().enumerate().take(written) {
+            if *foreign {
                 target.push(1_000 + value as u64);
             }
             target.push(value as u64);
