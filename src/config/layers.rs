@@ -76,8 +76,9 @@ impl Layers {
         for (variable, value) in env {
             let origin = Origin::Env { variable: variable.clone() };
             match paths::from_variable(variable, &known) {
-                Ok(path) => layers.push(layer(origin, &path, value, &mut known)),
-                Err(problem) => problems.extend(problem),
+                Ok(Some(path)) => layers.push(layer(origin, &path, value, &mut known)),
+                Ok(None) => {}
+                Err(problem) => problems.push(*problem),
             }
         }
         for (key, value) in &sources.set {

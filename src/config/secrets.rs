@@ -99,8 +99,7 @@ fn property(text: &str, key: &str) -> Option<String> {
         .map(str::trim_start)
         .filter(|line| !line.starts_with(['#', '!']))
         .filter_map(|line| line.split_once(['=', ':']))
-        .filter(|(name, _)| name.trim_end() == key)
-        .last()?;
+        .rfind(|(name, _)| name.trim_end() == key)?;
     Some(found.1.trim().to_owned())
 }
 

@@ -45,7 +45,9 @@ pub fn findings(topology: &Topology, routes: &Routes) -> Vec<Finding> {
 fn identity_cycles(topology: &Topology) -> Vec<Finding> {
     let flows: Vec<&FlowSpec> =
         topology.flows.values().filter(|flow| flow.naming.policy == PolicyKind::Identity).collect();
-    let mut search = Search { flows: &flows, loops: Vec::new(), steps: 0 };
+    let takes: Vec<Takes> = flows.iter().map(|flow| Takes::new(flow)).collect();
+    let disjoint = takes.iter().map(|a| takes.iter().map(|b| a.disjoint(b)).collect()).collect();
+    let mut search = Search { flows: &flows, disjoint, loops: Vec::new(), steps: 0 };
     for (index, flow) in flows.iter().enumerate() {
         if flow.from != flow.to {
             search.extend(&mut vec![index]);
@@ -74,6 +76,8 @@ fn identity_cycles(topology: &Topology) -> Vec<Finding> {
 
 struct Search<'a> {
     flows: &'a [&'a FlowSpec],
+    /// Which two of them surely take no topic in common.
+    disjoint: Vec<Vec<bool>>,
     loops: Vec<Vec<usize>>,
     steps: usize,
 }
@@ -88,8 +92,7 @@ impl Search<'_> {
                 return;
             }
             let follows = flow.from == self.flows[last].to && flow.from != flow.to;
-            if !follows || path.iter().any(|i| self.flows[*i].to == flow.to || disjoint(self.flows[*i], flow))
-            {
+            if !follows || path.iter().any(|i| self.flows[*i].to == flow.to || self.disjoint[*i][index]) {
                 continue;
             }
             path.push(index);
@@ -103,28 +106,45 @@ impl Search<'_> {
     }
 }
 
-/// Whether two flows surely take no topic in common: their patterns begin differently, or are plain names.
-fn disjoint(a: &FlowSpec, b: &FlowSpec) -> bool {
-    let apart = |p: &String, q: &String| {
-        let ((p_text, p_exact), (q_text, q_exact)) = (literal_prefix(p), literal_prefix(q));
-        let takes = |flow: &FlowSpec, pattern: &str, name: &str| {
-            let excluded = flow.exclude.iter().any(|pattern| !surely_not(pattern, name));
-            !excluded && !surely_not(pattern, name)
-        };
-        match (p_exact, q_exact) {
-            (true, _) if !takes(b, q, &p_text) || !takes(a, p, &p_text) => true,
-            (_, true) if !takes(a, p, &q_text) || !takes(b, q, &q_text) => true,
-            _ => !p_text.starts_with(&q_text) && !q_text.starts_with(&p_text),
-        }
-    };
-    a.topics.iter().all(|p| b.topics.iter().all(|q| apart(p, q)))
+/// The patterns of a flow, compiled once.
+struct Takes {
+    topics: Vec<(JavaPattern, String, bool)>,
+    exclude: Vec<JavaPattern>,
 }
 
-fn surely_not(pattern: &str, name: &str) -> bool {
-    JavaPattern::compile(pattern).and_then(|pattern| pattern.matches(name)) == Ok(false)
+impl Takes {
+    /// Patterns that can't be used take nothing; `config::load` has told of them.
+    fn new(flow: &FlowSpec) -> Self {
+        let compile = |pattern: &String| JavaPattern::compile(pattern).ok();
+        let topics = flow.topics.iter().filter_map(|pattern| {
+            let (prefix, exact) = literal_prefix(pattern);
+            Some((compile(pattern)?, prefix, exact))
+        });
+        Self { topics: topics.collect(), exclude: flow.exclude.iter().filter_map(compile).collect() }
+    }
+
+    /// Whether the flow may take a name by one of its patterns; a pattern that gives up may.
+    fn may_take(&self, pattern: &JavaPattern, name: &str) -> bool {
+        let excluded = self.exclude.iter().any(|exclude| exclude.matches(name) == Ok(true));
+        !excluded && pattern.matches(name) != Ok(false)
+    }
+
+    /// Whether two flows surely take no topic in common: their patterns begin differently, or are plain names.
+    fn disjoint(&self, other: &Self) -> bool {
+        self.topics.iter().all(|(p, p_text, p_exact)| {
+            other.topics.iter().all(|(q, q_text, q_exact)| {
+                let both = |name: &str| self.may_take(p, name) && other.may_take(q, name);
+                match (p_exact, q_exact) {
+                    (true, _) => !both(p_text),
+                    (_, true) => !both(q_text),
+                    _ => !p_text.starts_with(q_text.as_str()) && !q_text.starts_with(p_text.as_str()),
+                }
+            })
+        })
+    }
 }
 
-/// Ways on which a topic comes back to a cluster under another name.
+/// Ways on which a topic comes back to a cluster under another name; the shortest for each origin and last flow.
 fn returns(topology: &Topology, routes: &Routes) -> Vec<Finding> {
     let mut told = BTreeSet::new();
     let mut findings = Vec::new();
@@ -134,7 +154,7 @@ fn returns(topology: &Topology, routes: &Routes) -> Vec<Finding> {
             .iter()
             .filter_map(|name| topology.flows.get(name))
             .all(|flow| flow.naming.policy == PolicyKind::Identity);
-        if all_identity || !told.insert(route.path.clone()) {
+        if all_identity || !told.insert((&route.path[0], route.flows.last())) {
             continue;
         }
         findings.push(Finding {
@@ -155,7 +175,7 @@ fn returns(topology: &Topology, routes: &Routes) -> Vec<Finding> {
     findings
 }
 
-/// Pairs of ways that bring one topic to one cluster.
+/// Pairs of ways that bring one topic to one cluster; the shortest two, or a big mesh would tell thousands.
 fn diamonds(routes: &Routes, looping: &BTreeSet<FlowName>) -> Vec<Finding> {
     let mut first: BTreeMap<(&Alias, &TopicName, &Alias), &Route> = BTreeMap::new();
     let mut told = BTreeSet::new();
@@ -165,7 +185,7 @@ fn diamonds(routes: &Routes, looping: &BTreeSet<FlowName>) -> Vec<Finding> {
             continue;
         }
         let other = *first.entry((&route.path[0], &route.topic, route.target())).or_insert(route);
-        if other.path == route.path || !told.insert((other.path.clone(), route.path.clone())) {
+        if other.path == route.path || !told.insert((&route.path[0], route.target())) {
             continue;
         }
         let outcome = if other.name == route.name {
@@ -186,8 +206,8 @@ fn diamonds(routes: &Routes, looping: &BTreeSet<FlowName>) -> Vec<Finding> {
                 PathText(&route.path)
             ),
             hint: format!(
-                "if one copy is enough, exclude mirrored topics from this flow, for example with `{}`",
-                format!("{}\\..*", route.path[0])
+                "if one copy is enough, exclude mirrored topics from this flow, for example with `{}\\..*`",
+                route.path[0]
             ),
         });
     }
@@ -197,9 +217,10 @@ fn diamonds(routes: &Routes, looping: &BTreeSet<FlowName>) -> Vec<Finding> {
 /// Flows into one cluster whose remote names can be the same.
 fn collisions(topology: &Topology) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let flows: Vec<&FlowSpec> = topology.flows.values().collect();
-    for (index, a) in flows.iter().enumerate() {
-        for b in &flows[index + 1..] {
+    let flows: Vec<(&FlowSpec, Takes)> =
+        topology.flows.values().map(|flow| (flow, Takes::new(flow))).collect();
+    for (index, (a, takes)) in flows.iter().enumerate() {
+        for (b, others) in &flows[index + 1..] {
             if a.to != b.to || a.from == b.from {
                 continue;
             }
@@ -211,7 +232,7 @@ fn collisions(topology: &Topology) -> Vec<Finding> {
                         findings.push(prefix_collision(short, long, rest));
                     }
                 }
-                (PolicyKind::Identity, PolicyKind::Identity) if !disjoint(a, b) => {
+                (PolicyKind::Identity, PolicyKind::Identity) if !takes.disjoint(others) => {
                     findings.push(Finding {
                         code: "merged_topics",
                         is_error: false,

@@ -214,8 +214,8 @@ impl Security<'_> {
             self.problem("bad_value", "sasl.mechanism", message).allowed = Some(MECHANISMS.join(", "));
             return None;
         };
-        let (username, password) = match self.text("sasl.jaas.config") {
-            Some(line) => self.jaas(&mechanism, &line.to_owned())?,
+        let (username, password) = match self.text("sasl.jaas.config").map(str::to_owned) {
+            Some(line) => self.jaas(&mechanism, &line)?,
             None => (self.text("sasl.username").map(str::to_owned), self.raw("sasl.password")),
         };
         for (value, name) in [(&username, "sasl.username"), (&password, "sasl.password")] {

@@ -14,12 +14,12 @@ use super::yaml::parse_value;
 
 /// The key that a variable sets.
 ///
-/// Fails with a problem, or with nothing where the variable isn't meant for us: Kubernetes announces services to
-/// every container as `MIRRORMESH_SERVICE_HOST`, `MIRRORMESH_PORT_8080_TCP` and so on.
-pub(super) fn from_variable(variable: &str, known: &Dict) -> Result<Vec<String>, Option<Problem>> {
+/// Nothing where the variable isn't meant for us: Kubernetes announces services to every container as
+/// `MIRRORMESH_SERVICE_HOST`, `MIRRORMESH_PORT_8080_TCP` and so on. Fails with what is wrong with it.
+pub(super) fn from_variable(variable: &str, known: &Dict) -> Result<Option<Vec<String>>, Box<Problem>> {
     let name = variable.strip_prefix(ENV_PREFIX).unwrap_or(variable);
     if is_kubernetes(name) {
-        return Err(None);
+        return Ok(None);
     }
     let origin = Origin::Env { variable: variable.to_owned() };
     let mut walk = Walk::new(known);
@@ -28,13 +28,13 @@ pub(super) fn from_variable(variable: &str, known: &Dict) -> Result<Vec<String>,
         if segment.is_empty() {
             let problem =
                 Problem::error("bad_variable", "", &origin, format!("{variable} has an empty part"));
-            return Err(Some(
+            return Err(Box::new(
                 problem.hint("parts are joined by exactly two underscores, MIRRORMESH_HTTP__LISTEN"),
             ));
         }
         let found = walk.loosely(segment).map_err(|names| {
             let message = format!("{variable} fits several names: {}", names.join(", "));
-            Some(
+            Box::new(
                 Problem::error("bad_variable", path.join("."), &origin, message)
                     .hint("use --set, or rename one"),
             )
@@ -42,7 +42,7 @@ pub(super) fn from_variable(variable: &str, known: &Dict) -> Result<Vec<String>,
         walk.step(&found);
         path.push(found);
     }
-    Ok(path)
+    Ok(Some(path))
 }
 
 /// The key that a flag sets.

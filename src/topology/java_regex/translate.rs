@@ -102,7 +102,7 @@ impl Walker<'_> {
 
     /// Copies characters up to and including the one at `last`.
     fn copy_until(&mut self, last: usize) {
-        while let Some((at, c)) = self.chars.next() {
+        for (at, c) in self.chars.by_ref() {
             self.out.push(c);
             if at == last {
                 break;
