@@ -1,3 +1,7 @@
 //! The `mirrormesh` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mirrormesh::cli::main()
+}

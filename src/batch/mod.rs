@@ -1,1 +1,32 @@
-//! Record batches (magic 2) as bytes: header view, record view, builder, codecs. Pure.
+//! Record batches as bytes: header view, record view, builder, codecs. Pure.
+//!
+//! A fetch response is cut with [`split`] into [`RawBatch`]es, which share its memory. A batch is opened only on
+//! demand, with [`RawBatch::records`]; [`AbortedFilter`] says which batches a `read_committed` reader skips.
+//! [`BatchBuilder`] writes new batches. Magic 2 is read and written; magic 0 and 1, which logs from before
+//! Kafka 0.11 still hold, are read only.
+//!
+//! Bytes from a broker are not trusted: lengths and counts are checked before anything is allocated for them, and
+//! what a batch may take when it is opened is bounded. Whatever the bytes are, the answer is a [`BatchError`].
+
+mod aborted;
+mod allowance;
+mod builder;
+mod codec;
+mod cursor;
+mod error;
+mod header;
+mod legacy;
+mod raw;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+pub use aborted::{AbortedFilter, ControlKind, Verdict, control_kind};
+pub use allowance::DEFAULT_LIMIT_BYTES;
+pub use builder::BatchBuilder;
+pub use codec::Codec;
+pub use error::{BatchError, BatchProblem};
+pub use header::Header;
+pub use raw::{RawBatch, Split, split};
+pub use record::{Record, RecordHeader};

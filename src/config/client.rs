@@ -1,5 +1,10 @@
 //! How to talk to a cluster: Kafka's Java client settings, mapped to both our clients.
 
+mod jaas;
+pub(crate) mod read;
+mod security;
+pub(crate) mod table;
+
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -56,3 +61,6 @@ pub struct SaslSettings {
     /// Password.
     pub password: SecretString,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,340 @@
 //! One byte budget for the process: every batch in flight holds a permit of it.
+//!
+//! The budget is shared by *dynamic thresholds*: who holds much needs much to be free before he gets more. With
+//! `free` the bytes nobody holds, a lane that holds something takes more only while it holds less than `free`,
+//! and its flow less than twice `free`; a lane that holds nothing is served until its flow holds three times
+//! `free`. So a stuck partition leaves half of the budget to others, a stuck flow a quarter, and the step from two
+//! to three keeps the other lanes of a flow alive beside stuck ones.
+//!
+//! A batch larger than what is free passes when its lane holds nothing and the budget isn't already overdrawn:
+//! the bytes held never exceed the budget by more than one such batch.
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// How many times `free` a flow may hold and still take more for a lane that holds something.
+const FLOW_SHARE: u64 = 2;
+/// How many times `free` a flow may hold and still take something for a lane that holds nothing.
+const FLOW_SHARE_OF_EMPTY_LANE: u64 = 3;
+
+/// Called after bytes were freed that somebody had asked for in vain. It must not block.
+pub type FreedHook = Arc<dyn Fn() + Send + Sync>;
+
+/// The bytes that batches may hold in memory.
+pub struct Budget {
+    root: Arc<Root>,
+}
+
+struct Root {
+    total: u64,
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    used: u64,
+    /// Somebody was refused since bytes were freed last.
+    wanted: bool,
+    hooks: Vec<(u64, FreedHook)>,
+    next_hook: u64,
+}
+
+impl Root {
+    fn free(&self, state: &State) -> u64 {
+        self.total.saturating_sub(state.used)
+    }
+
+    fn on_freed(self: &Arc<Self>, hook: FreedHook) -> FreedSubscription {
+        let mut state = self.state.lock();
+        let id = state.next_hook;
+        state.next_hook += 1;
+        state.hooks.push((id, hook));
+        FreedSubscription { root: self.clone(), id }
+    }
+}
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub fn new(total_bytes: usize) -> Arc<Self> {
+        let total = total_bytes as u64;
+        Arc::new(Self { root: Arc::new(Root { total, state: Mutex::default(), freed: Notify::new() }) })
+    }
+
+    /// Opens an account, for a flow.
+    pub fn account(&self) -> Account {
+        Account { node: Arc::new(Node::new(self.root.clone(), None)) }
+    }
+
+    /// Bytes that permits hold now.
+    pub fn in_flight_bytes(&self) -> u64 {
+        self.root.state.lock().used
+    }
+
+    /// The size of the budget.
+    pub fn total_bytes(&self) -> u64 {
+        self.root.total
+    }
+
+    /// Has `hook` called whenever bytes are freed after a reservation was refused: how a plain thread waits for
+    /// room. It may be called from any thread that drops a permit. The subscription ends when it is dropped.
+    pub fn on_freed(&self, hook: FreedHook) -> FreedSubscription {
+        self.root.on_freed(hook)
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("total_bytes", &self.root.total)
+            .field("in_flight_bytes", &self.in_flight_bytes())
+            .finish()
+    }
+}
+
+/// Keeps a hook of [`Budget::on_freed`] alive.
+pub struct FreedSubscription {
+    root: Arc<Root>,
+    id: u64,
+}
+
+impl Drop for FreedSubscription {
+    fn drop(&mut self) {
+        self.root.state.lock().hooks.retain(|(id, _)| *id != self.id);
+    }
+}
+
+/// Who takes from the budget: a flow, or one of its lanes.
+///
+/// Clones are the same account.
+#[derive(Clone)]
+pub struct Account {
+    node: Arc<Node>,
+}
+
+struct Node {
+    root: Arc<Root>,
+    parent: Option<Arc<Node>>,
+    /// Bytes that this account and those under it hold; changed only under the root's lock.
+    held: AtomicU64,
+    blocked_since: Mutex<Option<Instant>>,
+    blocked_micros: AtomicU64,
+}
+
+impl Node {
+    fn new(root: Arc<Root>, parent: Option<Arc<Node>>) -> Self {
+        Self {
+            root,
+            parent,
+            held: AtomicU64::new(0),
+            blocked_since: Mutex::new(None),
+            blocked_micros: AtomicU64::new(0),
+        }
+    }
+
+    fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    fn chain(&self) -> impl Iterator<Item = &Node> {
+        std::iter::successors(Some(self), |node| node.parent.as_deref())
+    }
+
+    /// Whether the account may take so much more now; see the module's words.
+    fn admits(&self, state: &State, bytes: u64) -> bool {
+        let free = self.root.free(state);
+        if self.held() == 0 {
+            let flows_agree = self
+                .chain()
+                .skip(1)
+                .all(|flow| flow.held() == 0 || flow.held() < free.saturating_mul(FLOW_SHARE_OF_EMPTY_LANE));
+            flows_agree && state.used <= self.root.total
+        } else {
+            self.held() < free
+                && self.chain().skip(1).all(|flow| flow.held() < free.saturating_mul(FLOW_SHARE))
+                && bytes <= free
+        }
+    }
+
+    fn take(&self, state: &mut State, bytes: u64) {
+        state.used += bytes;
+        for node in self.chain() {
+            node.held.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        let hooks = {
+            let mut state = self.root.state.lock();
+            state.used -= bytes;
+            for node in self.chain() {
+                node.held.fetch_sub(bytes, Ordering::Relaxed);
+            }
+            if !std::mem::take(&mut state.wanted) {
+                return;
+            }
+            state.hooks.iter().map(|(_, hook)| hook.clone()).collect::<Vec<_>>()
+        };
+        self.root.freed.notify_waiters();
+        for hook in hooks {
+            hook();
+        }
+    }
+
+    fn refused(&self, state: &mut State) {
+        state.wanted = true;
+        self.blocked_since.lock().get_or_insert_with(Instant::now);
+    }
+
+    fn unblocked(&self) {
+        if let Some(since) = self.blocked_since.lock().take() {
+            let micros = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+            for node in self.chain() {
+                node.blocked_micros.fetch_add(micros, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Account {
+    /// Opens an account under this one, for a lane.
+    pub fn child(&self) -> Account {
+        Account { node: Arc::new(Node::new(self.node.root.clone(), Some(self.node.clone()))) }
+    }
+
+    /// Size of the budget the account draws on, in bytes.
+    pub fn budget_bytes(&self) -> u64 {
+        self.node.root.total
+    }
+
+    /// As [`Budget::on_freed`], of the budget the account draws on.
+    pub fn on_freed(&self, hook: FreedHook) -> FreedSubscription {
+        self.node.root.on_freed(hook)
+    }
+
+    /// Takes so many bytes, if the rule of this module allows it now.
+    ///
+    /// After a refusal the account counts as blocked until a reservation succeeds or
+    /// [`Account::stop_waiting`] is called, and the next bytes freed wake those who wait.
+    pub fn try_reserve(&self, bytes: u64) -> Option<Permit> {
+        {
+            let mut state = self.node.root.state.lock();
+            if !self.node.admits(&state, bytes) {
+                self.node.refused(&mut state);
+                return None;
+            }
+            self.node.take(&mut state, bytes);
+        }
+        self.node.unblocked();
+        Some(Permit { node: Some(self.node.clone()), bytes })
+    }
+
+    /// Takes so many bytes as soon as the rule allows it. Cancel safe.
+    pub fn reserve(&self, bytes: u64) -> impl Future<Output = Permit> + Send + 'static {
+        let account = self.clone();
+        async move {
+            loop {
+                let freed = account.node.root.freed.notified();
+                tokio::pin!(freed);
+                // Registered before the attempt: bytes freed in between are not missed.
+                freed.as_mut().enable();
+                if let Some(permit) = account.try_reserve(bytes) {
+                    return permit;
+                }
+                freed.await;
+            }
+        }
+    }
+
+    /// Says that the account wants nothing for now, so that it doesn't count as blocked.
+    pub fn stop_waiting(&self) {
+        self.node.unblocked();
+    }
+
+    /// Bytes that this account and those under it hold.
+    pub fn held_bytes(&self) -> u64 {
+        self.node.held()
+    }
+
+    /// How long this account, and those under it taken together, waited for credit so far.
+    pub fn blocked_time(&self) -> Duration {
+        let running = self.node.blocked_since.lock().map_or(Duration::ZERO, |since| since.elapsed());
+        Duration::from_micros(self.node.blocked_micros.load(Ordering::Relaxed)) + running
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("held_bytes", &self.held_bytes()).finish_non_exhaustive()
+    }
+}
 
 /// A share of the budget; freed when it is dropped.
-#[derive(Debug)]
-pub struct Permit {}
+#[derive(Default)]
+pub struct Permit {
+    node: Option<Arc<Node>>,
+    bytes: u64,
+}
+
+impl Permit {
+    /// A permit for nothing, of no budget: for batches that hold no memory.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Bytes it holds.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes so many bytes more, if the rule allows it now. A refusal changes nothing and wakes nobody later:
+    /// whoever holds a permit has something to go on with.
+    pub fn try_grow(&mut self, bytes: u64) -> bool {
+        let Some(node) = &self.node else { return bytes == 0 };
+        let mut state = node.root.state.lock();
+        if !node.admits(&state, bytes) {
+            return false;
+        }
+        node.take(&mut state, bytes);
+        self.bytes += bytes;
+        true
+    }
+
+    /// Sets what the permit holds: less is freed at once; more is taken without asking, for memory that is
+    /// already in use. Does nothing on an empty permit.
+    pub fn resize(&mut self, bytes: u64) {
+        let Some(node) = &self.node else { return };
+        if bytes > self.bytes {
+            node.take(&mut node.root.state.lock(), bytes - self.bytes);
+        } else {
+            node.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.give_back(self.bytes);
+        }
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}

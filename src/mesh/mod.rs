@@ -1,1 +1,147 @@
-//! The actors and their supervisor.
+//! The actors and their supervisor: a mesh that runs.
+//!
+//! ```text
+//! MeshActor
+//! ├── ClusterActor × cluster      keeps the catalogue fresh, reads heartbeats
+//! └── FlowActor × flow            wants partitions, owns the engine session
+//!     ├── PartitionActor × source partition
+//!     ├── PositionStoreActor      one writer of positions
+//!     ├── HeartbeatActor
+//!     └── TopicConfigActor
+//! ```
+
+mod actor;
+mod board;
+mod clock;
+mod cluster;
+mod context;
+mod flow;
+mod lag;
+mod partition;
+mod process;
+mod supervise;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ractor::{Actor, ActorRef};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use self::actor::{MeshActor, MeshMsg, MeshParts};
+pub use self::board::FlowBoard;
+pub use self::cluster::{Catalogue, ClusterHandle, ClusterView, TopicEntry};
+use self::context::MeshContext;
+pub use self::process::ProcessIdentity;
+use crate::config::Loaded;
+use crate::engine::budget::Budget;
+use crate::model::status::MeshStatus;
+use crate::telemetry::Telemetry;
+
+/// Tails read at once; each holds two reads of 4 MiB.
+const TAILS_AT_ONCE: usize = 4;
+/// Part of `memory.budget` that librdkafka's own queues get.
+const QUEUE_SHARE: u64 = 4;
+
+/// Why a mesh does not start.
+#[derive(Debug, Error)]
+pub enum MeshError {
+    /// A cluster's client settings can't be used.
+    #[error("cluster {alias}: {detail}")]
+    Cluster {
+        /// The cluster.
+        alias: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A flow's patterns can't be used.
+    #[error("flow {flow}: {detail}")]
+    Flow {
+        /// The flow.
+        flow: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The actor system refused.
+    #[error("the mesh's actors do not start: {0}")]
+    Actors(String),
+}
+
+/// How a mesh ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Partitions whose last records were not acknowledged in time. Nothing is lost: the next start finds out
+    /// what arrived.
+    pub left_behind: usize,
+}
+
+/// A running mesh.
+pub struct Mesh;
+
+/// Holds a running mesh; dropping it without [`MeshHandle::shutdown`] kills the mesh.
+pub struct MeshHandle {
+    parts: Arc<MeshParts>,
+    root: ActorRef<MeshMsg>,
+    task: JoinHandle<()>,
+}
+
+impl Mesh {
+    /// Starts all clusters and flows. Returns at once; whether they get on is told by [`MeshHandle::status`].
+    ///
+    /// # Errors
+    /// Settings that no client takes. A cluster that is away is not an error.
+    pub async fn start(
+        loaded: &Loaded,
+        process: ProcessIdentity,
+        telemetry: Telemetry,
+    ) -> Result<MeshHandle, MeshError> {
+        let topology = &loaded.topology;
+        let total = topology.process.memory_budget_bytes;
+        // Each flow has a consumer and a producer.
+        let clients = (topology.flows.len() as u64 * 2).max(1);
+        let context = Arc::new(MeshContext {
+            process,
+            spec: topology.process.clone(),
+            topology: Arc::new(topology.clone()),
+            budget: Budget::new(usize::try_from(total - total / QUEUE_SHARE).unwrap_or(usize::MAX)),
+            queue_bytes_per_client: total / QUEUE_SHARE / clients,
+            telemetry,
+            restarts: Arc::new(Semaphore::new(supervise::RESTARTS_AT_ONCE)),
+            tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
+            epoch: Instant::now(),
+        });
+        let parts = Arc::new(MeshParts::new(loaded, context)?);
+        let (root, task) = MeshActor::spawn(None, MeshActor, parts.clone())
+            .await
+            .map_err(|error| MeshError::Actors(error.to_string()))?;
+        let observed = parts.clone();
+        parts.context.telemetry.metrics().observe(Arc::new(move || observed.status()));
+        Ok(MeshHandle { parts, root, task })
+    }
+}
+
+impl MeshHandle {
+    /// The mesh at this moment; asks nobody.
+    pub fn status(&self) -> MeshStatus {
+        self.parts.status()
+    }
+
+    /// A function that tells the status, for whoever shows it.
+    pub fn status_source(&self) -> Arc<dyn Fn() -> MeshStatus + Send + Sync> {
+        let parts = self.parts.clone();
+        Arc::new(move || parts.status())
+    }
+
+    /// Stops fetching, waits for acknowledgements up to `shutdown.timeout`, writes final positions, and ends.
+    pub async fn shutdown(self) -> ShutdownReport {
+        self.parts.drain_started();
+        let limit = self.parts.context.spec.shutdown_timeout;
+        let reply = ractor::call_t!(self.root, MeshMsg::Drain, limit.as_millis() as u64 + 2_000);
+        let left_behind = reply.unwrap_or_else(|_| self.parts.unfinished());
+        self.root.stop(None);
+        // The root has nothing left to wait for.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.task).await;
+        ShutdownReport { left_behind }
+    }
+}

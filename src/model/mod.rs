@@ -4,11 +4,15 @@ mod batch;
 mod event;
 mod fault;
 mod ids;
+mod isolation;
 mod path;
+mod policy;
 pub mod status;
 
 pub use batch::{BatchInfo, Segment};
 pub use event::Event;
 pub use fault::{Fault, FaultKind, WriteErrorClass};
 pub use ids::{Alias, ClusterId, FlowName, Generation, TopicId, TopicName, TopicPartition};
+pub use isolation::Isolation;
 pub use path::PathText;
+pub use policy::{ResetPolicy, TargetResetPolicy};

@@ -1,8 +1,19 @@
 //! The mesh as data, and what can be said of it without asking a cluster: which topics are taken, what they are
 //! called on the other side, and where a record could come round.
 
+pub mod cycles;
+pub mod graph;
+pub mod java_regex;
+mod lineage;
+pub mod naming;
+pub mod plan;
+pub mod routes;
+pub mod selection;
 mod spec;
+pub mod topic_config;
 
+pub use naming::Naming;
+pub use selection::{Choice, LeaveReason, Selector};
 pub use spec::{
     ClusterSpec, Codec, DefaultsFrom, FlowSpec, HeartbeatSpec, HttpSpec, Isolation, LogFormat, NamingSpec,
     OtlpSpec, PolicyKind, ProcessSpec, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Alias, FlowName};
+pub use crate::model::{Isolation, ResetPolicy, TargetResetPolicy};
 
 /// A mesh: clusters, flows between them, and how this process runs them.
 #[derive(Clone, Debug)]
@@ -99,16 +100,6 @@ pub enum StartPoint {
     Timestamp(i64),
 }
 
-/// Which records are read from the source.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Isolation {
-    /// Only records of committed transactions, and those outside any.
-    ReadCommitted,
-    /// All records, aborted ones included.
-    ReadUncommitted,
-}
-
 /// Replicas of remote topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicationFactor {
@@ -118,28 +109,6 @@ pub enum ReplicationFactor {
     Source,
     /// This many.
     Fixed(i16),
-}
-
-/// What to do when the source's log is not the one we knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ResetPolicy {
-    /// Go on from the first record that is there.
-    Continue,
-    /// Fault the partition until a person decides.
-    Fail,
-}
-
-/// What to do when the target's topic is not the one we knew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetResetPolicy {
-    /// Mirror again from the first record of the source.
-    Restart,
-    /// Go on with the next record of the source.
-    Continue,
-    /// Fault the partition until a person decides.
-    Fail,
 }
 
 /// Compression of what the `records` engine writes.

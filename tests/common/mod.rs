@@ -69,6 +69,7 @@ mod process;
 mod proxy;
 mod security;
 mod shared;
+pub mod topologies;
 mod wait;
 
 pub use broker::Broker;

@@ -6,3 +6,13 @@
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;
+mod kills;
+mod mesh;
+mod outages;
+mod resets;
+
+/// One test at a time: each has clusters of its own, and two cores have to run them, the mirror and the test.
+async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ALONE.lock().await
+}

@@ -4,3 +4,5 @@
 mod common;
 
 mod harness;
+mod mirror;
+mod records;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication, TopicResult};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    TopicResult,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -49,6 +52,16 @@ impl KafkaClient {
         let new = NewPartitions::new(topic, count);
         self.done("grow", topic, self.admin().create_partitions([&new], &options()).await);
         self.await_partitions(topic, total).await;
+    }
+
+    /// Sets one configuration entry of a topic; librdkafka's call puts all others back to their defaults.
+    pub async fn set_topic_config(&self, topic: &str, key: &str, value: &str) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
+        let answer = self.admin().alter_configs([&change], &options()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{}: alter {topic}: {error}", self.bootstrap));
+        for outcome in answer {
+            assert!(outcome.is_ok(), "{}: alter {topic}: {outcome:?}", self.bootstrap);
+        }
     }
 
     /// Deletes the records of a partition before `offset`, as retention does: the log then starts there.

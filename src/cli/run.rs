@@ -1,0 +1,140 @@
+//! `mirrormesh run`: mirrors until it is told to stop, then drains.
+
+use std::path::Path;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use super::Exit;
+use super::input::TopologyArgs;
+use crate::config::Loaded;
+use crate::http::{self, HttpState, Serving};
+use crate::mesh::{Mesh, MeshHandle, ProcessIdentity};
+use crate::telemetry::{Identity, Telemetry, logs};
+
+/// Mirror until SIGTERM or SIGINT, then drain and exit.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 drained, 1 could not start or drain, 2 unusable input.\n\
+                        A second signal exits at once; nothing is lost: the next start finds out what arrived.")]
+pub struct RunArgs {
+    /// Which topology.
+    #[command(flatten)]
+    pub topology: TopologyArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &RunArgs) -> Exit {
+    let loaded = match args.topology.load_or_tell() {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    if let Err(failure) = logs::init(&loaded.topology.process.telemetry) {
+        eprintln!("error: {failure}");
+        return Exit::Problems;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(failure) => {
+            error!(%failure, "no runtime");
+            return Exit::Problems;
+        }
+    };
+    let code = runtime.block_on(mirror(&args.topology.file, &loaded));
+    // What still runs are look-ups that nobody waits for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn mirror(file: &Path, loaded: &Loaded) -> Exit {
+    match start(loaded).await {
+        Ok(running) => {
+            let flows = loaded.topology.flows.len();
+            info!(file = %file.display(), mesh = loaded.topology.mesh, flows, "mirroring");
+            running.until_told().await
+        }
+        Err(failure) => {
+            error!(%failure, "not started");
+            Exit::Problems
+        }
+    }
+}
+
+struct Running {
+    mesh: MeshHandle,
+    telemetry: Telemetry,
+    serving: Option<(Serving, oneshot::Sender<()>)>,
+    signals: Signals,
+}
+
+async fn start(loaded: &Loaded) -> Result<Running, Box<dyn std::error::Error>> {
+    let signals = Signals::listen()?;
+    let process = ProcessIdentity::fresh();
+    let identity = Identity {
+        mesh: loaded.topology.mesh.clone(),
+        process: process.id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let telemetry = Telemetry::start(&loaded.topology.process.telemetry, &identity)?;
+    let mesh = Mesh::start(loaded, process, telemetry.clone()).await?;
+    let serving = match loaded.topology.process.http.listen {
+        Some(listen) => {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let state = HttpState { status: mesh.status_source(), telemetry: telemetry.clone() };
+            let serving = http::serve(listen, state, async move { drop(stopped.await) }).await?;
+            Some((serving, stop))
+        }
+        None => None,
+    };
+    Ok(Running { mesh, telemetry, serving, signals })
+}
+
+impl Running {
+    async fn until_told(mut self) -> Exit {
+        let name = self.signals.next().await;
+        info!(signal = name, "draining; a second signal exits at once");
+        let limit = std::time::Duration::from_secs(5);
+        let finish = async {
+            let report = self.mesh.shutdown().await;
+            if let Some((serving, stop)) = self.serving {
+                let _ = stop.send(());
+                let _ = tokio::time::timeout(limit, serving.task).await;
+            }
+            self.telemetry.shutdown(limit).await;
+            report
+        };
+        tokio::select! {
+            report = finish => {
+                if report.left_behind == 0 {
+                    info!("drained");
+                    return Exit::Fine;
+                }
+                warn!(partitions = report.left_behind, "not everything was acknowledged in time");
+                Exit::Problems
+            }
+            name = self.signals.next() => {
+                warn!(signal = name, "exit at once; the next start finds out what arrived");
+                Exit::Problems
+            }
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

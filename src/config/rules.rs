@@ -1,0 +1,299 @@
+//! What must hold between keys: names that exist, patterns that compile, flows that make sense.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Alias, FlowName};
+use crate::topology::Topology;
+use crate::topology::cycles::findings;
+use crate::topology::java_regex::JavaPattern;
+use crate::topology::routes::Routes;
+
+use super::build::{View, named};
+use super::layers::Layers;
+use super::problem::{Origin, Problem, Severity, did_you_mean};
+use super::tree::{Parsed, Tree};
+use super::values;
+
+/// Checks each key against the others; returns the mesh without the flows that make no sense by themselves.
+pub(crate) fn check(
+    layers: &Layers,
+    tree: &Tree,
+    topology: &Topology,
+    problems: &mut Vec<Problem>,
+) -> Topology {
+    let mut rules = Rules { layers, tree, topology, problems };
+    rules.clusters();
+    rules.flows();
+    rules.duplicate_flows();
+    rules.patterns();
+    rules.telemetry();
+    let mut ends = BTreeSet::new();
+    let mut sound = topology.clone();
+    sound.flows.retain(|_, flow| {
+        let known = [&flow.from, &flow.to].iter().all(|alias| topology.clusters.contains_key(*alias));
+        known && flow.from != flow.to && ends.insert((flow.from.clone(), flow.to.clone()))
+    });
+    sound
+}
+
+/// Checks what the flows do together: loops, double deliveries, names that meet.
+pub(crate) fn check_ways(layers: &Layers, sound: &Topology, routes: &Routes, problems: &mut Vec<Problem>) {
+    for finding in findings(sound, routes) {
+        let origin = layers.in_file(&["flows".to_owned(), finding.flow.to_string()]);
+        let severity = if finding.is_error { Severity::Error } else { Severity::Warning };
+        let problem =
+            Problem::error(finding.code, format!("flows.{}", finding.flow), &origin, finding.message);
+        problems.push(Problem { severity, hint: Some(finding.hint), ..problem });
+    }
+}
+
+struct Rules<'a> {
+    layers: &'a Layers,
+    tree: &'a Tree,
+    topology: &'a Topology,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Rules<'_> {
+    /// The origin of a key that is set, or the place where it should be.
+    fn origin(&self, path: &[&str]) -> Origin {
+        match self.tree.leaf(path) {
+            Some(leaf) => leaf.origin.clone(),
+            None => self.layers.in_file(&path.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Whether something stands in the layers at a path, right or wrong.
+    fn is_set(&self, path: &[&str]) -> bool {
+        let Some((last, above)) = path.split_last() else { return false };
+        let mut dict = Some(&self.layers.merged);
+        for part in above {
+            dict = dict.and_then(|dict| dict.get(*part)).and_then(|value| value.as_dict());
+        }
+        dict.and_then(|dict| dict.get(*last))
+            .is_some_and(|value| !matches!(value, figment::value::Value::Empty(..)))
+    }
+
+    fn clusters(&mut self) {
+        if !self.is_set(&["clusters"]) {
+            let origin = self.origin(&["clusters"]);
+            let problem =
+                Problem::error("missing_key", "clusters", &origin, "is missing: a mesh needs clusters");
+            self.problems.push(problem.hint("clusters:\n      us:\n        bootstrap: localhost:9092"));
+        }
+        for (name, _) in named(self.tree, "clusters") {
+            let origin = self.layers.in_file(&["clusters".to_owned(), name.to_owned()]);
+            let key = format!("clusters.{name}");
+            self.name(name, &key, &origin);
+            if name.starts_with("__") || name.starts_with('.') {
+                let message = "is no good alias: topics mirrored from it would look internal";
+                self.problems
+                    .push(Problem::error("bad_name", &key, &origin, message).hint("start it with a letter"));
+            }
+            if !self.is_set(&["clusters", name, "bootstrap"]) {
+                let key = format!("{key}.bootstrap");
+                let problem =
+                    Problem::error("missing_key", key, &origin, "is missing: where is this cluster?");
+                self.problems.push(problem.allowed(values::allowed(super::keys::Kind::Servers)));
+            }
+        }
+        self.same_bootstrap();
+    }
+
+    /// Two aliases with a server in common are one cluster under two names.
+    fn same_bootstrap(&mut self) {
+        let mut seen: BTreeMap<&str, &Alias> = BTreeMap::new();
+        for cluster in self.topology.clusters.values() {
+            for server in &cluster.bootstrap {
+                match seen.get(server.as_str()) {
+                    Some(other) if **other != cluster.alias => {
+                        let alias = cluster.alias.as_str();
+                        let leaf = self.tree.leaf(&["clusters", alias, "bootstrap"]);
+                        let hidden = leaf.is_some_and(|leaf| values::is_hidden(&leaf.parsed));
+                        let server = if hidden { super::secrets::HIDDEN } else { server };
+                        let origin = self.origin(&["clusters", alias, "bootstrap"]);
+                        let message =
+                            format!("names the same server as cluster {other}: one cluster, two aliases");
+                        let problem = Problem::error(
+                            "same_cluster",
+                            format!("clusters.{alias}.bootstrap"),
+                            &origin,
+                            message,
+                        );
+                        self.problems.push(problem.given(server).hint("give each cluster one alias"));
+                        break;
+                    }
+                    _ => drop(seen.insert(server, &cluster.alias)),
+                }
+            }
+        }
+    }
+
+    /// Aliases and flow names go into topic names, metrics and addresses.
+    fn name(&mut self, name: &str, key: &str, origin: &Origin) {
+        const LONGEST: usize = 64;
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > LONGEST || !name.chars().all(legal) {
+            let problem = Problem::error("bad_name", key, origin, "is not a usable name").given(name);
+            self.problems.push(problem.allowed(format!("letters, digits, -, _ and ., at most {LONGEST}")));
+        }
+    }
+
+    fn flows(&mut self) {
+        if !self.is_set(&["flows"]) {
+            let origin = self.origin(&["flows"]);
+            let problem =
+                Problem::error("missing_key", "flows", &origin, "is missing: nothing would be mirrored");
+            self.problems.push(problem.hint("flows:\n      us-to-eu:\n        from: us\n        to: eu"));
+        }
+        let topology = self.topology;
+        for (name, flow) in &topology.flows {
+            let name = name.as_str();
+            let key = format!("flows.{name}");
+            let origin = self.layers.in_file(&["flows".to_owned(), name.to_owned()]);
+            self.name(name, &key, &origin);
+            self.end(name, "from", &flow.from);
+            self.end(name, "to", &flow.to);
+            if flow.from == flow.to && !flow.from.as_str().is_empty() {
+                let origin = self.origin(&["flows", name, "to"]);
+                let message = "is the cluster that the flow comes from: it would mirror into itself";
+                let problem = Problem::error("flow_to_itself", format!("{key}.to"), &origin, message);
+                let given = self.shown(&["flows", name, "to"]);
+                self.problems.push(problem.given(given).allowed("another cluster"));
+            }
+            self.separator(name, &flow.naming.separator);
+        }
+    }
+
+    fn end(&mut self, flow: &str, end: &str, alias: &Alias) {
+        let key = format!("flows.{flow}.{end}");
+        let path = ["flows", flow, end];
+        let origin = self.origin(&path);
+        let aliases: Vec<&str> = self.topology.clusters.keys().map(Alias::as_str).collect();
+        if !self.is_set(&path) {
+            let problem = Problem::error("missing_key", key, &origin, "is missing: a flow needs both ends");
+            self.problems.push(problem.allowed(aliases.join(", ")));
+        } else if self.tree.leaf(&path).is_some() && !self.topology.clusters.contains_key(alias) {
+            let problem = Problem::error("unknown_alias", key, &origin, "is not a cluster of this mesh");
+            let problem = problem.given(self.shown(&path)).allowed(aliases.join(", "));
+            self.problems.push(problem.maybe_hint(did_you_mean(alias.as_str(), aliases.iter().copied())));
+        }
+    }
+
+    fn shown(&self, path: &[&str]) -> String {
+        match self.tree.leaf(path).map(|leaf| values::show(&leaf.parsed)) {
+            Some(serde_json::Value::String(text)) => text,
+            Some(other) => other.to_string(),
+            None => String::new(),
+        }
+    }
+
+    fn separator(&mut self, flow: &str, separator: &str) {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let set =
+            self.tree.leaf(&["flows", flow, "separator"]).or(self.tree.leaf(&["defaults", "separator"]));
+        if !separator.is_empty() && separator.chars().all(legal) {
+            return;
+        }
+        let Some(leaf) = set else { return };
+        let (key, origin) = (leaf.path.join("."), leaf.origin.clone());
+        let problem =
+            Problem::error("bad_separator", key, &origin, "can't stand in a topic name").given(separator);
+        let problem = problem.allowed("letters, digits, -, _ and .");
+        // Several flows share a default; it is told once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+
+    fn duplicate_flows(&mut self) {
+        let mut seen: BTreeMap<(&Alias, &Alias), &FlowName> = BTreeMap::new();
+        for (name, flow) in &self.topology.flows {
+            if flow.from.as_str().is_empty() || flow.to.as_str().is_empty() {
+                continue;
+            }
+            match seen.get(&(&flow.from, &flow.to)) {
+                Some(first) => {
+                    let origin = self.origin(&["flows", name.as_str(), "from"]);
+                    let message = format!("has the same ends as flow {first}: {} to {}", flow.from, flow.to);
+                    let problem = Problem::error("duplicate_flow", format!("flows.{name}"), &origin, message);
+                    self.problems.push(problem.hint("one flow can take several patterns under `topics`"));
+                }
+                None => drop(seen.insert((&flow.from, &flow.to), name)),
+            }
+        }
+    }
+
+    /// Every pattern in the tree, those under `defaults` included, once each.
+    fn patterns(&mut self) {
+        let empty = Tree::Branch(BTreeMap::new());
+        let defaults = [("defaults", self.tree.at(&["defaults"]).unwrap_or(&empty))];
+        let places: Vec<&Tree> =
+            defaults.into_iter().chain(named(self.tree, "flows")).map(|(_, tree)| tree).collect();
+        for place in places {
+            let view = View { first: place, second: None };
+            for path in [&["topics"][..], &["exclude"], &["topic_configs", "exclude"]] {
+                let Some(leaf) = view.leaf(path) else { continue };
+                let Parsed::Texts(texts) = &leaf.parsed else { continue };
+                for text in texts {
+                    let problem = pattern_problem(&leaf.path.join("."), &leaf.origin, &text.value);
+                    self.problems.extend(problem.map(|problem| {
+                        match text.hidden {
+                            true => Problem {
+                                message: "is not a usable pattern".to_owned(),
+                                hint: None,
+                                ..problem
+                            }
+                            .given(text.shown()),
+                            false => problem,
+                        }
+                    }));
+                }
+            }
+        }
+    }
+
+    fn telemetry(&mut self) {
+        let filter = &self.topology.process.telemetry.log_filter;
+        if let Err(error) = filter.parse::<tracing_subscriber::EnvFilter>() {
+            let path = ["telemetry", "log", "filter"];
+            let origin = self.origin(&path);
+            let problem =
+                Problem::error("bad_value", path.join("."), &origin, format!("is not a filter: {error}"));
+            self.problems.push(
+                problem.given(self.shown(&path)).allowed("levels and targets such as info,mirrormesh=debug"),
+            );
+        }
+        let path = ["telemetry", "otlp", "endpoint"];
+        let endpoint = self.topology.process.telemetry.otlp.as_ref().map(|otlp| otlp.endpoint.as_str());
+        if endpoint.is_some_and(|text| !text.starts_with("http://") && !text.starts_with("https://")) {
+            let origin = self.origin(&path);
+            let problem = Problem::error("bad_value", path.join("."), &origin, "is not an HTTP address");
+            self.problems
+                .push(problem.given(self.shown(&path)).allowed("http://host:4318 or https://host:4318"));
+        }
+    }
+}
+
+fn pattern_problem(key: &str, origin: &Origin, pattern: &str) -> Option<Problem> {
+    if let Err(error) = JavaPattern::compile(pattern) {
+        let problem = Problem::error(
+            "bad_pattern",
+            key,
+            origin,
+            format!("has a pattern that can't be used: {}", error.what),
+        );
+        let problem = problem.given(pattern).allowed("Java regular expressions");
+        let glob = pattern.starts_with('*').then(|| "any text is `.*`, not `*`".to_owned());
+        return Some(problem.maybe_hint(error.hint.or(glob)));
+    }
+    // Topic names have no commas, and outside a {1,3} nothing else needs one.
+    let listed = pattern.contains(',') && !pattern.contains('{');
+    listed.then(|| {
+        let message = "has a pattern with a comma, which no topic name has: it matches nothing";
+        let parts: Vec<&str> = pattern.split(',').map(str::trim).collect();
+        Problem::warning("comma_in_pattern", key, origin, message)
+            .given(pattern)
+            .hint(format!("write a list: [{}]", parts.join(", ")))
+    })
+}

@@ -1,0 +1,208 @@
+use std::sync::atomic::AtomicUsize;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+fn budget_of(bytes: u64) -> Arc<Budget> {
+    Budget::new(usize::try_from(bytes).expect("a small number"))
+}
+
+#[test]
+fn a_permit_is_freed_when_it_is_dropped() {
+    let budget = budget_of(10 * MIB);
+    let lane = budget.account().child();
+    let permit = lane.try_reserve(MIB).expect("the budget is empty");
+    assert_eq!((budget.in_flight_bytes(), lane.held_bytes()), (MIB, MIB));
+    drop(permit);
+    assert_eq!((budget.in_flight_bytes(), lane.held_bytes()), (0, 0));
+}
+
+#[test]
+fn a_permit_grows_and_shrinks() {
+    let budget = budget_of(10 * MIB);
+    let lane = budget.account().child();
+    let mut permit = lane.try_reserve(MIB).expect("the budget is empty");
+    assert!(permit.try_grow(2 * MIB));
+    assert_eq!(budget.in_flight_bytes(), 3 * MIB);
+    permit.resize(MIB / 2);
+    assert_eq!(budget.in_flight_bytes(), MIB / 2);
+    permit.resize(20 * MIB);
+    assert_eq!(budget.in_flight_bytes(), 20 * MIB, "what is in use is counted, fitting or not");
+    assert!(!permit.try_grow(1), "an overdrawn budget gives nothing");
+}
+
+#[test]
+fn a_stuck_lane_leaves_half_and_a_stuck_flow_a_quarter() {
+    let budget = budget_of(64 * MIB);
+    let flow = budget.account();
+    let greedy = flow.child();
+    let taken: Vec<_> = std::iter::from_fn(|| greedy.try_reserve(MIB)).collect();
+    assert_eq!(taken.len(), 32, "one lane takes half");
+
+    let lanes: Vec<_> = (0..200).map(|_| flow.child()).collect();
+    let more: Vec<_> = lanes.iter().filter_map(|lane| lane.try_reserve(MIB / 4)).collect();
+    assert!(!more.is_empty(), "the lanes beside a stuck one still get something");
+    let free = 64 * MIB - budget.in_flight_bytes();
+    assert!((15 * MIB..=16 * MIB).contains(&free), "{free} free");
+
+    let other = budget.account().child();
+    assert!(other.try_reserve(8 * MIB).is_some(), "another flow is served");
+}
+
+#[test]
+fn a_batch_larger_than_the_budget_passes_alone() {
+    let budget = budget_of(MIB);
+    let (first, second) = (budget.account().child(), budget.account().child());
+    let large = first.try_reserve(5 * MIB).expect("the lane holds nothing");
+    assert!(first.try_reserve(1).is_none());
+    assert!(second.try_reserve(5 * MIB).is_none(), "only one at a time");
+    drop(large);
+    assert!(second.try_reserve(5 * MIB).is_some());
+}
+
+#[test]
+fn time_without_credit_is_counted_for_lane_and_flow() {
+    let budget = budget_of(MIB);
+    let flow = budget.account();
+    let lane = flow.child();
+    let held = lane.try_reserve(2 * MIB).expect("the lane holds nothing");
+    assert_eq!(lane.blocked_time(), Duration::ZERO);
+    assert!(lane.try_reserve(1).is_none());
+    while lane.blocked_time() < Duration::from_millis(2) {
+        std::thread::yield_now();
+    }
+    drop(held);
+    assert!(lane.try_reserve(1).is_some());
+    let settled = lane.blocked_time();
+    assert!(settled >= Duration::from_millis(2));
+    assert_eq!(flow.blocked_time(), settled);
+}
+
+#[test]
+fn a_plain_thread_is_told_once_per_refusal() {
+    let budget = budget_of(MIB);
+    let lane = budget.account().child();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let seen = calls.clone();
+    let subscription = budget.on_freed(Arc::new(move || {
+        seen.fetch_add(1, Ordering::SeqCst);
+    }));
+    drop(lane.try_reserve(MIB));
+    assert_eq!(calls.load(Ordering::SeqCst), 0, "nobody waits");
+    let held = lane.try_reserve(2 * MIB);
+    assert!(lane.try_reserve(1).is_none());
+    drop(held);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    drop(subscription);
+    let held = lane.try_reserve(2 * MIB);
+    assert!(lane.try_reserve(1).is_none());
+    drop(held);
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "the subscription has ended");
+}
+
+/// Many tasks in a budget far too small: any lost wake-up would leave one waiting for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_waiter_is_served() {
+    let budget = budget_of(64);
+    let mut tasks = Vec::new();
+    for flow in 0..4 {
+        let flow_account = budget.account();
+        for lane in 0..8u64 {
+            let account = flow_account.child();
+            tasks.push(tokio::spawn(async move {
+                for round in 0..200u64 {
+                    let permit = account.reserve(1 + (flow * 31 + lane * 7 + round) % 100).await;
+                    tokio::task::yield_now().await;
+                    drop(permit);
+                }
+            }));
+        }
+    }
+    tokio::time::timeout(Duration::from_secs(60), async {
+        for task in tasks {
+            task.await.expect("no task panics");
+        }
+    })
+    .await
+    .expect("every reservation succeeds in the end");
+    assert_eq!(budget.in_flight_bytes(), 0);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Reserve { lane: usize, bytes: u64 },
+    Grow { permit: usize, bytes: u64 },
+    Shrink { permit: usize, bytes: u64 },
+    Drop { permit: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..6usize, 1..200u64).prop_map(|(lane, bytes)| Step::Reserve { lane, bytes }),
+        2 => (any::<usize>(), 1..50u64).prop_map(|(permit, bytes)| Step::Grow { permit, bytes }),
+        1 => (any::<usize>(), 0..50u64).prop_map(|(permit, bytes)| Step::Shrink { permit, bytes }),
+        2 => any::<usize>().prop_map(|permit| Step::Drop { permit }),
+    ]
+}
+
+proptest! {
+    /// R7: what is held never exceeds the budget by more than one batch, given to a lane that held nothing; the
+    /// accounts always add up; an empty lane of an empty flow is refused only while the budget is overdrawn.
+    #[test]
+    fn the_budget_holds(total in 1..400u64, steps in prop::collection::vec(step(), 1..200)) {
+        let budget = budget_of(total);
+        let flows: Vec<_> = (0..2).map(|_| budget.account()).collect();
+        let lanes: Vec<_> = (0..6).map(|i| flows[i % 2].child()).collect();
+        let mut permits: Vec<(usize, Permit)> = Vec::new();
+        for step in steps {
+            let used = budget.in_flight_bytes();
+            let free = total.saturating_sub(used);
+            match step {
+                Step::Reserve { lane, bytes } => {
+                    let held = lanes[lane].held_bytes();
+                    let flow_held = flows[lane % 2].held_bytes();
+                    match lanes[lane].try_reserve(bytes) {
+                        Some(permit) => {
+                            prop_assert!(used <= total);
+                            prop_assert!(bytes <= free || held == 0);
+                            prop_assert!(held == 0 || held < free);
+                            permits.push((lane, permit));
+                        }
+                        None => {
+                            prop_assert!(flow_held > 0 || used > total, "an empty flow was refused");
+                        }
+                    }
+                }
+                Step::Grow { permit, bytes } if !permits.is_empty() => {
+                    let index = permit % permits.len();
+                    let (lane, permit) = &mut permits[index];
+                    let held = lanes[*lane].held_bytes();
+                    if permit.try_grow(bytes) {
+                        prop_assert!(bytes <= free || held == 0);
+                    }
+                }
+                Step::Shrink { permit, bytes } if !permits.is_empty() => {
+                    let index = permit % permits.len();
+                    let bytes = bytes.min(permits[index].1.bytes());
+                    permits[index].1.resize(bytes);
+                }
+                Step::Drop { permit } if !permits.is_empty() => {
+                    permits.swap_remove(permit % permits.len());
+                }
+                _ => {}
+            }
+            let sum: u64 = permits.iter().map(|(_, permit)| permit.bytes()).sum();
+            prop_assert_eq!(budget.in_flight_bytes(), sum);
+            for (index, lane) in lanes.iter().enumerate() {
+                let own: u64 = permits.iter().filter(|(l, _)| *l == index).map(|(_, p)| p.bytes()).sum();
+                prop_assert_eq!(lane.held_bytes(), own);
+            }
+            prop_assert!(sum < total + 200, "overdrawn by more than one batch");
+        }
+        drop(permits);
+        prop_assert_eq!(budget.in_flight_bytes(), 0);
+    }
+}

@@ -1,0 +1,314 @@
+//! A producer with its two threads: one gives it records, one serves its delivery reports.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use parking_lot::Mutex;
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::sync::oneshot;
+
+use super::acks::AckFailure;
+use super::batch_ack::BatchAck;
+use super::context::TargetContext;
+use super::record_set::RecordSet;
+use super::shared::Limits;
+use super::suspects::Suspects;
+use super::{classify, limits};
+use crate::engine::WriteError;
+use crate::model::{Event, TopicPartition, WriteErrorClass};
+
+/// How often the report thread looks whether it shall stop.
+const POLL: Duration = Duration::from_millis(50);
+/// How long to wait before a full queue is tried again.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
+/// How long reports of requests in flight are waited for once the producer is finished.
+const FATAL_GRACE: Duration = Duration::from_secs(5);
+
+/// Which producer a lane writes through. Most lanes share one; the others are kept apart because one refused
+/// batch ends an idempotent producer for all its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum SinkKind {
+    /// Topics that take batches of the usual size.
+    Main,
+    /// Topics that take only smaller batches: at most so many bytes.
+    Small(usize),
+    /// Topics that refused something lately.
+    Suspect,
+}
+
+/// Called once when the producer is finished, with the reason.
+pub(super) type OnDead = Box<dyn FnOnce(String) + Send>;
+
+/// A producer and its threads.
+pub(super) struct Sink {
+    pub(super) id: u64,
+    pub(super) kind: SinkKind,
+    suspects: Suspects,
+    orders: Mutex<Option<Sender<Order>>>,
+    stop: Arc<AtomicBool>,
+    dead: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+enum Order {
+    Write(Arc<BatchAck>, RecordSet),
+    /// Says when everything before was given to the client.
+    Flush(oneshot::Sender<()>),
+}
+
+impl Sink {
+    /// Creates the producer and starts its threads.
+    pub(super) fn start(
+        (id, kind): (u64, SinkKind),
+        name: &str,
+        config: &ClientConfig,
+        context: TargetContext,
+        limits: Limits,
+        suspects: Suspects,
+        on_dead: OnDead,
+    ) -> Result<Arc<Self>, KafkaError> {
+        let producer: Arc<BaseProducer<TargetContext>> = Arc::new(config.create_with_context(context)?);
+        let (orders, received) = channel();
+        let sink = Arc::new(Self {
+            id,
+            kind,
+            suspects,
+            orders: Mutex::new(Some(orders)),
+            stop: Arc::default(),
+            dead: Arc::default(),
+            threads: Mutex::default(),
+        });
+        let death = Arc::new(Death { dead: sink.dead.clone(), on_dead: Mutex::new(Some(on_dead)) });
+        let writer =
+            Writer { producer: producer.clone(), limits, stop: sink.stop.clone(), dead: sink.dead.clone() };
+        let writer_death = death.clone();
+        let write = spawn(format!("write {name}"), writer_death, move || writer.run(&received));
+        let (stop, report_death) = (sink.stop.clone(), death.clone());
+        let report = spawn(format!("acks {name}"), death, move || serve(&producer, &stop, &report_death));
+        sink.threads.lock().extend([write, report]);
+        Ok(sink)
+    }
+
+    /// Gives a batch, which its lane knows to be in flight, to the writer thread.
+    pub(super) fn write(&self, batch: Arc<BatchAck>, records: RecordSet) {
+        if let Some(orders) = &*self.orders.lock() {
+            // The writer is gone only once the sink is dead or stopped, which every lane is told.
+            let _ = orders.send(Order::Write(batch, records));
+        }
+    }
+
+    /// Resolves when every batch taken so far was given to the client, or never will be.
+    pub(super) async fn drained(&self) {
+        let (given, all) = oneshot::channel();
+        let sent = self.orders.lock().as_ref().is_some_and(|orders| orders.send(Order::Flush(given)).is_ok());
+        if sent {
+            let _ = all.await;
+        }
+    }
+
+    /// Whether the producer is finished.
+    pub(super) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// A lane's write was refused by the target.
+    pub(super) fn refused(&self, topic: &str, error: &WriteError) {
+        if error.class == WriteErrorClass::Refuse {
+            self.suspects.add(topic);
+        }
+    }
+
+    /// A lane's batch was taken by the target.
+    pub(super) fn accepted(&self, topic: &str) {
+        if self.kind == SinkKind::Suspect {
+            self.suspects.remove(topic);
+        }
+    }
+
+    /// Takes no more batches; those taken are still given to the client.
+    pub(super) fn close(&self) {
+        self.orders.lock().take();
+    }
+
+    /// Stops the threads as soon as they look; what is queued in the client is dropped.
+    pub(super) fn stop(&self) {
+        self.close();
+        self.stop.store(true, Ordering::Release);
+    }
+
+    /// The threads, to be joined after [`Sink::stop`]; the last one to end destroys the producer.
+    pub(super) fn threads(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut self.threads.lock())
+    }
+}
+
+/// Tells once that the producer is finished.
+struct Death {
+    dead: Arc<AtomicBool>,
+    on_dead: Mutex<Option<OnDead>>,
+}
+
+impl Death {
+    fn tell(&self, reason: String) {
+        self.dead.store(true, Ordering::Release);
+        let on_dead = self.on_dead.lock().take();
+        if let Some(on_dead) = on_dead {
+            on_dead(reason);
+        }
+    }
+}
+
+/// Starts a named thread whose panic ends the sink.
+fn spawn(name: String, death: Arc<Death>, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let thread_name = name.clone();
+    thread::Builder::new()
+        .name(thread_name)
+        .spawn(move || {
+            if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
+                death.tell(format!("thread `{name}` panicked: {}", super::panic_text(&*panic)));
+            }
+        })
+        .expect("the system starts threads")
+}
+
+/// Serves delivery reports until told to stop.
+fn serve(producer: &BaseProducer<TargetContext>, stop: &AtomicBool, death: &Death) {
+    while !stop.load(Ordering::Acquire) {
+        producer.poll(POLL);
+        if let Some((_, reason)) = producer.client().fatal_error() {
+            // Nothing new is sent any more; what was sent may still be answered, which settles other lanes.
+            death.dead.store(true, Ordering::Release);
+            let deadline = Instant::now() + FATAL_GRACE;
+            while producer.in_flight_count() > 0 && Instant::now() < deadline && !stop.load(Ordering::Acquire)
+            {
+                producer.poll(POLL);
+            }
+            producer.poll(Duration::ZERO);
+            death.tell(reason);
+            return;
+        }
+    }
+}
+
+struct Writer {
+    producer: Arc<BaseProducer<TargetContext>>,
+    limits: Limits,
+    stop: Arc<AtomicBool>,
+    dead: Arc<AtomicBool>,
+}
+
+/// How giving a record to the client ended.
+enum Given {
+    Taken,
+    /// The session ends; it tells the lanes.
+    Ended,
+    Refused(WriteError),
+}
+
+impl Writer {
+    fn run(&self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            match order {
+                Order::Write(batch, records) if !self.ended() => self.write(&batch, records),
+                Order::Write(..) => {}
+                Order::Flush(given) => {
+                    let _ = given.send(());
+                }
+            }
+        }
+    }
+
+    fn ended(&self) -> bool {
+        self.stop.load(Ordering::Acquire) || self.dead.load(Ordering::Acquire)
+    }
+
+    /// Gives a batch to the client, up to the first record that is refused.
+    fn write(&self, batch: &Arc<BatchAck>, mut records: RecordSet) {
+        let lane = batch.lane();
+        let (target, _) = lane.target();
+        let limits = self.limits.of(target.topic.as_str());
+        let now_ms = now_ms();
+        let mut bytes = 0;
+        let mut stamped_zero = 0;
+        for index in 0..records.len() {
+            if lane.has_failed() {
+                batch.cut(index, None, bytes);
+                return;
+            }
+            let record = records.get(index);
+            let size = record.payload_bytes() as u64;
+            stamped_zero += u64::from(record.timestamp_ms == 0);
+            let given = match limits::refusal(&record, &limits, now_ms, &lane.id, &target) {
+                Some(fault) => Given::Refused(WriteError {
+                    class: WriteErrorClass::Refuse,
+                    source_offset: record.offset,
+                    fault,
+                }),
+                None => self.give(&mut records, index, &target, batch),
+            };
+            match given {
+                Given::Taken => bytes += size,
+                Given::Ended => return,
+                Given::Refused(error) => {
+                    // What precedes the record is on its way, and told before the failure.
+                    batch.cut(index, Some(error), bytes);
+                    return;
+                }
+            }
+        }
+        if stamped_zero > 0 {
+            lane.report(batch.generation(), Event::TimestampZero { records: stamped_zero });
+        }
+        batch.given(records.len(), bytes);
+    }
+
+    fn give(
+        &self,
+        records: &mut RecordSet,
+        index: usize,
+        target: &TopicPartition,
+        batch: &Arc<BatchAck>,
+    ) -> Given {
+        loop {
+            let (record, headers) = records.take(index);
+            let offset = record.offset;
+            let message = BaseRecord {
+                topic: target.topic.as_str(),
+                partition: Some(target.partition),
+                payload: record.value,
+                key: record.key,
+                // librdkafka takes 0 for "now"; the batch reports how many records were stamped 0.
+                timestamp: Some(if record.timestamp_ms == 0 { 1 } else { record.timestamp_ms }),
+                headers,
+                delivery_opaque: batch.clone(),
+            };
+            let Err((error, refused)) = self.producer.send(message) else { return Given::Taken };
+            let headers = refused.headers;
+            records.put_back(index, headers);
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            if self.ended() {
+                return Given::Ended;
+            }
+            if code == RDKafkaErrorCode::QueueFull {
+                thread::sleep(QUEUE_FULL_PAUSE);
+                continue;
+            }
+            let source = &batch.lane().id;
+            return match classify::write_failure(&AckFailure::Refused(code), source, target, offset) {
+                Some(error) => Given::Refused(error),
+                None => Given::Ended,
+            };
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

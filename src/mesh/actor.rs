@@ -1,0 +1,244 @@
+//! The root: starts clusters and flows, starts failed ones again, and drains them in order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tracing::error;
+
+use super::MeshError;
+use super::board::FlowBoard;
+use super::clock;
+use super::cluster::{ClusterActor, ClusterHandle};
+use super::context::MeshContext;
+use super::flow::{FlowActor, FlowArguments, FlowContext, FlowMsg};
+use super::supervise::Backoff;
+use crate::config::Loaded;
+use crate::model::status::{FlowState, MeshStatus, PartitionState};
+use crate::model::{Alias, FlowName};
+use crate::topology::Selector;
+
+/// How old a heartbeat may be and still be shown: a path that was cut is seen to age before it goes.
+const HEARTBEAT_MEMORY: Duration = Duration::from_secs(24 * 3600);
+
+/// What the root is told.
+pub enum MeshMsg {
+    /// Start a cluster's actor again.
+    RespawnCluster(Alias),
+    /// Start a flow's actor again.
+    RespawnFlow(FlowName),
+    /// Drain all flows; answers how many partitions could not finish.
+    Drain(RpcReplyPort<usize>),
+}
+
+/// Everything that outlives the actors.
+pub struct MeshParts {
+    /// What the process shares.
+    pub context: Arc<MeshContext>,
+    mesh: String,
+    started_ms: i64,
+    draining: AtomicBool,
+    clusters: BTreeMap<Alias, ClusterHandle>,
+    flows: BTreeMap<FlowName, (Arc<FlowContext>, Arc<Selector>)>,
+}
+
+impl MeshParts {
+    /// Makes handles and contexts from the configuration; nothing is asked yet.
+    pub fn new(loaded: &Loaded, context: Arc<MeshContext>) -> Result<Self, MeshError> {
+        let topology = &loaded.topology;
+        let mut clusters = BTreeMap::new();
+        for (alias, settings) in &loaded.clients {
+            let handle = ClusterHandle::new(alias.clone(), settings.clone()).map_err(|error| {
+                MeshError::Cluster { alias: alias.to_string(), detail: error.to_string() }
+            })?;
+            clusters.insert(alias.clone(), handle);
+        }
+        let mut flows = BTreeMap::new();
+        for (name, spec) in &topology.flows {
+            let failed = |detail: String| MeshError::Flow { flow: name.to_string(), detail };
+            let cluster = |alias: &Alias| {
+                clusters
+                    .get(alias)
+                    .cloned()
+                    .ok_or_else(|| failed(format!("cluster {alias} is not configured")))
+            };
+            let selector = Selector::new(spec, topology).map_err(|error| failed(error.to_string()))?;
+            let board = FlowBoard::new(name.clone(), spec.from.clone(), spec.to.clone());
+            let flow =
+                FlowContext::new(context.clone(), spec, cluster(&spec.from)?, cluster(&spec.to)?, board);
+            flows.insert(name.clone(), (Arc::new(flow), Arc::new(selector)));
+        }
+        Ok(Self {
+            context,
+            mesh: topology.mesh.clone(),
+            started_ms: clock::now_ms(),
+            draining: AtomicBool::new(false),
+            clusters,
+            flows,
+        })
+    }
+
+    /// The mesh at this moment.
+    pub fn status(&self) -> MeshStatus {
+        MeshStatus {
+            mesh: self.mesh.clone(),
+            process: self.context.process.id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: self.started_ms,
+            draining: self.draining.load(Ordering::Relaxed),
+            in_flight_bytes: self.context.budget.in_flight_bytes(),
+            budget_bytes: self.context.budget.total_bytes(),
+            clusters: self.clusters.values().map(ClusterHandle::status).collect(),
+            flows: self.flows.values().map(|(flow, _)| flow.board.snapshot()).collect(),
+        }
+    }
+
+    /// Notes that a drain was asked for.
+    pub fn drain_started(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Partitions that are not done.
+    pub fn unfinished(&self) -> usize {
+        let flows = self.flows.values();
+        flows
+            .flat_map(|(flow, _)| flow.board.snapshot().partitions)
+            .filter(|partition| partition.state != PartitionState::Stopped)
+            .count()
+    }
+}
+
+/// The root of the tree.
+pub struct MeshActor;
+
+/// State of the root.
+pub struct MeshRun {
+    parts: Arc<MeshParts>,
+    clusters: HashMap<ActorId, (Alias, ActorCell)>,
+    flows: HashMap<ActorId, (FlowName, ActorRef<FlowMsg>)>,
+    backoffs: HashMap<String, Backoff>,
+    draining: bool,
+}
+
+impl Actor for MeshActor {
+    type Msg = MeshMsg;
+    type State = MeshRun;
+    type Arguments = Arc<MeshParts>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        parts: Arc<MeshParts>,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let mut run = MeshRun {
+            parts: parts.clone(),
+            clusters: HashMap::new(),
+            flows: HashMap::new(),
+            backoffs: HashMap::new(),
+            draining: false,
+        };
+        for alias in parts.clusters.keys() {
+            run.start_cluster(&myself, alias).await?;
+        }
+        for name in parts.flows.keys() {
+            run.start_flow(&myself, name).await?;
+        }
+        Ok(run)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        run: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            MeshMsg::RespawnCluster(alias) => run.start_cluster(&myself, &alias).await?,
+            MeshMsg::RespawnFlow(name) if !run.draining => run.start_flow(&myself, &name).await?,
+            MeshMsg::RespawnFlow(_) => {}
+            MeshMsg::Drain(reply) => {
+                run.draining = true;
+                let limit = run.parts.context.spec.shutdown_timeout;
+                let flows: Vec<_> = run.flows.values().map(|(_, flow)| flow.clone()).collect();
+                let clusters: Vec<_> = run.clusters.values().map(|(_, cluster)| cluster.clone()).collect();
+                // Beside the mailbox, so that the ends of the children are still heard.
+                tokio::spawn(async move {
+                    let drains = flows.iter().map(|flow| async move {
+                        let asked = limit.as_millis() as u64;
+                        ractor::call_t!(flow, FlowMsg::Drain, asked, limit).unwrap_or(0)
+                    });
+                    let left_behind = futures::future::join_all(drains).await.into_iter().sum();
+                    // Clusters last: drains use their connections.
+                    for cluster in clusters {
+                        cluster.stop(None);
+                    }
+                    let _ = reply.send(left_behind);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        event: SupervisionEvent,
+        run: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (actor, failure) = match event {
+            SupervisionEvent::ActorTerminated(actor, ..) => (actor.get_id(), None),
+            SupervisionEvent::ActorFailed(actor, failure) => (actor.get_id(), Some(failure)),
+            _ => return Ok(()),
+        };
+        let cluster = run.clusters.remove(&actor).map(|(alias, _)| alias);
+        let flow = run.flows.remove(&actor).map(|(name, _)| name);
+        let Some(failure) = failure else { return Ok(()) };
+        if let Some(alias) = cluster {
+            let pause = run.pause(alias.as_str());
+            error!(cluster = %alias, %failure, restart_in = ?pause, "cluster actor failed");
+            myself.send_after(pause, || MeshMsg::RespawnCluster(alias));
+        } else if let Some(name) = flow {
+            let pause = run.pause(name.as_str());
+            error!(flow = %name, %failure, restart_in = ?pause, "flow failed");
+            if let Some((flow, _)) = run.parts.flows.get(&name) {
+                let reason = format!("failed: {failure}; it is started again");
+                flow.board.set_state(FlowState::Faulted, Some(reason));
+            }
+            myself.send_after(pause, || MeshMsg::RespawnFlow(name));
+        }
+        Ok(())
+    }
+}
+
+impl MeshRun {
+    fn pause(&mut self, who: &str) -> Duration {
+        self.backoffs.entry(who.to_owned()).or_default().next_pause()
+    }
+
+    async fn start_cluster(
+        &mut self,
+        myself: &ActorRef<MeshMsg>,
+        alias: &Alias,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some(handle) = self.parts.clusters.get(alias).cloned() else { return Ok(()) };
+        let interval = self.parts.context.spec.discovery_interval;
+        let actor = ClusterActor { handle, interval, heartbeat_memory: HEARTBEAT_MEMORY };
+        let (actor, _) = ClusterActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+        self.clusters.insert(actor.get_id(), (alias.clone(), actor.get_cell()));
+        Ok(())
+    }
+
+    async fn start_flow(
+        &mut self,
+        myself: &ActorRef<MeshMsg>,
+        name: &FlowName,
+    ) -> Result<(), ActorProcessingErr> {
+        let Some((flow, selector)) = self.parts.flows.get(name).cloned() else { return Ok(()) };
+        let args = FlowArguments { flow, selector };
+        let (actor, _) = FlowActor::spawn_linked(None, FlowActor, args, myself.get_cell()).await?;
+        self.flows.insert(actor.get_id(), (name.clone(), actor));
+        Ok(())
+    }
+}

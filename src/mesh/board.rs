@@ -1,0 +1,156 @@
+//! The status board: actors write what they do, `/status`, metrics and tables read it. Nobody is called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::clock;
+use crate::model::status::{FlowState, FlowStatus, PartitionState, PartitionStatus, TopicStatus};
+use crate::model::{Alias, FlowName, Generation, TopicName, TopicPartition};
+
+/// Faults that may pass when the target topic's configuration changes.
+const REFUSALS: [&str; 4] = ["record_too_large", "missing_key", "timestamp_refused", "target_refused"];
+
+/// The board of one flow. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FlowBoard {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    name: FlowName,
+    from: Alias,
+    to: Alias,
+    head: Mutex<Head>,
+    partitions: Mutex<BTreeMap<TopicPartition, PartitionStatus>>,
+    positions_saved_ms: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct Head {
+    state: FlowState,
+    reason: Option<String>,
+    engine: String,
+    engine_reason: String,
+    session: Generation,
+    topics: BTreeMap<TopicName, TopicStatus>,
+}
+
+impl FlowBoard {
+    /// An empty board.
+    pub fn new(name: FlowName, from: Alias, to: Alias) -> Self {
+        let inner = Inner {
+            name,
+            from,
+            to,
+            head: Mutex::default(),
+            partitions: Mutex::default(),
+            positions_saved_ms: AtomicI64::new(-1),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Writes the flow's state; `reason` says why it isn't running.
+    pub fn set_state(&self, state: FlowState, reason: Option<String>) {
+        let mut head = self.inner.head.lock();
+        head.state = state;
+        head.reason = reason;
+    }
+
+    /// The flow's state.
+    pub fn state(&self) -> FlowState {
+        self.inner.head.lock().state
+    }
+
+    /// Writes which engine was taken, and why.
+    pub fn set_engine(&self, engine: &str, reason: &str, session: Generation) {
+        let mut head = self.inner.head.lock();
+        head.engine = engine.to_owned();
+        head.engine_reason = reason.to_owned();
+        head.session = session;
+    }
+
+    /// Replaces the topics.
+    pub fn set_topics(&self, topics: impl IntoIterator<Item = TopicStatus>) {
+        self.inner.head.lock().topics = topics.into_iter().map(|t| (t.topic.clone(), t)).collect();
+    }
+
+    /// Notes that positions were saved now.
+    pub fn positions_saved(&self) {
+        self.inner.positions_saved_ms.store(clock::now_ms(), Ordering::Relaxed);
+    }
+
+    /// Changes one partition's status, made if it is not there.
+    pub fn update(&self, partition: &TopicPartition, change: impl FnOnce(&mut PartitionStatus)) {
+        let mut partitions = self.inner.partitions.lock();
+        if let Some(status) = partitions.get_mut(partition) {
+            return change(status);
+        }
+        let mut status = blank(partition);
+        change(&mut status);
+        partitions.insert(partition.clone(), status);
+    }
+
+    /// The last generation a partition reached; zero for one that is not on the board.
+    pub fn generation(&self, partition: &TopicPartition) -> Generation {
+        self.inner.partitions.lock().get(partition).map(|status| status.generation).unwrap_or_default()
+    }
+
+    /// Source topics with a partition to which the target refuses a record.
+    pub fn refused_topics(&self) -> BTreeSet<TopicName> {
+        let partitions = self.inner.partitions.lock();
+        let refused = partitions.iter().filter(|(_, status)| {
+            status.state == PartitionState::Faulted
+                && status.fault.is_some_and(|kind| REFUSALS.contains(&kind))
+        });
+        refused.map(|(partition, _)| partition.topic.clone()).collect()
+    }
+
+    /// Takes a partition off the board.
+    pub fn remove(&self, partition: &TopicPartition) {
+        self.inner.partitions.lock().remove(partition);
+    }
+
+    /// A copy of everything.
+    pub fn snapshot(&self) -> FlowStatus {
+        let head = self.inner.head.lock();
+        let saved = self.inner.positions_saved_ms.load(Ordering::Relaxed);
+        FlowStatus {
+            name: self.inner.name.clone(),
+            from: self.inner.from.clone(),
+            to: self.inner.to.clone(),
+            state: head.state,
+            reason: head.reason.clone(),
+            engine: head.engine.clone(),
+            engine_reason: head.engine_reason.clone(),
+            session_generation: head.session,
+            positions_age_ms: (saved >= 0).then(|| clock::now_ms() - saved),
+            topics: head.topics.values().cloned().collect(),
+            partitions: self.inner.partitions.lock().values().cloned().collect(),
+        }
+    }
+}
+
+fn blank(partition: &TopicPartition) -> PartitionStatus {
+    PartitionStatus {
+        topic: partition.topic.clone(),
+        partition: partition.partition,
+        state: Default::default(),
+        reason: None,
+        fault: None,
+        retry_at_ms: None,
+        generation: Generation::default(),
+        source_next: None,
+        target_next: None,
+        source_end: None,
+        lag_records: None,
+        lag_ms: None,
+        records: 0,
+        bytes: 0,
+        latency_ms: None,
+        in_flight_bytes: 0,
+    }
+}

@@ -1,0 +1,33 @@
+//! What the whole process shares.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use super::process::ProcessIdentity;
+use crate::engine::budget::Budget;
+use crate::telemetry::Telemetry;
+use crate::topology::{ProcessSpec, Topology};
+
+/// What the whole process shares.
+pub struct MeshContext {
+    /// Who this process is.
+    pub process: ProcessIdentity,
+    /// How it runs.
+    pub spec: ProcessSpec,
+    /// The whole mesh as configured.
+    pub topology: Arc<Topology>,
+    /// The byte budget of batches in flight.
+    pub budget: Arc<Budget>,
+    /// Bytes of `memory.budget` that one client of the records engine may queue.
+    pub queue_bytes_per_client: u64,
+    /// Logs, metrics, traces.
+    pub telemetry: Telemetry,
+    /// Restarts at once.
+    pub restarts: Arc<Semaphore>,
+    /// Tails read at once: each holds a few MiB.
+    pub tails: Arc<Semaphore>,
+    /// Zero of the monotonic clock that deadlines use.
+    pub epoch: Instant,
+}

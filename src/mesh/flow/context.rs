@@ -1,0 +1,166 @@
+//! What the actors of one flow share.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use ractor::ActorRef;
+use tokio::sync::watch;
+
+use super::limits::LimitBook;
+use super::positions::PositionsTopic;
+use super::store::StoreMsg;
+use crate::engine::budget::Account;
+use crate::engine::records::Suspects;
+use crate::engine::{EngineError, LaneOpened, LaneSpec, Session};
+use crate::formats::Position;
+use crate::mesh::board::FlowBoard;
+use crate::mesh::cluster::ClusterHandle;
+use crate::mesh::context::MeshContext;
+use crate::model::{Event, TopicName, TopicPartition};
+use crate::telemetry::{FlowMetrics, Scope};
+use crate::topology::FlowSpec;
+
+/// The flow's session, while there is one.
+pub type SessionSlot = Option<Arc<dyn Session>>;
+
+/// What the actors of one flow share.
+pub struct FlowContext {
+    /// The process.
+    pub mesh: Arc<MeshContext>,
+    /// The flow as configured.
+    pub spec: FlowSpec,
+    /// Source.
+    pub source: ClusterHandle,
+    /// Target.
+    pub target: ClusterHandle,
+    /// Where positions are kept.
+    pub positions_topic: PositionsTopic,
+    /// Saved positions.
+    pub book: PositionBook,
+    /// The session, replaced when it is lost.
+    pub session: watch::Sender<SessionSlot>,
+    /// The writer of positions, once positions are loaded.
+    pub store: Mutex<Option<ActorRef<StoreMsg>>>,
+    /// The flow's share of the byte budget.
+    pub account: Account,
+    /// Target topics that refused something, remembered from session to session.
+    pub suspects: Suspects,
+    /// What the target's topics accept.
+    pub limits: LimitBook,
+    /// What `/status` shows.
+    pub board: FlowBoard,
+    /// Metrics of the flow.
+    pub metrics: FlowMetrics,
+    /// Topics that were there when the flow first looked: what comes later starts at its first record.
+    pub first_topics: Mutex<Option<BTreeSet<TopicName>>>,
+}
+
+impl FlowContext {
+    /// A flow that has not looked at anything yet.
+    pub fn new(
+        mesh: Arc<MeshContext>,
+        spec: &FlowSpec,
+        source: ClusterHandle,
+        target: ClusterHandle,
+        board: FlowBoard,
+    ) -> Self {
+        let positions_topic =
+            PositionsTopic { cluster: target.clone(), flow: spec.name.clone(), source: spec.from.clone() };
+        Self {
+            spec: spec.clone(),
+            source,
+            target,
+            positions_topic,
+            book: PositionBook::default(),
+            session: watch::Sender::new(None),
+            store: Mutex::new(None),
+            account: mesh.budget.account(),
+            suspects: Suspects::default(),
+            limits: LimitBook::default(),
+            board,
+            metrics: mesh.telemetry.metrics().flow(&spec.name, &spec.from, &spec.to),
+            first_topics: Mutex::new(None),
+            mesh,
+        }
+    }
+
+    /// What a position depends on beside the logs: a change of it means other records were read.
+    pub fn fingerprint(&self) -> String {
+        crate::mesh::partition::fingerprint(self.spec.isolation)
+    }
+
+    /// Reports an event of the flow as a whole.
+    pub fn report(&self, event: &Event) {
+        let scope = Scope { flow: Some(self.spec.name.clone()), ..Scope::default() };
+        self.mesh.telemetry.events().report(&scope, event);
+    }
+
+    /// Reports an event of one topic.
+    pub fn report_topic(&self, topic: &TopicName, event: &Event) {
+        let scope =
+            Scope { flow: Some(self.spec.name.clone()), topic: Some(topic.clone()), ..Scope::default() };
+        self.mesh.telemetry.events().report(&scope, event);
+    }
+
+    /// Reports an event of one partition.
+    pub fn report_partition(&self, partition: &TopicPartition, event: &Event) {
+        let scope = Scope {
+            flow: Some(self.spec.name.clone()),
+            topic: Some(partition.topic.clone()),
+            partition: Some(partition.partition),
+            ..Scope::default()
+        };
+        self.mesh.telemetry.events().report(&scope, event);
+    }
+
+    /// Notes that positions became durable.
+    pub fn positions_saved(&self, count: usize) {
+        self.board.positions_saved();
+        self.metrics.positions_saved(count as u64);
+    }
+
+    /// Opens a lane in the session there is, or in the next one when that one is lost. Cancel safe.
+    ///
+    /// # Errors
+    /// The engine refuses its settings, or the flow ends.
+    pub async fn open_lane(&self, spec: &LaneSpec) -> Result<(Arc<dyn Session>, LaneOpened), EngineError> {
+        let mut slot = self.session.subscribe();
+        loop {
+            let session = slot.borrow_and_update().clone();
+            if let Some(session) = session {
+                match session.open(spec.clone()).await {
+                    Ok(opened) => return Ok((session, opened)),
+                    Err(EngineError::SessionLost(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if slot.changed().await.is_err() {
+                return Err(EngineError::SessionLost("the flow has ended".to_owned()));
+            }
+        }
+    }
+}
+
+/// The saved positions of a flow. Survives the actors, so a restarted partition goes on from what is durable.
+#[derive(Debug, Default)]
+pub struct PositionBook {
+    positions: Mutex<HashMap<TopicPartition, Position>>,
+}
+
+impl PositionBook {
+    /// The saved position of a partition.
+    pub fn get(&self, partition: &TopicPartition) -> Option<Position> {
+        self.positions.lock().get(partition).cloned()
+    }
+
+    /// Notes a position that is durable now.
+    pub fn insert(&self, partition: TopicPartition, position: Position) {
+        self.positions.lock().insert(partition, position);
+    }
+
+    /// Replaces everything by what was loaded.
+    pub fn replace(&self, positions: HashMap<TopicPartition, Position>) {
+        *self.positions.lock() = positions;
+    }
+}

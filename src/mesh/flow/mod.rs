@@ -1,0 +1,17 @@
+//! A flow: what it wants to mirror, its engine session, its partitions, positions and heartbeats.
+
+mod actor;
+mod children;
+mod context;
+mod heartbeat;
+mod limits;
+mod positions;
+mod session;
+mod store;
+mod topic_configs;
+mod topics;
+mod wants;
+
+pub use actor::{FlowActor, FlowArguments, FlowMsg};
+pub use context::FlowContext;
+pub use store::{Save, StoreMsg};

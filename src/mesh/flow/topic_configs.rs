@@ -1,0 +1,203 @@
+//! Keeps the configuration of remote topics in step with the source: compares first, writes only differences.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::JoinHandle;
+use tracing::warn;
+
+use super::context::FlowContext;
+use super::topics::{describe, topic_config};
+use crate::model::{Event, TopicName};
+use crate::topology::topic_config::{ConfigEdit, ConfigRules, TopicConfig};
+use crate::topology::{Choice, Selector};
+use crate::wire::{ConfigChange, ConfigEntry, WireError};
+
+/// Topics compared at a time, so that memory stays bounded with many topics.
+const TOPICS_AT_A_TIME: usize = 200;
+
+/// What the configuration sync is told.
+#[derive(Debug)]
+pub enum TopicConfigMsg {
+    /// Time to compare.
+    Compare,
+    /// The comparison is over.
+    Compared(Result<(), WireError>),
+}
+
+/// Syncs the topic configuration of one flow.
+pub struct TopicConfigActor {
+    /// The flow.
+    pub flow: Arc<FlowContext>,
+    /// Its choice of topics.
+    pub selector: Arc<Selector>,
+    /// Which entries follow the source.
+    pub rules: Arc<ConfigRules>,
+}
+
+/// State of the sync.
+#[derive(Default)]
+pub struct TopicConfigState {
+    comparing: Option<JoinHandle<()>>,
+    /// Entries the target refused, told once.
+    refused: Arc<parking_lot::Mutex<BTreeSet<(TopicName, String)>>>,
+}
+
+impl Actor for TopicConfigActor {
+    type Msg = TopicConfigMsg;
+    type State = TopicConfigState;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        _arguments: (),
+    ) -> Result<Self::State, ActorProcessingErr> {
+        myself.send_after(self.flow.spec.topic_configs.interval, || TopicConfigMsg::Compare);
+        Ok(TopicConfigState::default())
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            TopicConfigMsg::Compare => {
+                let sync = Sync {
+                    flow: self.flow.clone(),
+                    selector: self.selector.clone(),
+                    rules: self.rules.clone(),
+                    refused: state.refused.clone(),
+                };
+                state.comparing = Some(tokio::spawn(async move {
+                    let _ = myself.cast(TopicConfigMsg::Compared(sync.run().await));
+                }));
+            }
+            TopicConfigMsg::Compared(outcome) => {
+                if let Err(error) = outcome {
+                    warn!(flow = %self.flow.spec.name, %error, "topic configuration not compared; tried again");
+                }
+                myself.send_after(self.flow.spec.topic_configs.interval, || TopicConfigMsg::Compare);
+            }
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        state: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        if let Some(comparing) = state.comparing.take() {
+            comparing.abort();
+        }
+        Ok(())
+    }
+}
+
+struct Sync {
+    flow: Arc<FlowContext>,
+    selector: Arc<Selector>,
+    rules: Arc<ConfigRules>,
+    refused: Arc<parking_lot::Mutex<BTreeSet<(TopicName, String)>>>,
+}
+
+impl Sync {
+    async fn run(&self) -> Result<(), WireError> {
+        let (Some(source), Some(target)) = (self.flow.source.catalogue(), self.flow.target.catalogue())
+        else {
+            return Ok(());
+        };
+        let pairs: Vec<(TopicName, TopicName)> = source
+            .topics
+            .iter()
+            .filter_map(|(topic, entry)| match self.selector.select(topic, entry.internal) {
+                Choice::Take { remote, .. } => Some((topic.clone(), remote)),
+                Choice::Leave { .. } => None,
+            })
+            .filter(|(_, remote)| target.topics.contains_key(remote))
+            .collect();
+        for some in pairs.chunks(TOPICS_AT_A_TIME) {
+            let (topics, remotes): (Vec<_>, Vec<_>) = some.iter().cloned().unzip();
+            let here = describe(self.flow.source.wire(), &topics).await?;
+            let there = describe(self.flow.target.wire(), &remotes).await?;
+            for (topic, remote) in some {
+                match (here.get(topic), there.get(remote)) {
+                    (Some(Ok(here)), Some(Ok(there))) => self.align(remote, here, there).await?,
+                    (Some(Err(error)), _) | (_, Some(Err(error))) if !error.is_unknown_topic() => {
+                        warn!(flow = %self.flow.spec.name, %topic, %error, "topic configuration can't be read");
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn align(
+        &self,
+        remote: &TopicName,
+        here: &[ConfigEntry],
+        there: &[ConfigEntry],
+    ) -> Result<(), WireError> {
+        let as_plan =
+            |entries: &[ConfigEntry]| entries.iter().map(topic_config).collect::<Vec<TopicConfig>>();
+        let edits = self.rules.changes(&as_plan(here), &as_plan(there));
+        let changes: Vec<ConfigChange> = edits.into_iter().map(as_change).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        match self.flow.target.wire().alter_topic_config(remote, &changes, false).await {
+            Ok(()) => {
+                for change in changes {
+                    self.changed(remote, change);
+                }
+                Ok(())
+            }
+            Err(error) if error.is_unreachable() || error.is_unknown_topic() => Err(error),
+            // The set was refused: one at a time, so that the good ones get through.
+            Err(_) => {
+                for change in changes {
+                    let one = std::slice::from_ref(&change);
+                    match self.flow.target.wire().alter_topic_config(remote, one, false).await {
+                        Ok(()) => self.changed(remote, change),
+                        Err(error) if error.is_unreachable() => return Err(error),
+                        Err(error) => self.refused(remote, &change, &error),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn changed(&self, remote: &TopicName, change: ConfigChange) {
+        let (key, value) = match change {
+            ConfigChange::Set(key, value) => (key, Some(value)),
+            ConfigChange::Delete(key) => (key, None),
+        };
+        self.refused.lock().remove(&(remote.clone(), key.clone()));
+        self.flow.report_topic(remote, &Event::TopicConfigChanged { topic: remote.clone(), key, value });
+    }
+
+    fn refused(&self, remote: &TopicName, change: &ConfigChange, error: &WireError) {
+        let (ConfigChange::Set(key, _) | ConfigChange::Delete(key)) = change;
+        if self.refused.lock().insert((remote.clone(), key.clone())) {
+            let event = Event::TopicConfigRefused {
+                topic: remote.clone(),
+                key: key.clone(),
+                reason: error.to_string(),
+            };
+            self.flow.report_topic(remote, &event);
+        }
+    }
+}
+
+fn as_change(edit: ConfigEdit) -> ConfigChange {
+    match edit {
+        ConfigEdit::Set { name, value, .. } => ConfigChange::Set(name, value),
+        ConfigEdit::Delete { name, .. } => ConfigChange::Delete(name),
+    }
+}

@@ -1,0 +1,313 @@
+//! The partition's actor: turns messages into inputs of the state machine, and its outputs into deeds.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::JoinHandle;
+
+use super::resolve::{Resolved, Unresolved};
+use crate::engine::{Batch, EngineError, LaneEvent, LaneOpened, Session};
+use crate::formats::Anchors;
+use crate::mesh::clock;
+use crate::mesh::flow::FlowContext;
+use crate::mesh::lag::LagClock;
+use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, TopicId, TopicPartition};
+use crate::replicator::{Input, Machine, MachineConfig};
+use crate::telemetry::TopicMetrics;
+
+/// What a partition is told.
+pub enum PartitionMsg {
+    /// From the lane.
+    Lane(Generation, LaneEvent),
+    /// The lane is open, or can't be.
+    Opened(Generation, Result<(Arc<dyn Session>, LaneOpened), EngineError>),
+    /// Where to go on was found, or not.
+    Resolved(Generation, Box<Result<Resolved, Unresolved>>),
+    /// The position handed to the store is durable.
+    Saved,
+    /// The position handed to the store is not durable.
+    NotSaved(Fault),
+    /// The source can be mirrored up to here, says a leader of this epoch.
+    End {
+        /// The end under the flow's isolation.
+        end: i64,
+        /// The leader's epoch.
+        leader_epoch: i32,
+    },
+    /// The source was re-created or changed its leader.
+    SourceMoved,
+    /// The target was re-created or changed its leader.
+    TargetMoved {
+        /// The new leader epoch.
+        leader_epoch: i32,
+    },
+    /// Finish what is in flight, save, stop.
+    Drain,
+    /// A deadline passed.
+    Tick,
+}
+
+/// What a partition is made with.
+pub struct PartitionArguments {
+    /// The flow.
+    pub flow: Arc<FlowContext>,
+    /// On the source.
+    pub source: TopicPartition,
+    /// On the target.
+    pub target: TopicPartition,
+    /// Whether the topic appeared while the flow ran.
+    pub appeared: bool,
+    /// Last generation used.
+    pub generation: Generation,
+    /// Metrics of the topic.
+    pub metrics: TopicMetrics,
+}
+
+/// A source partition of a flow.
+pub struct PartitionActor;
+
+/// State of a partition.
+pub struct PartitionShell {
+    pub(super) args: PartitionArguments,
+    pub(super) machine: Machine,
+    pub(super) session: Option<Arc<dyn Session>>,
+    /// The batch that was just fetched, until the machine says what to do with it.
+    pub(super) fetched: Option<Batch>,
+    /// Facts of the batches in flight, oldest first.
+    pub(super) in_flight: VecDeque<BatchInfo>,
+    pub(super) source_topic_id: TopicId,
+    pub(super) target_topic_id: TopicId,
+    pub(super) anchors: Anchors,
+    pub(super) lag: LagClock,
+    pub(super) source_end: Option<i64>,
+    pub(super) mirrored_ms: Option<i64>,
+    /// The look-up or opening under way.
+    pub(super) task: Option<JoinHandle<()>>,
+    pub(super) timer: Option<(Duration, JoinHandle<Result<(), ractor::MessagingErr<PartitionMsg>>>)>,
+}
+
+impl Actor for PartitionActor {
+    type Msg = PartitionMsg;
+    type State = PartitionShell;
+    type Arguments = PartitionArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        args: PartitionArguments,
+    ) -> Result<Self::State, ActorProcessingErr> {
+        let config = MachineConfig {
+            positions_interval: args.flow.mesh.spec.positions_interval,
+            seed: rand::random(),
+            place: format!("flow {}: {} of {}", args.flow.spec.name, args.source, args.flow.spec.from),
+        };
+        let machine = Machine::new(config, args.generation);
+        let mut shell = PartitionShell {
+            machine,
+            session: None,
+            fetched: None,
+            in_flight: VecDeque::new(),
+            source_topic_id: TopicId::default(),
+            target_topic_id: TopicId::default(),
+            anchors: Anchors::default(),
+            lag: LagClock::default(),
+            source_end: None,
+            mirrored_ms: None,
+            task: None,
+            timer: None,
+            args,
+        };
+        shell.step(&myself, Input::Start);
+        Ok(shell)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<Self::Msg>,
+        message: Self::Msg,
+        shell: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let current = shell.machine.generation();
+        match message {
+            PartitionMsg::Lane(generation, event) if generation == current => shell.lane(&myself, event),
+            PartitionMsg::Opened(generation, outcome) if generation == current => match outcome {
+                Ok((session, _)) => {
+                    shell.session = Some(session);
+                    shell.step(&myself, Input::LaneOpened);
+                }
+                Err(error) => {
+                    let advice = "correct the client settings of the cluster and start again";
+                    let fault = Fault::new(FaultKind::Other, error.to_string(), advice);
+                    shell.step(&myself, Input::ResolveFailed(fault));
+                }
+            },
+            PartitionMsg::Resolved(generation, outcome) if generation == current => match *outcome {
+                Ok(resolved) => {
+                    shell.source_topic_id = resolved.source_topic_id;
+                    shell.target_topic_id = resolved.target_topic_id;
+                    shell.anchors = resolved.anchors;
+                    shell.step(&myself, Input::Resolved(resolved.resolution));
+                }
+                Err(Unresolved::Waits(what)) => shell.step(&myself, Input::ResolveWaits(what)),
+                Err(Unresolved::Fault(fault)) => shell.step(&myself, Input::ResolveFailed(fault)),
+            },
+            // What an older generation left behind; a batch in it frees its share of the budget here.
+            PartitionMsg::Lane(..) | PartitionMsg::Opened(..) | PartitionMsg::Resolved(..) => {}
+            PartitionMsg::Saved => shell.step(&myself, Input::PositionSaved),
+            PartitionMsg::NotSaved(fault) => shell.step(&myself, Input::PositionFailed(fault)),
+            PartitionMsg::End { end, leader_epoch } => {
+                shell.source_end = Some(end);
+                shell.lag.saw_end(end, clock::now_ms());
+                shell.step(&myself, Input::Bounds { log_start: 0, end, leader_epoch });
+            }
+            PartitionMsg::SourceMoved => shell.step(&myself, Input::SourceMoved),
+            PartitionMsg::TargetMoved { leader_epoch } => {
+                shell.step(&myself, Input::TargetMoved { leader_epoch });
+            }
+            PartitionMsg::Drain => shell.step(&myself, Input::Drain),
+            PartitionMsg::Tick => {
+                shell.timer = None;
+                shell.step(&myself, Input::Tick);
+            }
+        }
+        Ok(())
+    }
+
+    async fn post_stop(
+        &self,
+        _myself: ActorRef<Self::Msg>,
+        shell: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        shell.abandon();
+        Ok(())
+    }
+}
+
+impl PartitionShell {
+    /// One input through the machine, and all that follows from it.
+    pub(super) fn step(&mut self, myself: &ActorRef<PartitionMsg>, input: Input) {
+        let mut outputs = Vec::new();
+        self.machine.handle(self.now(), input, &mut outputs);
+        for output in outputs {
+            self.perform(myself, output);
+        }
+        self.arm(myself);
+        self.show();
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.args.flow.mesh.epoch.elapsed()
+    }
+
+    fn lane(&mut self, myself: &ActorRef<PartitionMsg>, event: LaneEvent) {
+        match event {
+            LaneEvent::Fetched(batch) => {
+                let info = batch.info;
+                self.fetched = Some(batch);
+                self.step(myself, Input::Fetched(info));
+            }
+            LaneEvent::Acknowledged { source_next, target_next, segments, bytes } => {
+                if let Some(info) = self.in_flight.pop_front() {
+                    self.mirrored(&info, bytes);
+                }
+                for segment in &segments {
+                    self.anchors.push(segment.source_next(), segment.target_next());
+                }
+                self.step(myself, Input::Acknowledged { source_next, target_next, segments });
+            }
+            LaneEvent::SourceFailed(error) => {
+                let input = self.source_failed(error);
+                self.step(myself, input);
+            }
+            LaneEvent::WriteFailed(error) => {
+                self.in_flight.clear();
+                self.step(myself, Input::WriteFailed { class: error.class, fault: error.fault });
+            }
+            LaneEvent::SessionLost(reason) => {
+                self.in_flight.clear();
+                self.step(myself, Input::SessionLost(reason));
+            }
+            LaneEvent::Report(event) => self.report(&event),
+        }
+    }
+
+    fn mirrored(&mut self, info: &BatchInfo, bytes: u64) {
+        if info.records == 0 {
+            return;
+        }
+        let latency = (info.max_timestamp_ms > 0).then(|| (clock::now_ms() - info.max_timestamp_ms).max(0));
+        if info.max_timestamp_ms > 0 {
+            self.mirrored_ms = Some(info.max_timestamp_ms);
+        }
+        self.args.metrics.mirrored(u64::from(info.records), bytes, latency);
+        self.args.flow.board.update(&self.args.source, |status| {
+            status.records += u64::from(info.records);
+            status.bytes += bytes;
+            status.latency_ms = latency.or(status.latency_ms);
+        });
+    }
+
+    pub(super) fn report(&self, event: &Event) {
+        self.args.flow.report_partition(&self.args.source, event);
+    }
+
+    /// Asks to be woken at the machine's next deadline; an idle partition has none, and no timer.
+    fn arm(&mut self, myself: &ActorRef<PartitionMsg>) {
+        let wanted = self.machine.deadline();
+        match (&self.timer, wanted) {
+            (Some((armed, _)), Some(wanted)) if *armed <= wanted => return,
+            (None, None) => return,
+            _ => {}
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+        if let Some(at) = wanted {
+            let wait = at.saturating_sub(self.now());
+            self.timer = Some((at, myself.send_after(wait, || PartitionMsg::Tick)));
+        }
+    }
+
+    fn show(&mut self) {
+        let next = self.machine.source_next();
+        let now_ms = clock::now_ms();
+        let lag_ms = next.and_then(|next| self.lag.lag_ms(next, self.mirrored_ms, now_ms));
+        let retry_at_ms = self.machine.retry_at().map(|at| {
+            now_ms + i64::try_from(at.saturating_sub(self.now()).as_millis()).unwrap_or(i64::MAX - now_ms)
+        });
+        let (machine, end) = (&self.machine, self.source_end);
+        self.args.flow.board.update(&self.args.source, |status| {
+            status.state = machine.state();
+            status.reason = machine.reason();
+            status.fault = machine.fault().map(|fault| fault.kind.as_str());
+            status.retry_at_ms = retry_at_ms;
+            status.generation = machine.generation();
+            status.source_next = next;
+            status.target_next = machine.target_next();
+            // Acknowledgements may run ahead of the last look at the end.
+            status.source_end = end.max(next);
+            status.lag_records = end.zip(next).map(|(end, next)| (end - next).max(0));
+            status.lag_ms = lag_ms;
+            status.in_flight_bytes = machine.in_flight_bytes() as u64;
+        });
+    }
+
+    /// Ends what runs beside the actor.
+    pub(super) fn abandon(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+    }
+}
+
+impl Drop for PartitionShell {
+    /// `post_stop` does not run after a panic or a kill.
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}

@@ -1,0 +1,170 @@
+//! What the state machine's outputs come to.
+
+use std::sync::Arc;
+
+use ractor::ActorRef;
+
+use super::actor::{PartitionMsg, PartitionShell};
+use super::resolve::{self, Question};
+use crate::engine::{LaneSpec, SourceError};
+use crate::formats::Position;
+use crate::mesh::clock;
+use crate::mesh::flow::{Save, StoreMsg};
+use crate::model::{Fault, FaultKind, Generation};
+use crate::replicator::{Input, Output};
+
+impl PartitionShell {
+    /// Does what the machine says.
+    pub(super) fn perform(&mut self, myself: &ActorRef<PartitionMsg>, output: Output) {
+        let generation = self.machine.generation();
+        match output {
+            Output::OpenLane(generation) => self.open_lane(myself, generation),
+            Output::Resolve => self.resolve(myself, generation),
+            Output::Fetch { offset, leader_epoch } => {
+                if let Some(session) = &self.session {
+                    session.fetch(&self.args.source, generation, offset, leader_epoch);
+                }
+            }
+            Output::StopFetch => {
+                if let Some(session) = &self.session {
+                    session.stop_fetch(&self.args.source, generation);
+                }
+            }
+            Output::Write => {
+                if let (Some(session), Some(batch)) = (&self.session, self.fetched.take()) {
+                    self.in_flight.push_back(batch.info);
+                    session.write(&self.args.source, generation, batch);
+                }
+            }
+            Output::Discard => self.fetched = None,
+            Output::SavePosition { source_next, target_next, source_epoch, target_epoch, clean } => {
+                let position = self.position(source_next, target_next, source_epoch, target_epoch, clean);
+                self.save(myself, position);
+            }
+            Output::Report(event) => self.report(&event),
+            Output::Stopped => self.stop(myself, generation),
+        }
+    }
+
+    fn open_lane(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
+        self.in_flight.clear();
+        self.fetched = None;
+        let port = myself.clone();
+        let spec = LaneSpec {
+            source: self.args.source.clone(),
+            target: self.args.target.clone(),
+            generation,
+            // A partition that ended drops what still comes.
+            port: Arc::new(move |generation, event| drop(port.cast(PartitionMsg::Lane(generation, event)))),
+        };
+        let flow = self.args.flow.clone();
+        let myself = myself.clone();
+        self.replace_task(tokio::spawn(async move {
+            let outcome = flow.open_lane(&spec).await;
+            let _ = myself.cast(PartitionMsg::Opened(generation, outcome));
+        }));
+    }
+
+    fn resolve(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
+        let question = Question {
+            source: self.args.source.clone(),
+            target: self.args.target.clone(),
+            appeared: self.args.appeared,
+            reached: self.machine.reached(),
+            lost_from: self.machine.lost_from(),
+        };
+        let flow = self.args.flow.clone();
+        let myself = myself.clone();
+        self.replace_task(tokio::spawn(async move {
+            let outcome = resolve::resolve(&flow, &question).await;
+            let _ = myself.cast(PartitionMsg::Resolved(generation, Box::new(outcome)));
+        }));
+    }
+
+    fn replace_task(&mut self, task: tokio::task::JoinHandle<()>) {
+        if let Some(old) = self.task.replace(task) {
+            old.abort();
+        }
+    }
+
+    fn position(
+        &mut self,
+        source_next: i64,
+        target_next: i64,
+        source_epoch: i32,
+        target_epoch: i32,
+        clean: bool,
+    ) -> Position {
+        let flow = &self.args.flow;
+        self.anchors.push(source_next, target_next);
+        Position {
+            source_cluster: resolve::cluster_id(&flow.source),
+            target_cluster: resolve::cluster_id(&flow.target),
+            source_topic_id: self.source_topic_id,
+            remote_topic: self.args.target.topic.clone(),
+            target_topic_id: self.target_topic_id,
+            source_epoch,
+            target_epoch,
+            source_next,
+            target_next,
+            producer: None,
+            fingerprint: flow.fingerprint(),
+            clean,
+            anchors: self.anchors.clone(),
+            written_ms: clock::now_ms(),
+        }
+    }
+
+    fn save(&self, myself: &ActorRef<PartitionMsg>, position: Position) {
+        let save = Save { partition: self.args.source.clone(), position, reply: myself.clone() };
+        if let Some(store) = self.args.flow.store.lock().as_ref() {
+            // A store that ended takes the flow down with it; the next start finds the records on the target.
+            let _ = store.cast(StoreMsg::Save(Box::new(save)));
+        }
+    }
+
+    fn stop(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
+        let session = self.session.take();
+        let source = self.args.source.clone();
+        let myself = myself.clone();
+        self.replace_task(tokio::spawn(async move {
+            if let Some(session) = session {
+                session.close(&source, generation).await;
+            }
+            myself.stop(None);
+        }));
+    }
+
+    /// What a failed source means for the machine.
+    pub(super) fn source_failed(&self, error: SourceError) -> Input {
+        let at = format!("{} on {}", self.args.source, self.args.flow.source.alias());
+        let fault = |kind, advice: &str| Fault::new(kind, format!("{at}: {error}"), advice);
+        match &error {
+            SourceError::OutOfRange { .. } | SourceError::Truncated { .. } => Input::SourceMoved,
+            SourceError::UnknownPartition => Input::SourceFailed {
+                fault: fault(
+                    FaultKind::Other,
+                    "the partition goes on by itself when the topic is there again",
+                ),
+                retry: true,
+            },
+            SourceError::Retriable(_) => {
+                Input::SourceFailed { fault: fault(FaultKind::Other, "it is tried again"), retry: true }
+            }
+            SourceError::Unauthorized(_) => Input::SourceFailed {
+                fault: fault(
+                    FaultKind::SourceUnauthorized,
+                    "grant READ on the topic to the credentials of the source",
+                ),
+                retry: false,
+            },
+            SourceError::Corrupt { .. } => Input::SourceFailed {
+                fault: fault(
+                    FaultKind::CorruptSource,
+                    "check the broker's disk; restore the segment from a replica, or move the position past it",
+                ),
+                retry: false,
+            },
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! A source partition of a flow: a thin shell around [`crate::replicator::Machine`].
+
+mod actor;
+mod effects;
+mod resolve;
+mod tail;
+
+pub use actor::{PartitionActor, PartitionArguments, PartitionMsg};
+pub use resolve::fingerprint;

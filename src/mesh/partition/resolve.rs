@@ -1,0 +1,239 @@
+//! Finding out where a partition goes on: asks both clusters, lets the resume rule decide, reads the tail.
+
+use std::time::Duration;
+
+use super::tail;
+use crate::formats::{Anchors, Position};
+use crate::mesh::cluster::ClusterHandle;
+use crate::mesh::flow::FlowContext;
+use crate::model::{Fault, FaultKind, TopicId, TopicPartition};
+use crate::replicator::resume::{self, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts};
+use crate::replicator::{Reached, Resolution};
+use crate::topology::{Isolation, StartPoint};
+use crate::wire::{OffsetSpec, WireError};
+
+/// How long the target's end must stand still after an unclean stop: requests of a dead process are in a
+/// socket buffer or in the broker's queue, which empties within a few request times.
+const STILL: Duration = Duration::from_millis(500);
+/// Looks at an end that does not stand still before the partition is shown as waiting.
+const STILL_LOOKS: usize = 20;
+
+/// What is to be resolved.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The source partition.
+    pub source: TopicPartition,
+    /// The partition on the target.
+    pub target: TopicPartition,
+    /// Whether the topic appeared while the flow ran: it then starts at its first record.
+    pub appeared: bool,
+    /// How far the machine knows to have got in this life of the partition.
+    pub reached: Option<Reached>,
+    /// Target offset from which acknowledged records are known to be lost.
+    pub lost_from: Option<i64>,
+}
+
+/// The answer, with the ids that the next position will carry.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// Where to go on.
+    pub resolution: Resolution,
+    /// Id of the source topic.
+    pub source_topic_id: TopicId,
+    /// Id of the target topic.
+    pub target_topic_id: TopicId,
+    /// Anchors known so far.
+    pub anchors: Anchors,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub enum Unresolved {
+    /// Something outside is awaited.
+    Waits(String),
+    /// A person has to act.
+    Fault(Fault),
+}
+
+impl Unresolved {
+    /// Sorts a wire error: what passes by itself is awaited, a missing right is a fault.
+    fn from_wire(error: &WireError, side: Side) -> Self {
+        if error.is_unauthorized() {
+            let kind = match side {
+                Side::Source => FaultKind::SourceUnauthorized,
+                Side::Target => FaultKind::TargetUnauthorized,
+            };
+            return Self::Fault(Fault::new(
+                kind,
+                error.to_string(),
+                "grant the right; the partition is tried again by itself",
+            ));
+        }
+        Self::Waits(error.to_string())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Source,
+    Target,
+}
+
+/// Finds out where to go on. Cancel safe: it only reads.
+pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolved, Unresolved> {
+    let position = resume::newest(flow.book.get(&question.source), question.reached);
+    let policy = ResumePolicy {
+        place: format!("flow {}: {} of {}", flow.spec.name, question.source, flow.spec.from),
+        on_source_reset: flow.spec.on_source_reset,
+        on_target_reset: flow.spec.on_target_reset,
+        start_is_explicit: flow.spec.start_is_explicit,
+        appeared: question.appeared,
+        fingerprint: flow.fingerprint(),
+    };
+    let mut before = None;
+    for _ in 0..STILL_LOOKS {
+        let source = source_facts(flow, question, position.as_ref()).await?;
+        let mut target = target_facts(flow, question, position.as_ref()).await?;
+        target.stood_still = before == Some((target.log_end, target.high_watermark));
+        before = Some((target.log_end, target.high_watermark));
+        let verdict = resume::decide(position.as_ref(), &source, &target, &policy);
+        let tail = match verdict.next {
+            Next::Settle => {
+                tokio::time::sleep(STILL).await;
+                continue;
+            }
+            Next::MatchTail(plan) => {
+                let isolation = position.as_ref().map_or(flow.spec.isolation, |saved| read_as(flow, saved));
+                Some(tail::find(flow, question, plan, isolation).await?)
+            }
+            Next::Go { .. } | Next::Fault(_) => None,
+        };
+        let resolution = verdict.conclude(tail).map_err(Unresolved::Fault)?;
+        let anchors = position.map(|saved| saved.anchors).unwrap_or_default();
+        return Ok(Resolved {
+            anchors: continued(anchors, &resolution),
+            resolution,
+            source_topic_id: source.topic_id,
+            target_topic_id: target.topic_id,
+        });
+    }
+    Err(Unresolved::Waits(format!(
+        "the log end of {} on {} to stand still",
+        question.target,
+        flow.target.alias()
+    )))
+}
+
+/// The anchors that still hold: what the target lost is forgotten, and a source that went back starts anew.
+fn continued(mut anchors: Anchors, resolution: &Resolution) -> Anchors {
+    let (source, target) = (resolution.source_next, resolution.target_next);
+    anchors.forget_above_target(target);
+    match anchors.as_slice().first() {
+        Some(newest) if newest.source <= source => anchors,
+        _ => Anchors::starting_at(source, target),
+    }
+}
+
+/// The isolation under which a stored position was reached.
+fn read_as(flow: &FlowContext, position: &Position) -> Isolation {
+    let both = [Isolation::ReadCommitted, Isolation::ReadUncommitted];
+    let stored = both.into_iter().find(|isolation| fingerprint(*isolation) == position.fingerprint);
+    stored.unwrap_or(flow.spec.isolation)
+}
+
+/// What a position depends on beside the logs: which records were read.
+pub fn fingerprint(isolation: Isolation) -> String {
+    match isolation {
+        Isolation::ReadCommitted => "read_committed".to_owned(),
+        Isolation::ReadUncommitted => "read_uncommitted".to_owned(),
+    }
+}
+
+async fn source_facts(
+    flow: &FlowContext,
+    question: &Question,
+    position: Option<&Position>,
+) -> Result<SourceFacts, Unresolved> {
+    let failed = |error: WireError| Unresolved::from_wire(&error, Side::Source);
+    let partition = &question.source;
+    let catalogue = flow.source.refresh().await.map_err(failed)?;
+    let Some(entry) = catalogue.partition(partition) else {
+        return Err(Unresolved::Waits(format!("{partition} to exist on {}", flow.source.alias())));
+    };
+    let look = |spec| flow.source.offset(partition, spec, flow.spec.isolation);
+    let (start, end) =
+        tokio::try_join!(look(OffsetSpec::Earliest), look(OffsetSpec::Latest)).map_err(failed)?;
+    let start_offset = match flow.spec.start {
+        StartPoint::Earliest => start.offset,
+        StartPoint::Latest => end.offset,
+        StartPoint::Timestamp(stamp) if position.is_none() => {
+            let found = look(OffsetSpec::Timestamp(stamp)).await.map_err(failed)?;
+            // None is that young: start with what comes next.
+            if found.offset < 0 { end.offset } else { found.offset }
+        }
+        StartPoint::Timestamp(_) => end.offset,
+    };
+    Ok(SourceFacts {
+        cluster: cluster_id(&flow.source),
+        topic_id: catalogue.topic_id(&partition.topic),
+        log_start: start.offset,
+        log_end: end.offset,
+        leader_epoch: entry.leader_epoch,
+        epoch_end: epoch_end(&flow.source, partition, position.map(|saved| saved.source_epoch))
+            .await
+            .map_err(failed)?,
+        start_offset,
+    })
+}
+
+async fn target_facts(
+    flow: &FlowContext,
+    question: &Question,
+    position: Option<&Position>,
+) -> Result<TargetFacts, Unresolved> {
+    let failed = |error: WireError| Unresolved::from_wire(&error, Side::Target);
+    let partition = &question.target;
+    let catalogue = flow.target.refresh().await.map_err(failed)?;
+    let Some(entry) = catalogue.partition(partition) else {
+        return Err(Unresolved::Waits(format!("{partition} to exist on {}", flow.target.alias())));
+    };
+    let look = |spec| flow.target.offset(partition, spec, Isolation::ReadUncommitted);
+    let (start, watermark, end) =
+        tokio::try_join!(look(OffsetSpec::Earliest), look(OffsetSpec::Latest), look(OffsetSpec::LogEnd))
+            .map_err(failed)?;
+    Ok(TargetFacts {
+        cluster: cluster_id(&flow.target),
+        topic_id: catalogue.topic_id(&partition.topic),
+        remote_topic: partition.topic.clone(),
+        log_start: start.offset,
+        log_end: end.offset,
+        high_watermark: watermark.offset,
+        stood_still: false,
+        leader_epoch: entry.leader_epoch,
+        epoch_end: epoch_end(&flow.target, partition, position.map(|saved| saved.target_epoch))
+            .await
+            .map_err(failed)?,
+        lost_from: question.lost_from,
+    })
+}
+
+/// Where an epoch ends. A broker that does not offer the call, or does not know the epoch, leaves the check out.
+async fn epoch_end(
+    cluster: &ClusterHandle,
+    partition: &TopicPartition,
+    epoch: Option<i32>,
+) -> Result<Option<EpochEnd>, WireError> {
+    let Some(epoch) = epoch.filter(|epoch| *epoch >= 0) else { return Ok(None) };
+    match cluster.epoch_end(partition, epoch).await {
+        Ok(end) => {
+            Ok((end.end_offset >= 0).then_some(EpochEnd { epoch: end.epoch, end_offset: end.end_offset }))
+        }
+        Err(error) if error.is_unsupported() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The id a cluster gave itself; empty when it did not.
+pub fn cluster_id(cluster: &ClusterHandle) -> String {
+    cluster.catalogue().and_then(|c| c.cluster_id.as_ref().map(ToString::to_string)).unwrap_or_default()
+}

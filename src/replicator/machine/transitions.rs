@@ -1,0 +1,302 @@
+//! How the machine moves from state to state.
+
+use std::time::Duration;
+
+use super::io::{Output, Resolution};
+use super::{Machine, Phase, Reached};
+use crate::model::{Event, Fault, FaultKind, WriteErrorClass};
+
+impl Machine {
+    pub(super) fn start(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::New {
+            self.open(None, out);
+        }
+    }
+
+    /// Opens the lane anew. What was in flight is void: it is answered to nobody, and found in the tail.
+    pub(super) fn open(&mut self, waits_for: Option<String>, out: &mut Vec<Output>) {
+        self.void(out);
+        self.generation = self.generation.next();
+        self.phase = Phase::Opening { waits_for };
+        out.push(Output::OpenLane(self.generation));
+    }
+
+    /// Opens the lane at once, but waits first where that was tried since the last progress: what comes back at
+    /// once would otherwise be looked into without end.
+    pub(super) fn open_soon(&mut self, now: Duration, reason: String, out: &mut Vec<Output>) {
+        if std::mem::replace(&mut self.hasty, true) {
+            self.void(out);
+            self.wait(now, reason, out);
+        } else {
+            self.open(Some(reason), out);
+        }
+    }
+
+    pub(super) fn lane_opened(&mut self, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Opening { .. }) {
+            self.phase = Phase::Resolving { again: false };
+            out.push(Output::Resolve);
+        }
+    }
+
+    pub(super) fn resolved(&mut self, now: Duration, resolution: Resolution, out: &mut Vec<Output>) {
+        let Phase::Resolving { again } = self.phase else { return };
+        out.extend(resolution.events.into_iter().map(Output::Report));
+        let reached = Reached {
+            source_next: resolution.source_next,
+            target_next: resolution.target_next,
+            source_epoch: resolution.source_epoch,
+            target_epoch: resolution.target_epoch,
+        };
+        if resolution.save {
+            self.saver.outdate();
+        } else if self.reached.is_none() {
+            self.saver.found(reached);
+        }
+        self.reached = Some(reached);
+        self.identity = Some(resolution.position);
+        self.passed = None;
+        self.leader_epoch = resolution.leader_epoch;
+        self.live = true;
+        self.lost_from = None;
+        self.next_fetch = reached.source_next;
+        self.fetch_epoch = reached.source_epoch;
+        if again {
+            // Taken all the same: what the shell writes beside a position are the ids that came with it.
+            self.phase = Phase::Resolving { again: false };
+            out.push(Output::Resolve);
+        } else if self.saver.holds(&reached, false) {
+            self.stream(out);
+        } else {
+            self.phase = Phase::Saving;
+            if !self.saver.is_busy(now) {
+                self.save(now, false, out);
+            }
+        }
+    }
+
+    pub(super) fn resolve_waits(&mut self, now: Duration, what: String, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Resolving { .. }) {
+            self.wait(now, what, out);
+        }
+    }
+
+    pub(super) fn resolve_failed(&mut self, now: Duration, fault: Fault, out: &mut Vec<Output>) {
+        if matches!(self.phase, Phase::Resolving { .. }) {
+            self.faulted(now, fault, out);
+        }
+    }
+
+    /// Fetches from where fetching ended, unless an operator paused.
+    pub(super) fn stream(&mut self, out: &mut Vec<Output>) {
+        self.phase = Phase::Streaming;
+        if !self.paused {
+            self.fetching = true;
+            out.push(Output::Fetch { offset: self.next_fetch, leader_epoch: self.fetch_epoch });
+        }
+    }
+
+    pub(super) fn moved(&mut self, out: &mut Vec<Output>) {
+        match &mut self.phase {
+            Phase::Resolving { again } => *again = true,
+            Phase::Saving | Phase::Streaming | Phase::SourceAway { .. } => self.settle(out),
+            _ => {}
+        }
+    }
+
+    /// Stops fetching, and resolves when what is in flight is answered.
+    pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        self.stop_fetch(out);
+        self.phase = Phase::Settling;
+    }
+
+    pub(super) fn stop_fetch(&mut self, out: &mut Vec<Output>) {
+        if std::mem::take(&mut self.fetching) {
+            out.push(Output::StopFetch);
+        }
+    }
+
+    /// Gives up what is in flight: it was not written, or nobody knows.
+    pub(super) fn void(&mut self, out: &mut Vec<Output>) {
+        self.stop_fetch(out);
+        self.in_flight.clear();
+        self.live = false;
+    }
+
+    /// Waits for something outside, then resolves.
+    pub(super) fn wait(&mut self, now: Duration, reason: String, out: &mut Vec<Output>) {
+        self.stop_fetch(out);
+        self.phase = Phase::Waiting { reason, retry_at: now + self.backoff.next() };
+    }
+
+    /// Shows a fault until there is progress, and resolves after a while.
+    pub(super) fn faulted(&mut self, now: Duration, fault: Fault, out: &mut Vec<Output>) {
+        let delay = self.backoff.next();
+        self.faulted_for(now + delay, fault, out);
+    }
+
+    fn faulted_for(&mut self, retry_at: Duration, fault: Fault, out: &mut Vec<Output>) {
+        self.stop_fetch(out);
+        if self.fault.as_ref() != Some(&fault) {
+            out.push(Output::Report(Event::Faulted(fault.clone())));
+        }
+        self.fault = Some(fault);
+        self.phase = Phase::Faulted { retry_at };
+    }
+
+    pub(super) fn write_failed(
+        &mut self,
+        now: Duration,
+        class: WriteErrorClass,
+        fault: Fault,
+        out: &mut Vec<Output>,
+    ) {
+        if !self.live {
+            return;
+        }
+        self.void(out);
+        if self.phase == Phase::Draining {
+            self.abandon(now, out);
+            return;
+        }
+        match class {
+            WriteErrorClass::Retry => self.wait(now, fault.to_string(), out),
+            WriteErrorClass::Session => self.open_soon(now, format!("engine session: {fault}"), out),
+            WriteErrorClass::Fence => self.faulted(now, fault, out),
+            WriteErrorClass::Refuse => {
+                let delay = self.backoff.cap();
+                self.faulted_for(now + delay, fault, out);
+            }
+        }
+    }
+
+    pub(super) fn source_failed(&mut self, now: Duration, fault: Fault, retry: bool, out: &mut Vec<Output>) {
+        // The engine has stopped fetching by itself.
+        if !std::mem::take(&mut self.fetching) || self.phase != Phase::Streaming {
+            return;
+        }
+        if retry {
+            let retry_at = now + self.backoff.next();
+            self.phase = Phase::SourceAway { reason: fault.to_string(), retry_at };
+        } else {
+            self.faulted(now, fault, out);
+        }
+    }
+
+    pub(super) fn session_lost(&mut self, now: Duration, reason: String, out: &mut Vec<Output>) {
+        let reason = format!("engine session: {reason}");
+        match self.phase {
+            Phase::New | Phase::Stopped => {}
+            Phase::Draining => {
+                self.void(out);
+                self.abandon(now, out);
+            }
+            // Asked for again at once, a session that can't be built would be asked for without end.
+            Phase::Opening { .. } => self.wait(now, reason, out),
+            Phase::Waiting { .. } | Phase::Faulted { .. } => self.void(out),
+            _ => self.open_soon(now, reason, out),
+        }
+    }
+
+    pub(super) fn pause(&mut self, out: &mut Vec<Output>) {
+        self.paused = true;
+        if let Phase::SourceAway { .. } = self.phase {
+            self.phase = Phase::Streaming;
+        }
+        if self.phase == Phase::Streaming {
+            self.stop_fetch(out);
+        }
+    }
+
+    pub(super) fn resume(&mut self, out: &mut Vec<Output>) {
+        self.paused = false;
+        match self.phase {
+            Phase::Streaming if !self.fetching => self.stream(out),
+            Phase::SourceAway { .. } => self.stream(out),
+            Phase::Waiting { .. } | Phase::Faulted { .. } => self.open(None, out),
+            _ => {}
+        }
+    }
+
+    pub(super) fn stalled(&mut self, now: Duration, out: &mut Vec<Output>) {
+        let fault = Fault::new(
+            FaultKind::NoProgress,
+            format!(
+                "{}: nothing arrived from source offset {} for {} s, though the log ends at {}",
+                self.place,
+                self.next_fetch,
+                super::STALL.as_secs(),
+                self.source_end.unwrap_or(-1)
+            ),
+            "it is tried again with a new lane; if that does not help, look at the source's leader of this partition",
+        );
+        self.void(out);
+        self.faulted(now, fault, out);
+    }
+
+    pub(super) fn drain(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if self.phase == Phase::Draining {
+            return;
+        }
+        self.stop_fetch(out);
+        if self.live {
+            self.phase = Phase::Draining;
+        } else {
+            self.abandon(now, out);
+        }
+    }
+
+    /// Stops without a clean position: the stored one, and the tail behind it, say the rest at the next start.
+    pub(super) fn abandon(&mut self, now: Duration, out: &mut Vec<Output>) {
+        if let Some(reached) = self.reached
+            && self.may_save()
+            && !self.saver.is_busy(now)
+            && !self.saver.holds(&reached, false)
+        {
+            self.save(now, false, out);
+        }
+        self.stopped(out);
+    }
+
+    /// Ends a drain as soon as nothing is in flight and the clean position is durable.
+    pub(super) fn finish_drain(&mut self, now: Duration, out: &mut Vec<Output>) {
+        let Some(reached) = self.reached else { return };
+        if !self.in_flight.is_empty() || self.saver.is_busy(now) {
+            return;
+        }
+        if self.saver.holds(&reached, true) {
+            self.stopped(out);
+        } else {
+            self.save(now, true, out);
+        }
+    }
+
+    fn stopped(&mut self, out: &mut Vec<Output>) {
+        self.phase = Phase::Stopped;
+        out.push(Output::Stopped);
+    }
+
+    pub(super) fn position_saved(&mut self, out: &mut Vec<Output>) {
+        if !self.saver.saved() {
+            return;
+        }
+        if self.store_fault.take().is_some() && self.fault.is_none() {
+            out.push(Output::Report(Event::Recovered));
+        }
+        if self.phase == Phase::Saving
+            && self.reached.is_some_and(|reached| self.saver.holds(&reached, false))
+        {
+            self.stream(out);
+        }
+    }
+
+    pub(super) fn position_failed(&mut self, now: Duration, fault: Fault, out: &mut Vec<Output>) {
+        let retry_at = now + self.backoff.next();
+        if self.saver.failed(retry_at) {
+            if self.store_fault.as_ref() != Some(&fault) {
+                out.push(Output::Report(Event::Faulted(fault.clone())));
+            }
+            self.store_fault = Some(fault);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the tests of telemetry and HTTP share.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::model::Generation;
+use crate::model::status::{
+    ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
+    UpstreamStatus,
+};
+use crate::topology::{LogFormat, TelemetrySpec};
+
+/// A telemetry configuration without exporters.
+pub fn spec() -> TelemetrySpec {
+    TelemetrySpec {
+        log_format: LogFormat::Json,
+        log_filter: "info".to_owned(),
+        per_partition: false,
+        otlp: None,
+    }
+}
+
+/// Collects what a subscriber writes.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// The lines written since the last call.
+    pub fn take(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock());
+        let text = String::from_utf8(bytes).expect("logs are UTF-8");
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Lines {
+    type Writer = Lines;
+
+    fn make_writer(&'w self) -> Lines {
+        self.clone()
+    }
+}
+
+/// A mesh of two clusters, east and west, where east's heartbeats reach west.
+pub fn mesh(flows: Vec<FlowStatus>) -> MeshStatus {
+    let heartbeat = UpstreamStatus {
+        alias: "east".into(),
+        path: vec!["east".into(), "west".into()],
+        hops: 1,
+        age_ms: 1_500,
+    };
+    MeshStatus {
+        mesh: "test".to_owned(),
+        process: "process-1".to_owned(),
+        in_flight_bytes: 4_096,
+        budget_bytes: 96 << 20,
+        clusters: vec![
+            cluster("east", ClusterState::Reachable, vec![]),
+            cluster("west", ClusterState::Reachable, vec![heartbeat]),
+        ],
+        flows,
+        ..MeshStatus::default()
+    }
+}
+
+/// A cluster whose catalogue is two seconds old.
+pub fn cluster(alias: &str, state: ClusterState, upstreams: Vec<UpstreamStatus>) -> ClusterStatus {
+    let reached = state == ClusterState::Reachable;
+    ClusterStatus {
+        alias: alias.into(),
+        state,
+        reason: None,
+        cluster_id: reached.then(|| format!("id-of-{alias}")),
+        brokers: 1,
+        topics: 3,
+        catalogue_age_ms: Some(2_000),
+        upstreams,
+    }
+}
+
+/// A running flow from east to west.
+pub fn flow(name: &str, partitions: Vec<PartitionStatus>) -> FlowStatus {
+    FlowStatus {
+        name: name.into(),
+        from: "east".into(),
+        to: "west".into(),
+        state: FlowState::Running,
+        reason: None,
+        engine: "records".to_owned(),
+        engine_reason: "the only one".to_owned(),
+        session_generation: Generation(2),
+        positions_age_ms: Some(750),
+        topics: vec![],
+        partitions,
+    }
+}
+
+/// A partition without lag figures.
+pub fn partition(topic: &str, partition: i32, state: PartitionState) -> PartitionStatus {
+    PartitionStatus {
+        topic: topic.into(),
+        partition,
+        state,
+        reason: None,
+        fault: None,
+        retry_at_ms: None,
+        generation: Generation(0),
+        source_next: None,
+        target_next: None,
+        source_end: None,
+        lag_records: None,
+        lag_ms: None,
+        records: 0,
+        bytes: 0,
+        latency_ms: None,
+        in_flight_bytes: 0,
+    }
+}
+
+/// The value of the series of `name` with exactly `labels` in Prometheus's text format.
+pub fn value_of(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let mut wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
+    wanted.sort();
+    text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (found, rest) = series.split_once('{').unwrap_or((series, ""));
+        let mut given: Vec<&str> =
+            rest.trim_end_matches('}').split(',').filter(|label| !label.is_empty()).collect();
+        given.sort_unstable();
+        (found == name && given == wanted).then(|| value.parse().ok())?
+    })
+}

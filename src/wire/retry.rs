@@ -1,0 +1,107 @@
+//! How often and how long a call is tried.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::error::WireError;
+use crate::config::client::ClientSettings;
+
+/// First pause between two tries; Kafka's `retry.backoff.ms`.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause between two tries; Kafka's `retry.backoff.max.ms`.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The tries of one call.
+#[derive(Debug)]
+pub(super) struct Retry {
+    started: Instant,
+    tries: u32,
+    /// For everything together.
+    limit: Duration,
+    /// While the broker can't be reached: whoever asks wants to know soon.
+    unreachable_limit: Duration,
+}
+
+impl Retry {
+    pub(super) fn new(settings: &ClientSettings) -> Self {
+        Self {
+            started: Instant::now(),
+            tries: 0,
+            limit: settings.request_timeout,
+            unreachable_limit: settings.connect_timeout.min(settings.request_timeout),
+        }
+    }
+
+    /// Time left for the call.
+    pub(super) fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.started.elapsed())
+    }
+
+    /// Time a broker may take for work of its own (`timeout_ms` in requests): it should give up before we do, so
+    /// that its answer tells what happened.
+    pub(super) fn left_for_broker_ms(&self) -> i32 {
+        i32::try_from(self.left().mul_f64(0.8).as_millis()).unwrap_or(i32::MAX).max(1)
+    }
+
+    /// Pauses before the next try, or gives the error back when there is to be none.
+    pub(super) async fn pause_after(&mut self, error: WireError) -> Result<(), WireError> {
+        if !error.is_worth_another_try() {
+            return Err(error);
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
+        let pause = pause.mul_f64(rand::random_range(0.8..=1.2));
+        let limit = if error.is_unreachable() { self.unreachable_limit } else { self.limit };
+        if self.started.elapsed() + pause >= limit {
+            return Err(error);
+        }
+        self.tries += 1;
+        tracing::debug!(%error, ?pause, "trying again");
+        sleep(pause).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::WireErrorKind;
+    use crate::wire::testing::settings;
+    use kafka_protocol::error::ResponseError;
+
+    async fn tries(error: WireError) -> (u32, Duration) {
+        let mut retry = Retry::new(&settings("127.0.0.1:1"));
+        let started = Instant::now();
+        let mut tries = 1;
+        while retry.pause_after(error.clone()).await.is_ok() {
+            tries += 1;
+        }
+        (tries, started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_passes_is_tried_until_the_request_timeout() {
+        let error = WireError::refused(&"east".into(), ResponseError::NotLeaderOrFollower, None);
+        let (tries, took) = tries(error).await;
+        assert!(tries > 5, "{tries}");
+        assert!(took > Duration::from_secs(7) && took <= Duration::from_secs(10), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unreachable_broker_is_told_within_the_connect_timeout() {
+        let (tries, took) =
+            tries(WireError::new(&"east".into(), WireErrorKind::Connect("refused".into()))).await;
+        assert!(tries > 2, "{tries}");
+        assert!(took <= Duration::from_secs(3), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_is_tried_once() {
+        let refused = WireError::refused(&"east".into(), ResponseError::TopicAuthorizationFailed, None);
+        let settled =
+            WireError::refused(&"east".into(), ResponseError::UnknownTopicOrPartition, None).settle();
+        for error in [refused, settled] {
+            assert_eq!(tries(error).await, (1, Duration::ZERO));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The client against brokers made of a script, and against krafka's in-process broker.
+
+mod fake_broker;
+mod old_brokers;
+mod records;
+mod routing;
+mod tls;
+mod transport;
+
+use crate::model::{Isolation, TopicName, TopicPartition};
+
+/// Callers run these futures on other threads; that is checked when this compiles.
+#[test]
+fn every_call_can_move_between_threads() {
+    fn movable<T: Send>(_: T) {}
+    let wire = super::Wire::new("east".into(), &super::testing::settings("127.0.0.1:1")).unwrap();
+    let (topic, partition): (TopicName, _) = ("orders".into(), TopicPartition::new("orders", 0));
+    let new =
+        super::NewTopic { name: topic.clone(), partitions: 1, replication_factor: 1, configs: Vec::new() };
+    let range = super::FetchRange {
+        partition: partition.clone(),
+        offset: 0,
+        max_bytes: 1,
+        isolation: Isolation::ReadCommitted,
+        max_wait: std::time::Duration::ZERO,
+    };
+    movable(wire.metadata(None));
+    movable(wire.supports(super::ApiKey::Fetch));
+    movable(wire.list_offsets(&[], Isolation::ReadCommitted));
+    movable(wire.epoch_ends(&[]));
+    movable(wire.create_topic(&new, false));
+    movable(wire.create_partitions(&topic, 1));
+    movable(wire.describe_topic_configs(&[]));
+    movable(wire.describe_broker_configs(1));
+    movable(wire.alter_topic_config(&topic, &[], false));
+    movable(wire.fetch(&range));
+    movable(wire.produce(&partition, &[], crate::batch::Codec::None));
+    movable(wire.topic_rights(&[]));
+    movable(wire.cluster_rights());
+    movable(wire.close());
+    movable(wire);
+}

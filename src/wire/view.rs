@@ -1,0 +1,83 @@
+//! What is known of a cluster: its brokers, its controller, and who leads which partition.
+
+use std::collections::HashMap;
+
+use super::dial::Address;
+use super::metadata::ClusterMetadata;
+use crate::model::{TopicName, TopicPartition};
+
+/// The leader of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leader {
+    /// The broker's id.
+    pub(super) broker: i32,
+    /// Under which epoch it leads; −1 when brokers don't tell.
+    pub(super) epoch: i32,
+}
+
+/// The newest answer of Metadata, as far as routing needs it.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    brokers: HashMap<i32, Address>,
+    controller: Option<i32>,
+    leaders: HashMap<TopicName, HashMap<i32, Leader>>,
+}
+
+impl View {
+    /// Takes over an answer; `all` when it covers every topic, so that others are gone.
+    pub(super) fn update(&mut self, metadata: &ClusterMetadata, all: bool) {
+        self.brokers = metadata
+            .brokers
+            .iter()
+            .map(|broker| (broker.id, Address { host: broker.host.clone(), port: broker.port }))
+            .collect();
+        self.controller = metadata.controller;
+        if all {
+            self.leaders.clear();
+        }
+        for topic in &metadata.topics {
+            let leaders: HashMap<_, _> = topic
+                .partitions
+                .iter()
+                .filter_map(|partition| {
+                    let broker = partition.leader?;
+                    Some((partition.index, Leader { broker, epoch: partition.leader_epoch }))
+                })
+                .collect();
+            match leaders.is_empty() {
+                true => self.leaders.remove(&topic.name),
+                false => self.leaders.insert(topic.name.clone(), leaders),
+            };
+        }
+    }
+
+    /// The partition's leader, if one is known.
+    pub(super) fn leader(&self, partition: &TopicPartition) -> Option<Leader> {
+        self.leaders.get(&partition.topic)?.get(&partition.partition).copied()
+    }
+
+    /// Forgets who leads a topic: it is to be asked again.
+    pub(super) fn forget(&mut self, topic: &TopicName) {
+        self.leaders.remove(topic);
+    }
+
+    /// Forgets the controller: it is to be asked again.
+    pub(super) fn forget_controller(&mut self) {
+        self.controller = None;
+    }
+
+    /// The controller, or the broker that stands in for it.
+    pub(super) fn controller(&self) -> Option<i32> {
+        self.controller
+    }
+
+    /// Where a broker listens.
+    pub(super) fn address(&self, broker: i32) -> Option<Address> {
+        self.brokers.get(&broker).cloned()
+    }
+
+    /// Where brokers listen.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.brokers.values()
+    }
+}

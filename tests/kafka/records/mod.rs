@@ -1,0 +1,6 @@
+//! The records engine between two real clusters.
+
+mod fidelity;
+mod flow;
+mod lanes;
+mod refusals;
