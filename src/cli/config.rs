@@ -13,10 +13,9 @@ use super::output;
 /// Prints the schema of topology files, or the configuration in effect.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 fine (warnings included), 1 problems, 2 unusable input")]
-#[group(id = "what", required = true, multiple = false, args = ["schema", "show"])]
 pub struct ConfigArgs {
     /// Prints the JSON Schema of a topology file, for editors.
-    #[arg(long)]
+    #[arg(long, required_unless_present = "show", conflicts_with = "show")]
     schema: bool,
     /// Prints every value in effect and where it came from; secrets are hidden.
     #[arg(long, requires = "file")]

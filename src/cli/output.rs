@@ -1,5 +1,6 @@
 //! How commands speak: problems in colour on a terminal, plain text elsewhere.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 
 use crate::config::{Problem, Severity};
@@ -13,17 +14,17 @@ pub struct Style {
 impl Style {
     /// For stdout.
     pub fn stdout() -> Self {
-        Self::of(io::stdout().is_terminal())
+        Self::of(io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref())
     }
 
     /// For stderr.
     pub fn stderr() -> Self {
-        Self::of(io::stderr().is_terminal())
+        Self::of(io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref())
     }
 
     /// Colours only on a terminal, and not if `NO_COLOR` is set to anything (no-color.org).
-    fn of(terminal: bool) -> Self {
-        Self { colour: terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) }
+    fn of(terminal: bool, no_color: Option<&OsStr>) -> Self {
+        Self { colour: terminal && no_color.is_none_or(OsStr::is_empty) }
     }
 
     /// A problem as people read it.
@@ -72,4 +73,28 @@ pub fn print_json(value: &impl serde::Serialize) {
 /// `1 flow`, `2 flows`.
 pub fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Origin;
+
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them() {
+        let problem = Problem::warning("x", "a.b", &Origin::Default, "is odd");
+        assert_eq!(Style::of(true, None).problem(&problem), "\x1b[1;33mwarning\x1b[0m: a.b: is odd");
+        assert_eq!(
+            Style::of(true, Some(OsStr::new(""))).problem(&problem),
+            "\x1b[1;33mwarning\x1b[0m: a.b: is odd"
+        );
+        assert_eq!(Style::of(true, Some(OsStr::new("1"))).problem(&problem), "warning: a.b: is odd");
+        assert_eq!(Style::of(false, None).problem(&problem), "warning: a.b: is odd");
+    }
+
+    #[test]
+    fn one_thing_is_not_plural() {
+        assert_eq!((count(1, "flow").as_str(), count(0, "flow").as_str()), ("1 flow", "0 flows"));
+    }
 }

@@ -15,9 +15,8 @@ use crate::topology::{
 
 use super::keys::{Key, Kind, ROOT, Shape, find};
 use super::problem::Origin;
-use super::secrets::Text;
 use super::tree::{Leaf, Parsed, Tree};
-use super::values::{self, Reading};
+use super::values;
 
 /// Builds the topology. What was wrong or missing is at its built-in default; the caller has the problems.
 pub(crate) fn topology(tree: &Tree) -> Topology {
@@ -140,14 +139,14 @@ impl<'a> View<'a> {
 
     fn text(&self, path: &[&str]) -> Option<String> {
         match self.parsed(path) {
-            Some(Parsed::Text(text)) => Some(text.value),
+            Some(Parsed::Text(text)) => Some(text),
             _ => None,
         }
     }
 
     fn texts(&self, path: &[&str]) -> Vec<String> {
         match self.parsed(path) {
-            Some(Parsed::Texts(texts)) => texts.into_iter().map(|text| text.value).collect(),
+            Some(Parsed::Texts(texts)) => texts,
             _ => Vec::new(),
         }
     }
@@ -203,11 +202,7 @@ fn parse_built_in(kind: Kind, texts: &[&str]) -> Option<Parsed> {
         [one] => figment::value::Value::from(*one),
         several => figment::value::Value::from(several),
     };
-    let plain = |text: &str| Ok(Text { value: text.to_owned(), hidden: false });
-    match values::read(kind, &value, &plain) {
-        Reading::Good(parsed) => Some(parsed),
-        Reading::Bad { .. } | Reading::Missing(_) => None,
-    }
+    values::read(kind, &value).ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::topology::routes::Routes;
 use super::build::{View, named};
 use super::layers::Layers;
 use super::problem::{Origin, Problem, Severity, did_you_mean};
-use super::tree::{Parsed, Tree};
+use super::tree::{Leaf, Parsed, Tree};
 use super::values;
 
 /// Checks each key against the others; returns the mesh without the flows that make no sense by themselves.
@@ -108,9 +108,6 @@ impl Rules<'_> {
                 match seen.get(server.as_str()) {
                     Some(other) if **other != cluster.alias => {
                         let alias = cluster.alias.as_str();
-                        let leaf = self.tree.leaf(&["clusters", alias, "bootstrap"]);
-                        let hidden = leaf.is_some_and(|leaf| values::is_hidden(&leaf.parsed));
-                        let server = if hidden { super::secrets::HIDDEN } else { server };
                         let origin = self.origin(&["clusters", alias, "bootstrap"]);
                         let message =
                             format!("names the same server as cluster {other}: one cluster, two aliases");
@@ -120,7 +117,8 @@ impl Rules<'_> {
                             &origin,
                             message,
                         );
-                        self.problems.push(problem.given(server).hint("give each cluster one alias"));
+                        self.problems
+                            .push(problem.given(server.as_str()).hint("give each cluster one alias"));
                         break;
                     }
                     _ => drop(seen.insert(server, &cluster.alias)),
@@ -181,11 +179,7 @@ impl Rules<'_> {
     }
 
     fn shown(&self, path: &[&str]) -> String {
-        match self.tree.leaf(path).map(|leaf| values::show(&leaf.parsed)) {
-            Some(serde_json::Value::String(text)) => text,
-            Some(other) => other.to_string(),
-            None => String::new(),
-        }
+        self.tree.leaf(path).map(shown).unwrap_or_default()
     }
 
     fn separator(&mut self, flow: &str, separator: &str) {
@@ -196,9 +190,10 @@ impl Rules<'_> {
             return;
         }
         let Some(leaf) = set else { return };
-        let (key, origin) = (leaf.path.join("."), leaf.origin.clone());
+        let given = shown(leaf);
         let problem =
-            Problem::error("bad_separator", key, &origin, "can't stand in a topic name").given(separator);
+            Problem::error("bad_separator", leaf.path.join("."), &leaf.origin, "can't stand in a topic name");
+        let problem = problem.given(given);
         let problem = problem.allowed("letters, digits, -, _ and .");
         // Several flows share a default; it is told once.
         if !self.problems.contains(&problem) {
@@ -236,18 +231,7 @@ impl Rules<'_> {
                 let Some(leaf) = view.leaf(path) else { continue };
                 let Parsed::Texts(texts) = &leaf.parsed else { continue };
                 for text in texts {
-                    let problem = pattern_problem(&leaf.path.join("."), &leaf.origin, &text.value);
-                    self.problems.extend(problem.map(|problem| {
-                        match text.hidden {
-                            true => Problem {
-                                message: "is not a usable pattern".to_owned(),
-                                hint: None,
-                                ..problem
-                            }
-                            .given(text.shown()),
-                            false => problem,
-                        }
-                    }));
+                    self.problems.extend(pattern_problem(&leaf.path.join("."), &leaf.origin, text));
                 }
             }
         }
@@ -272,6 +256,14 @@ impl Rules<'_> {
             self.problems
                 .push(problem.given(self.shown(&path)).allowed("http://host:4318 or https://host:4318"));
         }
+    }
+}
+
+/// A value as people may see it.
+fn shown(leaf: &Leaf) -> String {
+    match values::show(&leaf.parsed) {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
     }
 }
 

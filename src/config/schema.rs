@@ -5,9 +5,6 @@ use serde_json::{Map, Value, json};
 use super::client::table::{self, Meaning};
 use super::keys::{Key, Kind, ROOT, Shape};
 
-/// A reference to a secret may stand for any value.
-const REFERENCE: &str = r"\$\{(env|file|dir):[^}]+\}";
-
 /// The schema, in draft 2020-12.
 pub fn json_schema() -> Value {
     let mut schema = object(ROOT, "");
@@ -70,18 +67,16 @@ fn value(kind: Kind) -> Value {
         Kind::Servers | Kind::Patterns => {
             any_of(vec![text.clone(), json!({ "type": "array", "items": text })])
         }
-        Kind::Flag => any_of(vec![json!({ "type": "boolean" })]),
-        Kind::Duration(_) => {
-            any_of(vec![json!({ "type": "string", "pattern": r"^\s*([0-9]+\s*[a-z]+\s*)+$" })])
-        }
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Duration(_) => json!({ "type": "string", "pattern": r"^\s*([0-9]+\s*[a-z]+\s*)+$" }),
         Kind::Size(least) => any_of(vec![
             json!({ "type": "string", "pattern": r"^\s*[0-9]+\s*([KkMmGg]([Ii]?[Bb])?|[Bb])?\s*$" }),
             json!({ "type": "integer", "minimum": least }),
         ]),
         Kind::Integer(low, high) => {
-            any_of(vec![json!({ "type": "integer", "minimum": low, "maximum": high })])
+            json!({ "type": "integer", "minimum": low, "maximum": high })
         }
-        Kind::Choice(words) => any_of(vec![json!({ "enum": words })]),
+        Kind::Choice(words) => json!({ "enum": words }),
         Kind::Start => any_of(vec![
             json!({ "enum": ["earliest", "latest"] }),
             json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}" }),
@@ -97,8 +92,7 @@ fn value(kind: Kind) -> Value {
     }
 }
 
-fn any_of(mut options: Vec<Value>) -> Value {
-    options.push(json!({ "type": "string", "pattern": REFERENCE }));
+fn any_of(options: Vec<Value>) -> Value {
     json!({ "anyOf": options })
 }
 

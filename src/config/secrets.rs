@@ -1,6 +1,7 @@
 //! Values from elsewhere: `${env:NAME}`, `${file:path:key}`, `${dir:path:key}`.
 //!
-//! What comes from elsewhere is taken for a secret and never shown.
+//! What comes from elsewhere is taken for a secret and never shown. Only client settings may hold references:
+//! everything else appears in logs, metrics and pictures.
 
 use std::fmt;
 use std::path::Path;
@@ -18,12 +19,6 @@ pub(crate) struct Text {
 }
 
 impl Text {
-    /// A text that anybody may see.
-    #[cfg(test)]
-    pub(crate) fn plain(value: impl Into<String>) -> Self {
-        Self { value: value.into(), hidden: false }
-    }
-
     /// The text as people may see it.
     pub(crate) fn shown(&self) -> &str {
         if self.hidden { HIDDEN } else { &self.value }
@@ -34,6 +29,11 @@ impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.shown())
     }
+}
+
+/// Whether a text refers to something elsewhere.
+pub(crate) fn has_reference(text: &str) -> bool {
+    ["${env:", "${file:", "${dir:"].iter().any(|start| text.contains(start))
 }
 
 /// Fills in references; `base` is the folder that relative paths start from.

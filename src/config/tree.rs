@@ -7,18 +7,17 @@ use std::time::Duration;
 
 use figment::value::{Dict, Value};
 
-use super::client::table;
 use super::keys::{Key, Kind, ROOT, Shape, find};
-use super::layers::Layers;
+use super::layers::{ENV_PREFIX, Layers};
 use super::problem::{Origin, Problem, did_you_mean};
-use super::secrets::{self, HIDDEN, Text};
-use super::values::{self, Reading};
+use super::secrets::{self, Text};
+use super::values;
 
 /// A value that was read and found to be of the right kind.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Parsed {
-    Text(Text),
-    Texts(Vec<Text>),
+    Text(String),
+    Texts(Vec<String>),
     Flag(bool),
     Duration(Duration),
     Size(u64),
@@ -28,6 +27,8 @@ pub(crate) enum Parsed {
     Moment(i64),
     /// `None` for `off`.
     Listen(Option<SocketAddr>),
+    /// A client setting.
+    Secret(Text),
 }
 
 /// A value with its place and origin.
@@ -112,7 +113,7 @@ impl Reader<'_> {
             return None;
         }
         match &key.shape {
-            Shape::Value(kind) => self.value(path, *kind, value, false).map(Tree::Leaf),
+            Shape::Value(kind) => self.value(path, *kind, value).map(Tree::Leaf),
             Shape::Section(keys) => {
                 self.map(path, value).map(|dict| Tree::Branch(self.section(path, keys, dict)))
             }
@@ -148,19 +149,43 @@ impl Reader<'_> {
         dict
     }
 
-    fn value(&mut self, path: &[String], kind: Kind, value: &Value, secret: bool) -> Option<Leaf> {
+    fn value(&mut self, path: &[String], kind: Kind, value: &Value) -> Option<Leaf> {
         let origin = self.layers.origin(path, value);
-        let reading = values::read(kind, value, &|text| secrets::fill(text, &self.base));
-        match reading {
-            Reading::Good(parsed) => Some(Leaf { path: path.to_vec(), origin, parsed }),
-            Reading::Bad { given, message, allowed, hint } => {
-                let problem = Problem::error("bad_value", path.join("."), &origin, message);
-                let given = if secret { HIDDEN.to_owned() } else { given };
-                self.problems.push(problem.given(given).allowed(allowed).maybe_hint(hint));
+        let key = path.join(".");
+        if secrets::has_reference(&values::shown(value)) {
+            let message = "refers to a secret, but is shown in logs, metrics and pictures";
+            let problem =
+                Problem::error("secret_not_allowed", key, &origin, message).given(values::shown(value));
+            let problem = problem.allowed("references in client settings only");
+            self.problems
+                .push(problem.hint(format!("to set it from outside, use the variable {}", variable(path))));
+            return None;
+        }
+        match values::read(kind, value) {
+            Ok(parsed) => Some(Leaf { path: path.to_vec(), origin, parsed }),
+            Err(complaint) => {
+                let problem =
+                    Problem::error("bad_value", key, &origin, complaint.message).given(complaint.given);
+                self.problems.push(problem.allowed(values::allowed(kind)).maybe_hint(complaint.hint));
                 None
             }
-            Reading::Missing(message) => {
-                let problem = Problem::error("missing_secret", path.join("."), &origin, message);
+        }
+    }
+
+    /// A client setting: any scalar, references filled in.
+    fn setting(&mut self, path: &[String], value: &Value) -> Option<Leaf> {
+        let origin = self.layers.origin(path, value);
+        let key = path.join(".");
+        let Some(text) = values::scalar(value) else {
+            let problem =
+                Problem::error("bad_value", key, &origin, "is a list or a map, but takes one value");
+            self.problems.push(problem.allowed("a text, a number, true or false"));
+            return None;
+        };
+        match secrets::fill(&text, &self.base) {
+            Ok(text) => Some(Leaf { path: path.to_vec(), origin, parsed: Parsed::Secret(text) }),
+            Err(message) => {
+                let problem = Problem::error("missing_secret", key, &origin, message);
                 self.problems
                     .push(problem.hint("${env:NAME}, ${file:path:key} and ${dir:path:key} are filled in"));
                 None
@@ -172,7 +197,7 @@ impl Reader<'_> {
         let mut below = BTreeMap::new();
         for (name, value) in dict {
             let path = join(path, name);
-            if let Some(leaf) = self.value(&path, Kind::Text, value, table::is_secret(name)) {
+            if let Some(leaf) = self.setting(&path, value) {
                 below.insert(name.clone(), Tree::Leaf(leaf));
             }
         }
@@ -196,4 +221,10 @@ impl Reader<'_> {
 
 fn join(path: &[String], name: &str) -> Vec<String> {
     path.iter().cloned().chain([name.to_owned()]).collect()
+}
+
+/// The variable that sets a key.
+fn variable(path: &[String]) -> String {
+    let parts: Vec<String> = path.iter().map(|part| part.to_uppercase().replace(['-', '.'], "_")).collect();
+    format!("{ENV_PREFIX}{}", parts.join("__"))
 }

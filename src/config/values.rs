@@ -4,76 +4,47 @@ use figment::value::{Num, Value};
 
 use super::keys::Kind;
 use super::problem::did_you_mean;
-use super::secrets::Text;
 use super::tree::Parsed;
 use super::units;
 
-/// What became of a value.
-pub(crate) enum Reading {
-    /// It is what it should be.
-    Good(Parsed),
-    /// It isn't.
-    Bad {
-        /// The value, or `(hidden)`.
-        given: String,
-        /// What is wrong.
-        message: String,
-        /// What is allowed.
-        allowed: String,
-        /// What to do.
-        hint: Option<String>,
-    },
-    /// A reference to a secret leads nowhere.
-    Missing(String),
+/// Why a value is not what its kind asks for.
+#[derive(Debug)]
+pub(crate) struct Complaint {
+    /// The value.
+    pub given: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
 }
 
-type Fill<'a> = &'a dyn Fn(&str) -> Result<Text, String>;
-
-/// Reads a value of a kind; `fill` fills in references to secrets.
-pub(crate) fn read(kind: Kind, value: &Value, fill: Fill<'_>) -> Reading {
-    let bad =
-        |given: String, message: String, hint| Reading::Bad { given, message, allowed: allowed(kind), hint };
-    let texts = match texts(value, fill) {
-        Ok(Some(texts)) => texts,
-        Ok(None) => return bad(shown(value), "has keys below it, but is a value".to_owned(), None),
-        Err(message) => return Reading::Missing(message),
-    };
-    if matches!(kind, Kind::Servers | Kind::Patterns) {
-        return match list(kind, texts) {
-            Ok(texts) => Reading::Good(Parsed::Texts(texts)),
-            Err((given, message, hint)) => bad(given, message, hint),
-        };
-    }
-    let text = match texts.as_slice() {
-        [text] if !matches!(value, Value::Array(..)) => text,
-        _ => return bad(shown(value), "is a list, but takes one value".to_owned(), None),
-    };
-    match single(kind, text) {
-        Ok(parsed) => Reading::Good(parsed),
-        // What is wrong with a secret might give it away.
-        Err(_) if text.hidden => bad(text.shown().to_owned(), "is not what this key takes".to_owned(), None),
-        Err((message, hint)) => bad(text.value.clone(), message, hint),
+/// Reads a value of a kind.
+pub(crate) fn read(kind: Kind, value: &Value) -> Result<Parsed, Complaint> {
+    let bad = |message: &str| Complaint { given: shown(value), message: message.to_owned(), hint: None };
+    let texts = texts(value).ok_or_else(|| bad("has keys below it, but is a value"))?;
+    match (kind, texts.as_slice()) {
+        (Kind::Servers, _) => servers(&texts).map(Parsed::Texts),
+        (Kind::Patterns, _) if texts.iter().any(String::is_empty) => {
+            Err(bad("has an empty pattern, which matches nothing"))
+        }
+        (Kind::Patterns, _) => Ok(Parsed::Texts(texts)),
+        (_, [text]) if !matches!(value, Value::Array(..)) => {
+            single(kind, text).map_err(|(message, hint)| Complaint { given: text.clone(), message, hint })
+        }
+        _ => Err(bad("is a list, but takes one value")),
     }
 }
 
 /// Scalars as text, lists item by item; `None` for maps and lists of lists.
-fn texts(value: &Value, fill: Fill<'_>) -> Result<Option<Vec<Text>>, String> {
+fn texts(value: &Value) -> Option<Vec<String>> {
     match value {
-        Value::Array(_, items) => {
-            let mut all = Vec::with_capacity(items.len());
-            for item in items {
-                match scalar(item) {
-                    Some(text) => all.push(fill(&text)?),
-                    None => return Ok(None),
-                }
-            }
-            Ok(Some(all))
-        }
-        _ => scalar(value).map(|text| fill(&text).map(|text| vec![text])).transpose(),
+        Value::Array(_, items) => items.iter().map(scalar).collect(),
+        _ => scalar(value).map(|text| vec![text]),
     }
 }
 
-fn scalar(value: &Value) -> Option<String> {
+/// A value that is neither list nor map, as text.
+pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(_, text) => Some(text.clone()),
         Value::Char(_, c) => Some(c.to_string()),
@@ -93,7 +64,7 @@ fn number_text(number: &Num) -> String {
     }
 }
 
-/// A value as it stands in the layers, for messages about its type; references to secrets stay references.
+/// A value as it stands in the layers, for messages about its type.
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::Dict(_, dict) => format!("a map of {}", dict.keys().cloned().collect::<Vec<_>>().join(", ")),
@@ -102,33 +73,19 @@ pub(crate) fn shown(value: &Value) -> String {
     }
 }
 
-type Complaint = (String, String, Option<String>);
-
-fn list(kind: Kind, texts: Vec<Text>) -> Result<Vec<Text>, Complaint> {
-    if kind == Kind::Servers {
-        return servers(texts);
-    }
-    match texts.iter().find(|text| text.value.is_empty()) {
-        Some(_) => Err((String::new(), "has an empty pattern, which matches nothing".to_owned(), None)),
-        None => Ok(texts),
-    }
-}
-
 /// `host:port` each; Kafka's own form, separated by commas, is taken too.
-fn servers(texts: Vec<Text>) -> Result<Vec<Text>, Complaint> {
-    let mut all = Vec::new();
-    for text in &texts {
-        for server in text.value.split(',').map(str::trim).filter(|server| !server.is_empty()) {
-            let server = Text { value: server.to_owned(), hidden: text.hidden };
-            if let Err(message) = server_address(&server.value) {
-                let hint = server.value.contains("://").then(|| "leave the scheme away".to_owned());
-                return Err((server.shown().to_owned(), message, hint));
-            }
-            all.push(server);
+fn servers(texts: &[String]) -> Result<Vec<String>, Complaint> {
+    let each =
+        texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|server| !server.is_empty());
+    let all: Vec<String> = each.map(str::to_owned).collect();
+    for server in &all {
+        if let Err(message) = server_address(server) {
+            let hint = server.contains("://").then(|| "leave the scheme away".to_owned());
+            return Err(Complaint { given: server.clone(), message, hint });
         }
     }
     if all.is_empty() {
-        return Err((String::new(), "names no server".to_owned(), None));
+        return Err(Complaint { given: texts.join(","), message: "names no server".to_owned(), hint: None });
     }
     Ok(all)
 }
@@ -145,11 +102,11 @@ fn server_address(text: &str) -> Result<(), String> {
     }
 }
 
-fn single(kind: Kind, text: &Text) -> Result<Parsed, (String, Option<String>)> {
-    let value = text.value.trim();
+fn single(kind: Kind, text: &str) -> Result<Parsed, (String, Option<String>)> {
+    let value = text.trim();
     let plain = |message: &str| (message.to_owned(), None);
     match kind {
-        Kind::Text | Kind::Servers | Kind::Patterns => Ok(Parsed::Text(text.clone())),
+        Kind::Text | Kind::Servers | Kind::Patterns => Ok(Parsed::Text(text.to_owned())),
         Kind::Flag => match value {
             "true" => Ok(Parsed::Flag(true)),
             "false" => Ok(Parsed::Flag(false)),
@@ -198,8 +155,8 @@ fn single(kind: Kind, text: &Text) -> Result<Parsed, (String, Option<String>)> {
     }
 }
 
-fn hint(text: &Text, words: &[&str]) -> Option<String> {
-    did_you_mean(text.value.trim(), words.iter().copied())
+fn hint(text: &str, words: &[&str]) -> Option<String> {
+    did_you_mean(text.trim(), words.iter().copied())
 }
 
 fn listen_complaint(value: &str) -> (String, Option<String>) {
@@ -250,8 +207,9 @@ pub(crate) fn allowed(kind: Kind) -> String {
 /// A value as it is shown to people, secrets hidden.
 pub(crate) fn show(parsed: &Parsed) -> serde_json::Value {
     match parsed {
-        Parsed::Text(text) => text.shown().into(),
-        Parsed::Texts(texts) => texts.iter().map(Text::shown).collect::<Vec<_>>().into(),
+        Parsed::Text(text) => text.as_str().into(),
+        Parsed::Texts(texts) => texts.clone().into(),
+        Parsed::Secret(text) => text.shown().into(),
         Parsed::Flag(flag) => (*flag).into(),
         Parsed::Duration(length) => units::show_duration(*length).into(),
         Parsed::Size(bytes) => units::show_size(*bytes).into(),
@@ -268,25 +226,12 @@ fn show_moment(millis: i64) -> String {
     humantime::format_rfc3339_millis(std::time::UNIX_EPOCH + since).to_string()
 }
 
-/// Whether any part of a value must not be shown.
-pub(crate) fn is_hidden(parsed: &Parsed) -> bool {
-    match parsed {
-        Parsed::Text(text) => text.hidden,
-        Parsed::Texts(texts) => texts.iter().any(|text| text.hidden),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::secrets::HIDDEN;
 
     fn parse(kind: Kind, text: &str) -> Option<Parsed> {
-        match read(kind, &Value::from(text), &|text| Ok(Text::plain(text))) {
-            Reading::Good(parsed) => Some(parsed),
-            _ => None,
-        }
+        read(kind, &Value::from(text)).ok()
     }
 
     #[test]
@@ -315,21 +260,5 @@ mod tests {
         assert!(parse(Kind::Listen, "0.0.0.0:1").is_some());
         assert_eq!(parse(Kind::Listen, ":8080"), None);
         assert!(listen_complaint(":8080").1.unwrap().contains("0.0.0.0:8080"));
-    }
-
-    #[test]
-    fn secrets_are_hidden_in_values_and_complaints() {
-        let secret = |_: &str| Ok(Text { value: "hunter2".into(), hidden: true });
-        for kind in
-            [Kind::Flag, Kind::Choice(&["hunter1"]), Kind::Servers, Kind::Start, Kind::ReplicationFactor]
-        {
-            match read(kind, &Value::from("x"), &secret) {
-                Reading::Bad { given, hint, .. } => {
-                    assert_eq!(given, HIDDEN, "{kind:?}");
-                    assert_eq!(hint, None, "{kind:?}");
-                }
-                _ => panic!("{kind:?} took a secret that it should refuse"),
-            }
-        }
     }
 }

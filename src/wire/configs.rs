@@ -120,7 +120,7 @@ impl Wire {
     }
 
     /// Changes some entries of a topic's configuration and leaves the others as they are, or only asks whether it
-    /// could be done.
+    /// could be done. Brokers may tell the old values for a moment longer.
     ///
     /// Brokers before 2.3 know no incremental change: there the topic's own entries are read, changed and written
     /// back as a whole, so that a change made by somebody else in between is lost.

@@ -59,6 +59,8 @@ struct State {
     ended: Option<WireError>,
     /// The broker wants to hear nothing before.
     quiet_until: Instant,
+    /// What it is likely to mean if the broker hangs up instead of answering the next request.
+    hint: Option<&'static str>,
 }
 
 struct Outgoing {
@@ -81,7 +83,12 @@ impl Connection {
             cluster,
             broker,
             correlation: AtomicI32::new(0),
-            state: Mutex::new(State { pending: VecDeque::new(), ended: None, quiet_until: Instant::now() }),
+            state: Mutex::new(State {
+                pending: VecDeque::new(),
+                ended: None,
+                quiet_until: Instant::now(),
+                hint: None,
+            }),
             stop: Notify::new(),
         });
         let (requests, queue) = mpsc::channel(QUEUE);
@@ -99,6 +106,11 @@ impl Connection {
     /// Notes until when the broker accepts our authentication.
     pub(super) fn set_expiry(&mut self, expires: Option<Instant>) {
         self.expires = expires;
+    }
+
+    /// Notes what it is likely to mean if the broker hangs up instead of answering the next request.
+    pub(super) fn set_hint(&self, hint: &'static str) {
+        self.shared.state.lock().hint = Some(hint);
     }
 
     /// What the broker offers.
@@ -267,12 +279,17 @@ async fn read_answers(shared: &Shared, mut reader: ReadHalf<Box<dyn Stream>>) ->
     loop {
         let frame = match read_frame(&mut reader).await {
             Ok(frame) => frame,
-            Err(error) => return shared.error(tls::read_failed(error)),
+            Err(error) => return shared.error(explain(tls::read_failed(error), shared.state.lock().hint)),
         };
         let Some(correlation) = frame.get(..4).map(|mut bytes| bytes.get_i32()) else {
             return shared.error(WireErrorKind::Protocol(format!("a frame of {} bytes", frame.len())));
         };
-        let Some(pending) = shared.state.lock().pending.pop_front() else {
+        let due = {
+            let mut state = shared.state.lock();
+            state.hint = None;
+            state.pending.pop_front()
+        };
+        let Some(pending) = due else {
             return shared.error(WireErrorKind::Protocol("an answer that nothing asked for".into()));
         };
         if pending.correlation != correlation {
@@ -287,6 +304,13 @@ async fn read_answers(shared: &Shared, mut reader: ReadHalf<Box<dyn Stream>>) ->
             let mut state = shared.state.lock();
             state.quiet_until = state.quiet_until.max(Instant::now() + quiet);
         }
+    }
+}
+
+fn explain(kind: WireErrorKind, hint: Option<&str>) -> WireErrorKind {
+    match (kind, hint) {
+        (WireErrorKind::Lost(detail), Some(hint)) => WireErrorKind::Lost(format!("{detail}; {hint}")),
+        (kind, _) => kind,
     }
 }
 
@@ -363,4 +387,33 @@ fn decode<C: Call>(mut frame: Bytes, mut version: i16) -> codec::Result<C::Answe
 /// The codec's errors are of a type that is not ours to name: any error will do.
 mod codec {
     pub(super) type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kafka_protocol::messages::MetadataRequest;
+    use tokio::io::duplex;
+
+    /// In memory and on a clock that jumps to the next timer: nothing here waits for real.
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_closed() {
+        let (stream, _broker) = duplex(1024);
+        let connection = Connection::start("east".into(), "broker:1".into(), "mesh", Box::new(stream));
+        tokio::time::sleep(IDLE - Duration::from_secs(1)).await;
+        assert!(connection.is_usable());
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(!connection.is_usable());
+        let error = connection.call_in(4, IDLE, MetadataRequest::default()).await.unwrap_err();
+        assert!(error.is_retriable() && !error.was_sent(), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_waits_for_an_answer_is_not_idle() {
+        let (stream, _broker) = duplex(1024);
+        let connection = Connection::start("east".into(), "broker:1".into(), "mesh", Box::new(stream));
+        let error = connection.call_in(4, IDLE * 3, MetadataRequest::default()).await.unwrap_err();
+        assert!(matches!(error.kind(), WireErrorKind::Timeout(limit) if *limit == IDLE * 3), "{error}");
+        assert!(error.was_sent());
+    }
 }

@@ -93,11 +93,19 @@ impl Dialer {
         };
         let mut connection =
             Connection::start(self.cluster.clone(), address.to_string(), &self.settings.client_id, stream);
-        let offered = self.ask_versions(&connection).await.map_err(|error| self.explain_first(error))?;
+        if self.tls.is_none() {
+            connection.set_hint("a TLS listener does so when `security.protocol` says plaintext");
+        }
+        let offered = self.ask_versions(&connection).await?;
         connection.set_offered(offered);
-        if let Some(settings) = &self.settings.sasl {
-            let lifetime = sasl::authenticate(&connection, settings, self.settings.connect_timeout).await?;
-            connection.set_expiry(lifetime.map(|lifetime| Instant::now() + lifetime));
+        match &self.settings.sasl {
+            Some(settings) => {
+                let lifetime =
+                    sasl::authenticate(&connection, settings, self.settings.connect_timeout).await?;
+                connection.set_expiry(lifetime.map(|lifetime| Instant::now() + lifetime));
+            }
+            None => connection
+                .set_hint("a listener with SASL does so when `security.protocol` says nothing of it"),
         }
         tracing::debug!(cluster = %self.cluster, broker = %address, "connected");
         Ok(connection)
@@ -142,19 +150,6 @@ impl Dialer {
             }
         }
         Err(self.error(WireErrorKind::Unsupported("ApiVersions in version 0 or 3".into())))
-    }
-
-    /// Says what a failure of the very first request is likely to mean.
-    fn explain_first(&self, error: WireError) -> WireError {
-        match error.kind() {
-            WireErrorKind::Lost(detail) if self.tls.is_none() => {
-                let detail = format!(
-                    "{detail}, during the first request: a TLS listener does so when `security.protocol` says plaintext"
-                );
-                self.error(WireErrorKind::Lost(detail))
-            }
-            _ => error,
-        }
     }
 }
 

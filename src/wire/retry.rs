@@ -52,7 +52,8 @@ impl Retry {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
         let pause = pause.mul_f64(rand::random_range(0.8..=1.2));
         let limit = if error.is_unreachable() { self.unreachable_limit } else { self.limit };
-        if self.started.elapsed() + pause >= limit {
+        // The next try needs some time of its own: one cut short would cost the connection.
+        if self.started.elapsed() + pause >= limit.mul_f64(0.9) {
             return Err(error);
         }
         self.tries += 1;

@@ -30,7 +30,7 @@ use crate::model::{TopicName, TopicPartition};
 /// Plaintext settings with short, whole limits.
 pub(super) fn settings(bootstrap: &str) -> ClientSettings {
     ClientSettings {
-        bootstrap: vec![bootstrap.to_owned()],
+        bootstrap: bootstrap.split(',').map(str::to_owned).collect(),
         client_id: "mirrormesh".to_owned(),
         rack: None,
         tls: None,
@@ -157,6 +157,8 @@ impl Request {
 pub(super) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
     let known = [
         (ApiKey::ApiVersions, 0, 4),
+        (ApiKey::SaslHandshake, 0, 1),
+        (ApiKey::SaslAuthenticate, 0, 2),
         (ApiKey::Metadata, 0, 13),
         (ApiKey::ListOffsets, 1, 10),
         (ApiKey::OffsetForLeaderEpoch, 2, 4),

@@ -139,6 +139,10 @@ pub(super) fn read_failed(error: FrameError) -> WireErrorKind {
         FrameError::Tls => WireErrorKind::Tls(error.to_string()),
         FrameError::Io(cause) => match inner(cause) {
             Some(cause) => WireErrorKind::Tls(explain(cause)),
+            // A process that dies says no goodbye, which TLS would like to hear.
+            None if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                WireErrorKind::Lost(FrameError::Eof.to_string())
+            }
             None => WireErrorKind::Lost(error.to_string()),
         },
         FrameError::Eof => WireErrorKind::Lost(error.to_string()),

@@ -33,13 +33,18 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
     let state = Load::on(here).topic("state", 1).rate(400).start();
     let shared = Load::on(here).topic("shared", 1).rate(200).start();
     let no_sync = "topic_configs: {enabled: false}";
-    let flows = flow("prefixed", "east", "west", &["orders", "state"], &[no_sync, "start: earliest"])
-        + &flow("merged", "east", "west", &["shared"], &["naming: identity", no_sync, "start: earliest"]);
-    let mirror = MirrorProcess::start(&topology(&[&east, &west], &flows), &["positions.interval=1s"]);
+    let clusters = [&east, &west];
+    let prefixed = flow("prefixed", "east", "west", &["orders", "state"], &[no_sync, "start: earliest"]);
+    let mirror = MirrorProcess::start(&topology(&clusters, &prefixed), &["positions.interval=1s"]);
+    // A mesh has one flow between two clusters, so the identity flow is a mesh of its own.
+    let identity = ["naming: identity", no_sync, "start: earliest", "heartbeats: {enabled: false}"];
+    let merged = flow("merged", "east", "west", &["shared"], &identity);
+    let merger = MirrorProcess::start(&topology(&clusters, &merged), &["positions.interval=1s"]);
     let mut foreign = 0;
     for round in 0..KILLS {
         mirrored_more(there, &["east.orders", "east.state", "shared"]).await;
         mirror.kill();
+        merger.kill();
         if round % 4 == 1 {
             let stranger = TestRecord::new("foreign", &format!("round {round}"));
             there.produce("east.orders", 0, vec![stranger.clone()]).await;
@@ -47,6 +52,7 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
             foreign += 1;
         }
         mirror.launch();
+        merger.launch();
     }
     let written = orders.stop().await;
     state.stop().await;
@@ -60,7 +66,16 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
         }
     })
     .await;
+    let count = here.end_offsets("shared").await[0];
+    wait_for(&format!("{count} records of `shared` on west"), async || {
+        match there.end_offsets("shared").await[0] {
+            end if end >= count => Ok(()),
+            end => Err(format!("{end}")),
+        }
+    })
+    .await;
     assert_eq!(mirror.terminate().await, Some(0));
+    assert_eq!(merger.terminate().await, Some(0));
     verify_acknowledged(here, "orders", &written).await;
     exactly_once(here, "orders", there, "east.orders").await;
     everything_left_arrived_once(here, "state", there, "east.state").await;

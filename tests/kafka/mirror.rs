@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use crate::common::topologies::{flow, topology};
 use crate::common::{
     Ending, KafkaClient, MirrorProcess, Produce, TestRecord, await_exact, pair, topic, wait_for,
@@ -10,6 +12,12 @@ use crate::common::{
 /// Names on a cluster that contain `part`.
 async fn names_with(client: &KafkaClient, part: &str) -> BTreeSet<String> {
     client.topics().await.into_keys().filter(|name| name.contains(part)).collect()
+}
+
+/// What `/status` says of the partitions of a topic, in order; null beyond the last.
+fn partitions(status: &Value, topic: &str) -> Value {
+    let all = status["flows"][0]["partitions"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|partition| partition["topic"] == topic).collect()
 }
 
 /// R1, R2, R6, R8: both ways, unchanged, and no third topic.
@@ -100,7 +108,7 @@ async fn aborted_transactions_stay_behind() {
     // 160 records and four markers: lag zero means that the last abort and its marker were passed.
     wait_for("the position to pass the last marker", async || {
         let status = mirror.status().await?;
-        let partition = &status["flows"][0]["partitions"][0];
+        let partition = &partitions(&status, &name)[0];
         match (partition["source_next"].as_i64(), partition["lag_records"].as_i64()) {
             (Some(164), Some(0)) => Ok(()),
             _ => Err(partition.to_string()),
@@ -185,7 +193,7 @@ async fn a_new_topic_is_mirrored_from_its_first_record() {
     mirror.ready().await;
     wait_for("the old topic to be streaming", async || {
         let status = mirror.status().await?;
-        match status["flows"][0]["partitions"][0]["state"].as_str() {
+        match partitions(&status, &old)[0]["state"].as_str() {
             Some("streaming") => Ok(()),
             other => Err(format!("{other:?}")),
         }
@@ -264,7 +272,7 @@ async fn a_record_too_large_faults_its_partition_until_the_limit_is_raised() {
     let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     let reason = wait_for("partition 0 to be faulted and partition 1 to be done", async || {
         let status = mirror.status().await?;
-        let partitions = status["flows"][0]["partitions"].clone();
+        let partitions = partitions(&status, &name);
         let faulted = partitions[0]["fault"] == "record_too_large" && partitions[0]["source_next"] == 5;
         let done = partitions[1]["source_next"] == 50;
         if faulted && done { Ok(partitions[0]["reason"].to_string()) } else { Err(partitions.to_string()) }
@@ -292,7 +300,7 @@ async fn a_remote_topic_that_is_not_empty_needs_a_word_from_a_person() {
     let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     wait_for("the partition to be faulted", async || {
         let status = mirror.status().await?;
-        match status["flows"][0]["partitions"][0]["fault"].as_str() {
+        match partitions(&status, &name)[0]["fault"].as_str() {
             Some("remote_not_empty") => Ok(()),
             _ => Err(status["flows"][0].to_string()),
         }

@@ -229,7 +229,9 @@ impl World {
                     position.source_next
                 );
                 if position.clean {
-                    assert!(process.pipeline.is_empty() && process.acks.is_empty() && self.zombies.is_empty());
+                    assert!(
+                        process.pipeline.is_empty() && process.acks.is_empty() && self.zombies.is_empty()
+                    );
                 }
                 self.ledger.saving(&position, &self.source);
                 self.saving.push_back(*position);
@@ -252,10 +254,8 @@ impl World {
         let Some(process) = &mut self.process else { return };
         let Some((offset, epoch)) = process.fetch else { return };
         let resolved = process.machine.position().map(|position| position.source_topic_id);
-        let diverges = self
-            .source
-            .epoch_end(epoch)
-            .is_some_and(|end| end.epoch < epoch || end.end_offset < offset);
+        let diverges =
+            self.source.epoch_end(epoch).is_some_and(|end| end.epoch < epoch || end.end_offset < offset);
         let inside = (self.source.start..=self.source.end).contains(&offset);
         if resolved != Some(self.source.topic_id) || diverges || !inside {
             process.fetch = None;
@@ -329,7 +329,11 @@ impl World {
         let Some(ack) = process.acks.pop_front() else { return };
         if ack.generation == process.machine.generation() && !process.opening {
             let target_next = ack.segments.last().map(Segment::target_next);
-            self.tell(Input::Acknowledged { source_next: ack.source_next, target_next, segments: ack.segments });
+            self.tell(Input::Acknowledged {
+                source_next: ack.source_next,
+                target_next,
+                segments: ack.segments,
+            });
         }
     }
 
@@ -472,15 +476,19 @@ impl World {
             Next::Settle => return,
             Next::Go { .. } | Next::Fault(_) => None,
             Next::MatchTail(plan) => {
-                let rules =
-                    MatchRules { target_append_time: false, target_compacted: self.scenario.target_compacted };
+                let rules = MatchRules {
+                    target_append_time: false,
+                    target_compacted: self.scenario.target_compacted,
+                };
                 let tail = match_logs(&self.source, &self.target, *plan, rules, chunk.max(1));
                 self.ledger.counted(plan, &tail);
                 Some(tail)
             }
         };
         assert!(self.zombies.is_empty(), "resolved while a dead session's writes may arrive: {verdict:?}");
-        self.ledger.resolving(&self.source, tail.is_none());
+        // With anything behind the position it is not known how much of the source is there.
+        let no_tail = position.is_none_or(|position| position.target_next == self.target.end);
+        self.ledger.resolving(&self.source, no_tail);
         process.resolving = false;
         match verdict.conclude(tail) {
             Err(fault) => self.tell(Input::ResolveFailed(fault)),

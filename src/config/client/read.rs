@@ -73,7 +73,7 @@ pub(crate) fn read(
     for (part, name) in PARTS {
         for (setting, tree) in cluster.at(&[name]).into_iter().flat_map(Tree::branches) {
             if let Tree::Leaf(leaf) = tree
-                && let Parsed::Text(text) = &leaf.parsed
+                && let Parsed::Secret(text) = &leaf.parsed
             {
                 reader.setting(part, setting, Given { key: leaf.path.join("."), origin: &leaf.origin, text });
             }

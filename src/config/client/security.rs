@@ -108,9 +108,9 @@ impl Security<'_> {
         let type_name = format!("ssl.{store}.type");
         let location = format!("ssl.{store}.location");
         let kind = self.text(&type_name).map(str::to_ascii_uppercase);
-        if let Some(kind) = kind.filter(|kind| kind != "PEM") {
+        if kind.is_some_and(|kind| kind != "PEM") {
             let hint = conversion(store);
-            let problem = self.problem("bad_value", &type_name, format!("{kind} stores can't be read"));
+            let problem = self.problem("bad_value", &type_name, "is a type of store that can't be read");
             (problem.allowed, problem.hint) = (Some("PEM".to_owned()), Some(hint));
             return None;
         }

@@ -278,10 +278,11 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|setting| setting.name)
 }
 
-/// Whether a setting's value must not be shown: secrets, and names we don't know, which may be misspelt secrets.
+/// Whether a setting's value must not be shown: secrets, names we don't know, which may be misspelt secrets, and
+/// whatever is PEM, where a key may have slipped in.
 pub(crate) fn is_secret(name: &str) -> bool {
     find(name).is_none()
-        || ["password", "secret", "jaas"].iter().any(|word| name.contains(word))
+        || ["password", "secret", "jaas", "certificate"].iter().any(|word| name.contains(word))
         || name == "ssl.keystore.key"
 }
 

@@ -16,9 +16,11 @@ pub(super) const BATCH_BYTES: usize = 1_000_000;
 /// Longest record librdkafka accepts at all; what a topic accepts is checked by us.
 const LONGEST_RECORD_BYTES: u64 = 1_000_000_000;
 /// Most of one fetch response for one partition.
-const LARGEST_PARTITION_FETCH_BYTES: u64 = 1 << 20;
+const LARGEST_PARTITION_FETCH_BYTES: u64 = 4 << 20;
 /// Least that a partition's queue must take so that a batch of a default producer (16 KiB) fits.
 const SMALLEST_PARTITION_QUEUE_BYTES: u64 = 16 << 10;
+/// What a fetched byte may become in a queue: batches arrive compressed, and a record costs more than its bytes.
+const GROWTH: u64 = 8;
 /// A whole response: at 100 ms of round trip 16 MiB are 160 MB/s from one broker.
 const LARGEST_FETCH_BYTES: u64 = 16 << 20;
 /// What librdkafka keeps per queued record besides its bytes.
@@ -41,7 +43,8 @@ pub(super) fn consumer(spec: &SourceSettings<'_>) -> Result<ClientConfig, Engine
     let partitions = u64::try_from(spec.partitions.max(1)).unwrap_or(u64::MAX);
     // A queue takes one response more when it is one byte short of full: half is for that.
     let queue = (spec.queue_bytes / partitions / 2).clamp(SMALLEST_PARTITION_QUEUE_BYTES, 16 << 20);
-    let partition_fetch = queue.min(LARGEST_PARTITION_FETCH_BYTES);
+    let partition_fetch =
+        (queue / (GROWTH / 2)).clamp(SMALLEST_PARTITION_QUEUE_BYTES, LARGEST_PARTITION_FETCH_BYTES);
     let fetch = (spec.queue_bytes / 4).clamp(partition_fetch, LARGEST_FETCH_BYTES);
     let isolation = match spec.isolation {
         Isolation::ReadCommitted => "read_committed",

@@ -27,6 +27,8 @@ use crate::model::{Event, TopicPartition, WriteErrorClass};
 const POLL: Duration = Duration::from_millis(50);
 /// How long to wait before a full queue is tried again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(2);
+/// How long a look at a topic's metadata may hold up the writer: an answer takes a round trip.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long reports of requests in flight are waited for once the producer is finished.
 const FATAL_GRACE: Duration = Duration::from_secs(5);
 
@@ -275,6 +277,7 @@ impl Writer {
         target: &TopicPartition,
         batch: &Arc<BatchAck>,
     ) -> Given {
+        let mut looked = false;
         loop {
             let (record, headers) = records.take(index);
             let offset = record.offset;
@@ -299,11 +302,32 @@ impl Writer {
                 thread::sleep(QUEUE_FULL_PAUSE);
                 continue;
             }
+            // A partition that was added since the client last looked.
+            if code == RDKafkaErrorCode::UnknownPartition
+                && !std::mem::replace(&mut looked, true)
+                && self.finds(target)
+            {
+                continue;
+            }
             let source = &batch.lane().id;
             return match classify::write_failure(&AckFailure::Refused(code), source, target, offset) {
                 Some(error) => Given::Refused(error),
                 None => Given::Ended,
             };
+        }
+    }
+}
+
+impl Writer {
+    /// Makes the client look at the topic again; whether it knows the partition now.
+    fn finds(&self, target: &TopicPartition) -> bool {
+        match self.producer.client().fetch_metadata(Some(target.topic.as_str()), LOOK) {
+            Ok(metadata) => metadata
+                .topics()
+                .iter()
+                .any(|topic| topic.partitions().iter().any(|partition| partition.id() == target.partition)),
+            // The batch is tried again, and with it the look.
+            Err(_) => false,
         }
     }
 }

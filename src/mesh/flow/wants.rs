@@ -115,6 +115,7 @@ impl FlowRun {
             source: source.clone(),
             target: child.target.clone(),
             appeared: child.appeared,
+            heartbeats: self.selector.naming().is_heartbeats(source.topic.as_str()),
             generation: self.flow.board.generation(source),
             metrics: self.flow.metrics.partition(&source.topic, source.partition),
         };

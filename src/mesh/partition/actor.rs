@@ -7,14 +7,13 @@ use std::time::Duration;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
-use super::resolve::{Resolved, Unresolved};
+use super::resolve::Unresolved;
 use crate::engine::{Batch, EngineError, LaneEvent, LaneOpened, Session};
-use crate::formats::Anchors;
 use crate::mesh::clock;
 use crate::mesh::flow::FlowContext;
 use crate::mesh::lag::LagClock;
-use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, TopicId, TopicPartition};
-use crate::replicator::{Input, Machine, MachineConfig};
+use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, TopicPartition};
+use crate::replicator::{Input, Machine, MachineConfig, Resolution};
 use crate::telemetry::TopicMetrics;
 
 /// What a partition is told.
@@ -24,7 +23,7 @@ pub enum PartitionMsg {
     /// The lane is open, or can't be.
     Opened(Generation, Result<(Arc<dyn Session>, LaneOpened), EngineError>),
     /// Where to go on was found, or not.
-    Resolved(Generation, Box<Result<Resolved, Unresolved>>),
+    Resolved(Generation, Box<Result<Resolution, Unresolved>>),
     /// The position handed to the store is durable.
     Saved,
     /// The position handed to the store is not durable.
@@ -59,6 +58,8 @@ pub struct PartitionArguments {
     pub target: TopicPartition,
     /// Whether the topic appeared while the flow ran.
     pub appeared: bool,
+    /// Whether these are heartbeats.
+    pub heartbeats: bool,
     /// Last generation used.
     pub generation: Generation,
     /// Metrics of the topic.
@@ -77,9 +78,6 @@ pub struct PartitionShell {
     pub(super) fetched: Option<Batch>,
     /// Facts of the batches in flight, oldest first.
     pub(super) in_flight: VecDeque<BatchInfo>,
-    pub(super) source_topic_id: TopicId,
-    pub(super) target_topic_id: TopicId,
-    pub(super) anchors: Anchors,
     pub(super) lag: LagClock,
     pub(super) source_end: Option<i64>,
     pub(super) mirrored_ms: Option<i64>,
@@ -109,9 +107,6 @@ impl Actor for PartitionActor {
             session: None,
             fetched: None,
             in_flight: VecDeque::new(),
-            source_topic_id: TopicId::default(),
-            target_topic_id: TopicId::default(),
-            anchors: Anchors::default(),
             lag: LagClock::default(),
             source_end: None,
             mirrored_ms: None,
@@ -144,12 +139,7 @@ impl Actor for PartitionActor {
                 }
             },
             PartitionMsg::Resolved(generation, outcome) if generation == current => match *outcome {
-                Ok(resolved) => {
-                    shell.source_topic_id = resolved.source_topic_id;
-                    shell.target_topic_id = resolved.target_topic_id;
-                    shell.anchors = resolved.anchors;
-                    shell.step(&myself, Input::Resolved(resolved.resolution));
-                }
+                Ok(resolution) => shell.step(&myself, Input::Resolved(resolution)),
                 Err(Unresolved::Waits(what)) => shell.step(&myself, Input::ResolveWaits(what)),
                 Err(Unresolved::Fault(fault)) => shell.step(&myself, Input::ResolveFailed(fault)),
             },
@@ -211,9 +201,6 @@ impl PartitionShell {
             LaneEvent::Acknowledged { source_next, target_next, segments, bytes } => {
                 if let Some(info) = self.in_flight.pop_front() {
                     self.mirrored(&info, bytes);
-                }
-                for segment in &segments {
-                    self.anchors.push(segment.source_next(), segment.target_next());
                 }
                 self.step(myself, Input::Acknowledged { source_next, target_next, segments });
             }

@@ -37,10 +37,7 @@ impl PartitionShell {
                 }
             }
             Output::Discard => self.fetched = None,
-            Output::SavePosition { source_next, target_next, source_epoch, target_epoch, clean } => {
-                let position = self.position(source_next, target_next, source_epoch, target_epoch, clean);
-                self.save(myself, position);
-            }
+            Output::SavePosition(position) => self.save(myself, *position),
             Output::Report(event) => self.report(&event),
             Output::Stopped => self.stop(myself, generation),
         }
@@ -70,7 +67,8 @@ impl PartitionShell {
             source: self.args.source.clone(),
             target: self.args.target.clone(),
             appeared: self.args.appeared,
-            reached: self.machine.reached(),
+            heartbeats: self.args.heartbeats,
+            position: self.machine.position(),
             lost_from: self.machine.lost_from(),
         };
         let flow = self.args.flow.clone();
@@ -87,35 +85,8 @@ impl PartitionShell {
         }
     }
 
-    fn position(
-        &mut self,
-        source_next: i64,
-        target_next: i64,
-        source_epoch: i32,
-        target_epoch: i32,
-        clean: bool,
-    ) -> Position {
-        let flow = &self.args.flow;
-        self.anchors.push(source_next, target_next);
-        Position {
-            source_cluster: resolve::cluster_id(&flow.source),
-            target_cluster: resolve::cluster_id(&flow.target),
-            source_topic_id: self.source_topic_id,
-            remote_topic: self.args.target.topic.clone(),
-            target_topic_id: self.target_topic_id,
-            source_epoch,
-            target_epoch,
-            source_next,
-            target_next,
-            producer: None,
-            fingerprint: flow.fingerprint(),
-            clean,
-            anchors: self.anchors.clone(),
-            written_ms: clock::now_ms(),
-        }
-    }
-
     fn save(&self, myself: &ActorRef<PartitionMsg>, position: Position) {
+        let position = Position { written_ms: clock::now_ms(), ..position };
         let save = Save { partition: self.args.source.clone(), position, reply: myself.clone() };
         if let Some(store) = self.args.flow.store.lock().as_ref() {
             // A store that ended takes the flow down with it; the next start finds the records on the target.

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::tail;
-use crate::formats::{Anchors, Position};
+use crate::formats::Position;
 use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::flow::FlowContext;
-use crate::model::{Fault, FaultKind, TopicId, TopicPartition};
+use crate::model::{Fault, FaultKind, TopicPartition};
+use crate::replicator::Resolution;
 use crate::replicator::resume::{self, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts};
-use crate::replicator::{Reached, Resolution};
 use crate::topology::{Isolation, StartPoint};
 use crate::wire::{OffsetSpec, WireError};
 
@@ -27,23 +27,12 @@ pub struct Question {
     pub target: TopicPartition,
     /// Whether the topic appeared while the flow ran: it then starts at its first record.
     pub appeared: bool,
-    /// How far the machine knows to have got in this life of the partition.
-    pub reached: Option<Reached>,
+    /// How far the machine knows to have got in this life of the partition; else the saved position counts.
+    pub position: Option<Position>,
+    /// Whether these are heartbeats.
+    pub heartbeats: bool,
     /// Target offset from which acknowledged records are known to be lost.
     pub lost_from: Option<i64>,
-}
-
-/// The answer, with the ids that the next position will carry.
-#[derive(Clone, Debug)]
-pub struct Resolved {
-    /// Where to go on.
-    pub resolution: Resolution,
-    /// Id of the source topic.
-    pub source_topic_id: TopicId,
-    /// Id of the target topic.
-    pub target_topic_id: TopicId,
-    /// Anchors known so far.
-    pub anchors: Anchors,
 }
 
 /// Why there is no answer.
@@ -80,13 +69,14 @@ enum Side {
 }
 
 /// Finds out where to go on. Cancel safe: it only reads.
-pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolved, Unresolved> {
-    let position = resume::newest(flow.book.get(&question.source), question.reached);
+pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolution, Unresolved> {
+    let position = question.position.clone().or_else(|| flow.book.get(&question.source));
     let policy = ResumePolicy {
         place: format!("flow {}: {} of {}", flow.spec.name, question.source, flow.spec.from),
         on_source_reset: flow.spec.on_source_reset,
         on_target_reset: flow.spec.on_target_reset,
-        start_is_explicit: flow.spec.start_is_explicit,
+        // A copy of heartbeats may be anybody's, and only the newest matter.
+        start_is_explicit: flow.spec.start_is_explicit || question.heartbeats,
         appeared: question.appeared,
         fingerprint: flow.fingerprint(),
     };
@@ -108,30 +98,13 @@ pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolved
             }
             Next::Go { .. } | Next::Fault(_) => None,
         };
-        let resolution = verdict.conclude(tail).map_err(Unresolved::Fault)?;
-        let anchors = position.map(|saved| saved.anchors).unwrap_or_default();
-        return Ok(Resolved {
-            anchors: continued(anchors, &resolution),
-            resolution,
-            source_topic_id: source.topic_id,
-            target_topic_id: target.topic_id,
-        });
+        return verdict.conclude(tail).map_err(Unresolved::Fault);
     }
     Err(Unresolved::Waits(format!(
         "the log end of {} on {} to stand still",
         question.target,
         flow.target.alias()
     )))
-}
-
-/// The anchors that still hold: what the target lost is forgotten, and a source that went back starts anew.
-fn continued(mut anchors: Anchors, resolution: &Resolution) -> Anchors {
-    let (source, target) = (resolution.source_next, resolution.target_next);
-    anchors.forget_above_target(target);
-    match anchors.as_slice().first() {
-        Some(newest) if newest.source <= source => anchors,
-        _ => Anchors::starting_at(source, target),
-    }
 }
 
 /// The isolation under which a stored position was reached.
@@ -164,6 +137,7 @@ async fn source_facts(
     let (start, end) =
         tokio::try_join!(look(OffsetSpec::Earliest), look(OffsetSpec::Latest)).map_err(failed)?;
     let start_offset = match flow.spec.start {
+        _ if question.heartbeats => end.offset,
         StartPoint::Earliest => start.offset,
         StartPoint::Latest => end.offset,
         StartPoint::Timestamp(stamp) if position.is_none() => {

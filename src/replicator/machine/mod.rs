@@ -342,7 +342,9 @@ impl Machine {
         let (Some(reached), Some(identity)) = (self.reached, &mut self.identity) else { return };
         identity.anchors.push(reached.source_next, reached.target_next);
         self.saver.asked(now, reached, clean);
-        out.extend(self.position().map(|position| Output::SavePosition(Box::new(Position { clean, ..position }))));
+        out.extend(
+            self.position().map(|position| Output::SavePosition(Box::new(Position { clean, ..position }))),
+        );
     }
 
     /// Whether what is reached may be stored: not while it names target records that are lost.

@@ -111,6 +111,7 @@ impl Machine {
     }
 
     pub(super) fn stop_fetch(&mut self, out: &mut Vec<Output>) {
+        self.stalled_since = None;
         if std::mem::take(&mut self.fetching) {
             out.push(Output::StopFetch);
         }

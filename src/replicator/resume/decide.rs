@@ -117,7 +117,7 @@ impl<'a> Decision<'a> {
             return Ok(self.new_log(position, trusted));
         }
         self.case.anchors.forget_above_target(trusted);
-        let mut from_target = position.target_next;
+        let (mut hole, mut from_target) = (self.case.overtaken.is_some(), position.target_next);
         if trusted < position.target_next {
             self.case.doubtful = Some(Doubt {
                 from: trusted,
@@ -126,9 +126,10 @@ impl<'a> Decision<'a> {
                 certain: target.log_end < position.target_next,
                 reported,
             });
-            from_target = self.go_back(position, trusted);
+            let (expired, target) = self.go_back(position, trusted);
+            (hole, from_target) = (hole || expired, target);
         }
-        Ok(self.from_tail(from_target))
+        Ok(self.from_tail(from_target, hole))
     }
 
     /// Compares the source with the position; the case then says where to go on and what is gone.
@@ -207,7 +208,7 @@ impl<'a> Decision<'a> {
             }
             TargetResetPolicy::Continue => {}
         }
-        Ok(self.from_tail(target.log_start))
+        Ok(self.from_tail(target.log_start, false))
     }
 
     /// The source's log is another: nothing of it is on the target, because the position that names it is saved
@@ -224,8 +225,9 @@ impl<'a> Decision<'a> {
         self.go()
     }
 
-    /// Goes back to the newest pair of offsets that both sides still vouch for; returns the target's.
-    fn go_back(&mut self, position: &Position, trusted: i64) -> i64 {
+    /// Goes back to the newest pair of offsets that both sides still vouch for. Returns the target's, and whether
+    /// the source's has expired.
+    fn go_back(&mut self, position: &Position, trusted: i64) -> (bool, i64) {
         let (source, target) = (self.source, self.target);
         let anchor = position
             .anchors
@@ -236,20 +238,22 @@ impl<'a> Decision<'a> {
             .map(|anchor| (anchor.source, anchor.target));
         // Without one, all that is on the target is compared with all that is on the source.
         let (from_source, from_target) = anchor.unwrap_or((source.log_start, target.log_start));
-        if from_source < source.log_start {
+        let certain = self.case.doubtful.is_some_and(|doubt| doubt.certain);
+        if from_source < source.log_start && certain {
             self.overtaken(from_source);
         } else {
-            self.case.source_from = from_source;
+            // Every election raises a doubt: that alone makes no loss of what has expired on the source since.
+            self.case.source_from = from_source.max(source.log_start);
         }
-        from_target
+        (from_source < source.log_start, from_target)
     }
 
     /// Goes on at the pair, or behind what the tail after it turns out to hold.
-    fn from_tail(&self, from_target: i64) -> Next {
+    fn from_tail(&self, from_target: i64, hole: bool) -> Next {
         let target = self.target;
         let target_from = from_target.max(target.log_start);
         // Behind a hole in the source nothing can be counted.
-        let unreadable = if self.case.overtaken.is_some() { 0 } else { target_from.abs_diff(from_target) };
+        let unreadable = if hole { 0 } else { target_from.abs_diff(from_target) };
         if target_from >= target.log_end && unreadable == 0 {
             return self.go();
         }

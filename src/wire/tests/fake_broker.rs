@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use krafka::testing::FakeBroker;
+
+use krafka::testing::{ApiKey, FakeBroker};
 
 use crate::batch::Codec;
 use crate::config::client::SaslSettings;
@@ -53,6 +54,25 @@ async fn records_go_through_a_new_topic_of_krafkas_broker() {
     let error = wire.describe_topic_configs(&names(&["orders"])).await.unwrap_err();
     assert!(error.is_unsupported(), "{error}");
     wire.close().await;
+}
+
+#[tokio::test]
+async fn a_leader_that_moved_is_followed() {
+    let cluster = FakeBroker::start_cluster(2).await.unwrap();
+    cluster.create_topic("orders", 1);
+    let wire = Wire::new("east".into(), &settings(&cluster.bootstrap_servers())).unwrap();
+    let partition = TopicPartition::new("orders", 0);
+    let record = NewRecord { timestamp_ms: 1, key: None, value: Some(Bytes::new()), headers: Vec::new() };
+    let brokers: Vec<i32> = wire.metadata(Some(&[])).await.unwrap().brokers.iter().map(|b| b.id).collect();
+    for (offset, turn) in (0..).zip([0, 1, 0]) {
+        assert!(cluster.set_leader("orders", 0, brokers[turn]));
+        let written = wire.produce(&partition, std::slice::from_ref(&record), Codec::None).await.unwrap();
+        assert_eq!(written.base_offset, offset);
+        assert_eq!(cluster.request_nodes(ApiKey::Produce).last(), Some(&brokers[turn]));
+        let queries = [(partition.clone(), OffsetSpec::Latest)];
+        let listed = wire.list_offsets(&queries, Isolation::ReadUncommitted).await.unwrap();
+        assert_eq!(listed[0].1.as_ref().unwrap().offset, offset + 1);
+    }
 }
 
 #[tokio::test]

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_protocol::messages::{ApiKey, MetadataResponse};
+use kafka_protocol::messages::{
+    ApiKey, MetadataResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeResponse,
+};
 use tokio::net::TcpListener;
 
+use crate::config::client::SaslSettings;
 use crate::wire::testing::{Reply, Scripted, names, offers, settings};
 use crate::wire::{ResponseError, Wire, WireErrorKind};
 
@@ -158,6 +161,55 @@ async fn a_listener_that_hangs_up_at_once_is_told_with_a_hint() {
     let wire = broker.client_with(|settings| settings.connect_timeout = Duration::from_millis(300));
     let error = wire.metadata(Some(&[])).await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("a TLS listener does so"), "{error}");
+}
+
+#[tokio::test]
+async fn a_listener_that_hangs_up_after_the_first_answer_is_told_with_another_hint() {
+    let broker = Scripted::start(|request| match request.api {
+        ApiKey::Metadata => Reply::Close,
+        _ => request.standard(),
+    })
+    .await;
+    let wire = broker.client_with(|settings| settings.connect_timeout = Duration::from_millis(300));
+    let error = wire.metadata(Some(&[])).await.unwrap_err();
+    assert!(error.is_unreachable() && error.to_string().contains("a listener with SASL does so"), "{error}");
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_not_repeated_during_the_pause() {
+    let broker = Scripted::start(|_| Reply::Close).await;
+    let wire = broker.client_with(|settings| {
+        settings.connect_timeout = Duration::from_millis(300);
+        settings.reconnect_backoff = Duration::from_secs(60);
+        settings.reconnect_backoff_max = Duration::from_secs(60);
+    });
+    let first = wire.metadata(Some(&[])).await.unwrap_err();
+    let second = wire.metadata(Some(&[])).await.unwrap_err();
+    assert_eq!(first.to_string(), second.to_string());
+    assert_eq!(broker.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_whose_authentication_expires_is_replaced() {
+    let broker = Scripted::start(|request| match request.api {
+        ApiKey::SaslHandshake => request.answer(SaslHandshakeResponse::default()),
+        ApiKey::SaslAuthenticate => {
+            let asked: SaslAuthenticateRequest = request.decode();
+            assert_eq!(asked.auth_bytes, "\0mesh\0secret");
+            request.answer(SaslAuthenticateResponse::default().with_session_lifetime_ms(1))
+        }
+        _ => request.standard(),
+    })
+    .await;
+    let wire = broker.client_with(|settings| {
+        let (mechanism, username) = ("PLAIN".to_owned(), "mesh".to_owned());
+        settings.sasl = Some(SaslSettings { mechanism, username, password: "secret".into() });
+    });
+    wire.metadata(Some(&[])).await.unwrap();
+    // Longer than the millisecond that the broker grants.
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    wire.metadata(Some(&[])).await.unwrap();
+    assert_eq!(broker.connections(), 2);
 }
 
 #[tokio::test]

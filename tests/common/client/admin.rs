@@ -1,6 +1,7 @@
 //! Topics: making, growing, trimming, deleting, looking.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
@@ -8,7 +9,7 @@ use rdkafka::admin::{
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{CALL, KafkaClient};
@@ -100,7 +101,7 @@ impl KafkaClient {
             assert!(partitions > 0, "{}: there is no topic {topic}", client.bootstrap);
             (0..partitions)
                 .map(|p| i32::try_from(p).expect("a partition index is an i32"))
-                .map(|p| consumer.fetch_watermarks(&topic, p, CALL).unwrap_or_else(|error| fail(error)))
+                .map(|p| watermarks(&consumer, &topic, p).unwrap_or_else(|error| fail(error)))
                 .collect()
         })
         .await
@@ -144,6 +145,29 @@ impl KafkaClient {
                 }
             }
             Err(error) => panic!("{}: {what} {topic}: {error}", self.bootstrap),
+        }
+    }
+}
+
+/// Start and end of a partition; asks again while its leader is being elected, as any client does.
+fn watermarks(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + CALL;
+    loop {
+        match consumer.fetch_watermarks(topic, partition, CALL) {
+            Err(error)
+                if Instant::now() < deadline
+                    && matches!(
+                        error.rdkafka_error_code(),
+                        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+                    ) =>
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            outcome => return outcome,
         }
     }
 }
