@@ -42,8 +42,10 @@ fn train(archive: &Path) {
 
 /// What an archive depends on.
 fn fingerprint() -> u64 {
+    // First, because it says what to install if there is no Java.
+    let home = kafka_home();
     let java = Command::new(jdk("java")).arg("-version").output().expect("java can be run");
     let mut hasher = DefaultHasher::new();
-    (kafka_home(), java.stderr).hash(&mut hasher);
+    (home, java.stderr).hash(&mut hasher);
     hasher.finish()
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::archive::class_archive;
 use super::broker::Broker;
 use super::dirs::fresh_dir;
 use super::home::java;
@@ -79,6 +80,8 @@ impl ClusterBuilder {
 
     /// [`Self::start`] for callers outside a runtime.
     pub fn start_blocking(self) -> Cluster {
+        // First, and here: a panic on the threads below would not tell what to install.
+        class_archive();
         let id = random_cluster_id();
         let dir = fresh_dir(&self.name);
         let certificates = self.tls.then(|| Certificates::create(dir.clone()));

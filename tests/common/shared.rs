@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::home::kafka_home;
 use super::{Cluster, ClusterBuilder, blocking};
 
 /// Two clusters that no test breaks.
@@ -24,7 +25,12 @@ pub async fn pair() -> &'static Pair {
             _ => Err("the shared clusters did not start: see the first failure".to_owned()),
         }
     };
-    match blocking(move || PAIR.get_or_init(start)).await {
+    let ready = move || {
+        // Says in every test what to install, not only in the first.
+        kafka_home();
+        PAIR.get_or_init(start)
+    };
+    match blocking(ready).await {
         Ok(pair) => pair,
         Err(message) => panic!("{message}"),
     }
