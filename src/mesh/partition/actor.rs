@@ -139,7 +139,7 @@ impl Actor for PartitionActor {
                 }
             },
             PartitionMsg::Resolved(generation, outcome) if generation == current => match *outcome {
-                Ok(resolution) => shell.step(&myself, Input::Resolved(resolution)),
+                Ok(resolution) => shell.step(&myself, Input::Resolved(Box::new(resolution))),
                 Err(Unresolved::Waits(what)) => shell.step(&myself, Input::ResolveWaits(what)),
                 Err(Unresolved::Fault(fault)) => shell.step(&myself, Input::ResolveFailed(fault)),
             },
