@@ -18,7 +18,7 @@ async fn a_topic_is_created_seen_grown_and_made_anew() {
     let name = topic("created");
     let new = new_topic(&name, 2, &[("cleanup.policy", "compact")]);
     wire.create_topic(&new, true).await.unwrap();
-    let metadata = wire.metadata(Some(&[new.name.clone()])).await.unwrap();
+    let metadata = wire.metadata(Some(std::slice::from_ref(&new.name))).await.unwrap();
     assert!(metadata.topics[0].error.as_ref().unwrap().is_unknown_topic());
     assert_eq!(metadata.cluster_id.unwrap().as_str(), east.id());
 
@@ -38,7 +38,7 @@ async fn a_topic_is_created_seen_grown_and_made_anew() {
     }
 
     wire.create_partitions(&new.name, 5).await.unwrap();
-    let grown = wire.metadata(Some(&[new.name.clone()])).await.unwrap();
+    let grown = wire.metadata(Some(std::slice::from_ref(&new.name))).await.unwrap();
     assert_eq!(grown.topics[0].partitions.len(), 5);
     assert_eq!(grown.topics[0].id, seen.id);
     let error = wire.create_partitions(&new.name, 3).await.unwrap_err();
@@ -46,7 +46,7 @@ async fn a_topic_is_created_seen_grown_and_made_anew() {
 
     east.client().delete_topic(&name).await;
     wire.create_topic(&new, false).await.unwrap();
-    let anew = wire.metadata(Some(&[new.name.clone()])).await.unwrap();
+    let anew = wire.metadata(Some(std::slice::from_ref(&new.name))).await.unwrap();
     assert!(anew.topics[0].id.differs_from(seen.id));
 }
 
