@@ -54,7 +54,7 @@ pub(super) fn read_entry(
 fn place(header: &Header, records: &mut [Record]) -> Result<(), BatchProblem> {
     let last =
         records.last().ok_or(BatchProblem::Malformed("it is compressed, yet holds no message"))?.offset;
-    // Some versions of librdkafka left the outer offset 0 (KAFKA-4362): the inner ones count then, as in Kafka.
+    // Some versions of librdkafka left the outer offset 0: the inner ones count then, as in Kafka's reader.
     if header.magic == 1 && header.base_offset > 0 {
         let base = header
             .base_offset

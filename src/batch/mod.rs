@@ -19,6 +19,9 @@ mod legacy;
 mod raw;
 mod record;
 
+#[cfg(test)]
+mod tests;
+
 pub use aborted::{AbortedFilter, ControlKind, Verdict, control_kind};
 pub use allowance::DEFAULT_LIMIT_BYTES;
 pub use builder::BatchBuilder;

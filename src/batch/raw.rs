@@ -22,8 +22,8 @@ impl RawBatch {
     pub fn parse(bytes: Bytes) -> Result<Self, BatchError> {
         match batch_bytes(&bytes)? {
             Some(length) if length == bytes.len() => Ok(Self { header: Header::read(&bytes)?, bytes }),
-            Some(_) => Err(BatchProblem::Malformed("more bytes follow it").at(0)),
-            None => Err(BatchProblem::Malformed("it is cut short").at(0)),
+            Some(_) => Err(BatchProblem::Malformed("more bytes follow it").at(offset(&bytes))),
+            None => Err(BatchProblem::Malformed("it is cut short").at(offset(&bytes))),
         }
     }
 
@@ -60,7 +60,8 @@ impl RawBatch {
         self.records_within(DEFAULT_LIMIT_BYTES)
     }
 
-    /// Opens the batch. What is decompressed and the list of records may together take `limit_bytes`.
+    /// Opens the batch. What is decompressed and the list of records may together take `limit_bytes`; while a
+    /// buffer grows, or a codec keeps its window, it is at most three times as much for a moment.
     pub fn records_within(&self, limit_bytes: usize) -> Result<Vec<Record>, BatchError> {
         let codec = self.header.codec()?;
         self.open(codec, &mut Allowance::new(limit_bytes)).map_err(|problem| self.error(problem))
@@ -85,6 +86,11 @@ impl RawBatch {
     fn error(&self, problem: BatchProblem) -> BatchError {
         problem.at(self.header.base_offset)
     }
+}
+
+/// The offset that the bytes start with; −1 if not even that is there.
+fn offset(bytes: &[u8]) -> i64 {
+    bytes.first_chunk().map_or(-1, |offset| i64::from_be_bytes(*offset))
 }
 
 /// Cuts a fetch response (or a log segment) into batches without copying.

@@ -65,7 +65,7 @@ impl Anchors {
     /// The anchor between whose neighbours the gap would be smallest, relative to its distance from the newest.
     fn least_missed(&self) -> usize {
         let newest = i128::from(self.0[0].target);
-        // Distances fit 65 bits, so that products fit 130 only in theory: offsets are not negative.
+        // Offsets are not negative, so that a distance has 63 bits and a product of two fits.
         let distance = |index: usize| (newest - i128::from(self.0[index].target)).max(1);
         let mut least = 1;
         for index in 2..self.0.len() - 1 {
