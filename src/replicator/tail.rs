@@ -14,6 +14,11 @@
 //! no other writer that is the copy that was made of it, and the first source record without one is the first that
 //! was never written.
 //!
+//! # Expired copies
+//! Where retention removed the beginning of the tail on the target, the first source record whose copy can be read
+//! tells that those before it were written too: copies are a prefix. It is looked for within as many source records
+//! as there were target records. Where nothing can be read, an unbroken run of source offsets may be counted.
+//!
 //! # A compacted target
 //! There a copy may be gone because a later record with the same key superseded it. Only then may a source record
 //! without a copy be passed over: if its key comes again later in the tail. Had it been written again, it would
@@ -47,6 +52,8 @@ pub struct TailPlan {
     pub target_to: i64,
     /// Target records before `target_from` that were written after the position and can't be read any more.
     pub unreadable: u64,
+    /// Whether they may be taken for as many source records where none of the tail can be read.
+    pub countable: bool,
 }
 
 /// How records are compared.
@@ -98,6 +105,7 @@ pub fn match_tail(source: &[RecordDigest], target: &[RecordDigest], rules: Match
         target_from: target.first().map_or(0, |record| record.offset),
         target_to: target.last().map_or(0, |record| record.offset + 1),
         unreadable: 0,
+        countable: false,
     };
     let mut matcher = TailMatcher::new(plan, rules);
     matcher.target(target);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use mirrormesh::formats::Position;
 use mirrormesh::model::Event;
-use mirrormesh::replicator::tail::{TailMatch, TailPlan};
+use mirrormesh::replicator::tail::TailMatch;
 
 use crate::log::{Entry, Log};
 use crate::world::World;
@@ -99,8 +99,10 @@ impl Ledger {
         self.target_since = self.events.len();
     }
 
-    pub fn counted(&mut self, plan: &TailPlan, tail: &TailMatch) {
-        self.may_repeat |= plan.unreadable > tail.counted_records;
+    /// So many target records to be compared have expired; if neither they nor later ones tell, they are repeated.
+    pub fn counted(&mut self, expired: i64, tail: Option<&TailMatch>) {
+        let there = tail.map_or(0, |tail| tail.counted_records + tail.matched_records);
+        self.may_repeat |= expired > 0 && there == 0;
     }
 
     /// What an unnoticed new target topic took is repeated in its place when mirroring restarts.

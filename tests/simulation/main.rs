@@ -27,7 +27,7 @@ fn run(scenario: Scenario, script: Script) {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2 * Config::default().cases, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { failure_persistence: None, ..Config::default() })]
 
     /// R1, R2, R3, R4, R10 and R11, and that it always comes to rest (R9: no partition waits for ever).
     #[test]

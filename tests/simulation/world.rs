@@ -98,9 +98,8 @@ impl World {
             Op::SourceTruncate(back) if self.scenario.source_resets => {
                 let before = self.source.end;
                 self.source.truncate(before - i64::from(back));
-                let id = self.source.topic_id;
-                let stored = self.stored.as_ref().filter(|position| position.source_topic_id == id);
-                self.ledger.source_truncated(before, self.source.end, stored);
+                let known = self.known(|position| position.source_topic_id == self.source.topic_id);
+                self.ledger.source_truncated(before, self.source.end, known.as_ref());
             }
             Op::SourceRetain(share) if self.scenario.source_resets => {
                 let start = self.source.start + (self.source.end - self.source.start) * i64::from(share) / 8;
@@ -127,9 +126,8 @@ impl World {
                 {
                     process.out_of_sequence = true;
                 }
-                let id = self.target.topic_id;
-                let stored = self.stored.as_ref().filter(|position| position.target_topic_id == id);
-                self.ledger.target_lost(before, self.target.end, gone, stored);
+                let known = self.known(|position| position.target_topic_id == self.target.topic_id);
+                self.ledger.target_lost(before, self.target.end, gone, known.as_ref());
             }
             Op::TargetRecreate if self.scenario.target_resets => {
                 let new = Log::new(self.target.incarnation + 1);
@@ -178,6 +176,22 @@ impl World {
                 self.tick();
             }
             _ => {}
+        }
+    }
+
+    /// The position that a process holds now, and would hold after a crash as well: the lower of the two, if both
+    /// speak of the topics that are there.
+    fn known(&self, current: impl Fn(&Position) -> bool) -> Option<Position> {
+        let stored = self.stored.clone().filter(&current)?;
+        let held = self.process.as_ref().and_then(|process| process.machine.position());
+        match held {
+            None => Some(stored),
+            Some(held) if !current(&held) => None,
+            Some(held) => Some(Position {
+                source_next: held.source_next.min(stored.source_next),
+                target_next: held.target_next.min(stored.target_next),
+                ..stored
+            }),
         }
     }
 
@@ -481,11 +495,16 @@ impl World {
                     target_compacted: self.scenario.target_compacted,
                 };
                 let tail = match_logs(&self.source, &self.target, *plan, rules, chunk.max(1));
-                self.ledger.counted(plan, &tail);
                 Some(tail)
             }
         };
         assert!(self.zombies.is_empty(), "resolved while a dead session's writes may arrive: {verdict:?}");
+        let expired = match (&verdict.next, &position) {
+            (Next::MatchTail(plan), _) => plan.unreadable as i64,
+            (_, Some(position)) => self.target.start - position.target_next,
+            _ => 0,
+        };
+        self.ledger.counted(expired, tail.as_ref());
         // With anything behind the position it is not known how much of the source is there.
         let no_tail = position.is_none_or(|position| position.target_next == self.target.end);
         self.ledger.resolving(&self.source, no_tail);

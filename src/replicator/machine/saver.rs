@@ -66,12 +66,13 @@ impl Saver {
             && (self.bytes >= BYTES_BETWEEN_SAVES || self.next_at().is_none_or(|at| now >= at))
     }
 
-    /// When a save is due; `None` when all is durable or under way.
-    pub(super) fn deadline(&self, reached: &Reached, clean: bool) -> Option<Duration> {
+    /// When a save is due; `None` when all is durable or under way. `urgent` ones don't keep to the interval.
+    pub(super) fn deadline(&self, reached: &Reached, clean: bool, urgent: bool) -> Option<Duration> {
         if self.asked.is_some() || self.durable == Some((*reached, clean)) {
             return None;
         }
-        Some(self.retry_at.or(self.next_at()).unwrap_or_default())
+        let next_at = if urgent { None } else { self.next_at() };
+        Some(self.retry_at.max(next_at).unwrap_or_default())
     }
 
     /// Notes that a save is asked for.

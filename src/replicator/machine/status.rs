@@ -19,10 +19,11 @@ impl Machine {
         };
         let save = match (&self.phase, &self.reached) {
             (Phase::Draining, Some(reached)) if self.in_flight.is_empty() => {
-                self.saver.deadline(reached, true)
+                self.saver.deadline(reached, true, true)
             }
+            (Phase::Saving, Some(reached)) => self.saver.deadline(reached, false, true),
             (Phase::Draining, _) => None,
-            (_, Some(reached)) if self.may_save() => self.saver.deadline(reached, false),
+            (_, Some(reached)) if self.may_save() => self.saver.deadline(reached, false, false),
             _ => None,
         };
         let stall = self.stalled_since.map(|since| since + STALL);

@@ -55,6 +55,18 @@ fn positions_are_saved_once_an_interval_or_after_many_bytes() {
 }
 
 #[test]
+fn a_save_that_failed_is_asked_for_again_at_its_deadline() {
+    for after_ms in [0, 900, 5_000] {
+        let mut driver = Driver::streaming();
+        driver.fetch(10, 1);
+        assert!(saved(&driver.ack(10, 20, 1)).is_some());
+        driver.now += Duration::from_millis(after_ms);
+        driver.tell(Input::PositionFailed(fault("store")));
+        assert_eq!(saved(&driver.tick()), Some((11, 21, false)), "no deadline comes in vain");
+    }
+}
+
+#[test]
 fn saved_positions_become_anchors() {
     let mut driver = Driver::streaming();
     driver.fetch(10, 5);

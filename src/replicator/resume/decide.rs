@@ -252,9 +252,9 @@ impl<'a> Decision<'a> {
     fn behind_tail(&self, from_target: i64, hole: bool) -> Next {
         let target = self.target;
         let target_from = from_target.max(target.log_start);
-        // Behind a hole in the source nothing can be counted.
-        let unreadable = if hole { 0 } else { target_from.abs_diff(from_target) };
-        if target_from >= target.log_end && unreadable == 0 {
+        let expired = target_from - from_target;
+        let countable = !hole && self.is_countable(expired);
+        if target_from >= target.log_end && (expired == 0 || !countable) {
             return self.go();
         }
         Next::MatchTail(TailPlan {
@@ -262,8 +262,18 @@ impl<'a> Decision<'a> {
             source_to: self.source.log_end,
             target_from,
             target_to: target.log_end,
-            unreadable,
+            unreadable: expired.unsigned_abs(),
+            countable,
         })
+    }
+
+    /// Whether the next `records` offsets of the source certainly hold what they held when they were mirrored: a
+    /// later epoch may have brought another history.
+    fn is_countable(&self, records: i64) -> bool {
+        match self.source.epoch_end {
+            Some(end) => self.case.source_from + records <= end.end_offset,
+            None => self.source.leader_epoch < 0,
+        }
     }
 
     fn go(&self) -> Next {

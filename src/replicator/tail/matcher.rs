@@ -57,7 +57,7 @@ impl TailMatcher {
             settled: false,
             outcome: TailMatch::default(),
         };
-        if plan.target_from >= plan.target_to {
+        if matcher.nothing_to_read() {
             matcher.target_end();
         }
         matcher
@@ -107,17 +107,13 @@ impl TailMatcher {
     /// What it came to. The part of the tail that was not fed counts as foreign.
     pub fn finish(mut self) -> TailMatch {
         self.rest_is_foreign();
-        if self.to_count > 0
-            || (self.outcome.matched_records == 0 && self.plan.target_from < self.plan.target_to)
-        {
-            // The count is void when the source has gaps, or when what can be read contradicts it.
-            self.outcome.counted_records = 0;
-        }
         if self.outcome.matched_records == 0 {
-            self.outcome.source_next = None;
-            if self.outcome.counted_records > 0 {
-                self.outcome.source_next = Some(self.plan.source_from + self.outcome.counted_records as i64);
+            // A count alone serves only where nothing can be read, and nothing speaks against it.
+            if self.to_count > 0 || !self.nothing_to_read() {
+                self.outcome.counted_records = 0;
             }
+            let counted = self.outcome.counted_records as i64;
+            self.outcome.source_next = (counted > 0).then_some(self.plan.source_from + counted);
         }
         self.outcome
     }
@@ -137,6 +133,9 @@ impl TailMatcher {
                 break;
             };
             if self.to_count > 0 {
+                if self.target.is_empty() && !self.target_ended {
+                    break;
+                }
                 self.count(&record);
                 continue;
             }
@@ -158,16 +157,25 @@ impl TailMatcher {
         self.target_ended && self.target.is_empty()
     }
 
-    /// Takes a source record for one that can't be read on the target any more. Only an unbroken run of offsets
-    /// may be counted: a gap may be a record that was there when the copies were made.
+    /// Takes a source record for one that can't be read on the target any more, unless it is the first that can.
     fn count(&mut self, record: &RecordDigest) {
-        if record.offset == self.plan.source_from + self.outcome.counted_records as i64 {
-            self.source.pop_front();
-            self.outcome.counted_records += 1;
-            self.to_count -= 1;
-        } else {
-            self.settled = true;
+        if self.target.front().is_some_and(|first| self.rules.same(record, first)) {
+            self.to_count = 0;
+            return;
         }
+        let unbroken = record.offset == self.plan.source_from + self.outcome.counted_records as i64;
+        if self.nothing_to_read() && !(unbroken && self.plan.countable) {
+            // A gap may be a record that was there when the copies were made.
+            self.settled = true;
+            return;
+        }
+        self.source.pop_front();
+        self.outcome.counted_records += 1;
+        self.to_count -= 1;
+    }
+
+    fn nothing_to_read(&self) -> bool {
+        self.plan.target_from >= self.plan.target_to
     }
 
     /// Looks for the record's copy in what is left of the tail.

@@ -26,7 +26,7 @@ fn log(values: &[u64]) -> Vec<RecordDigest> {
 
 fn plan(source_from: i64, target: (i64, i64), unreadable: u64) -> TailPlan {
     let (target_from, target_to) = target;
-    TailPlan { source_from, source_to: i64::MAX, target_from, target_to, unreadable }
+    TailPlan { source_from, source_to: i64::MAX, target_from, target_to, unreadable, countable: true }
 }
 
 /// Feeds a matcher with one record at a time, as it asks for them.
@@ -172,6 +172,10 @@ fn what_expired_on_the_target_is_counted_if_nothing_speaks_against_it() {
     let with_gap = [source[0], source[2], source[3], source[4]];
     assert_eq!(counted(&with_gap, 3, 3, &[]), (None, 0), "a gap may be a record that was there");
     assert_eq!(counted(&source[..2], 3, 3, &[]), (None, 0), "there are not so many");
+    assert_eq!(counted(&with_gap, 3, 4, &source[3..4]), (Some(4), 2), "a later copy shows those before it");
+    let mut doubtful = plan(0, (3, 3), 3);
+    doubtful.countable = false;
+    assert_eq!(feed(doubtful, MatchRules::default(), &source, &[]).source_next, None);
 }
 
 proptest! {
