@@ -13,7 +13,8 @@ use crate::model::{BatchInfo, Fault, Generation, Segment, TopicPartition, WriteE
 /// Names a lane: the source partition.
 pub type LaneId = TopicPartition;
 
-/// Where a lane tells what happens. Called from the engine's threads: it must not block.
+/// Where a lane tells what happens. Called from the engine's threads: it must not block, and must not call the
+/// session, which holds the lane meanwhile so that events leave in order.
 pub type LanePort = Arc<dyn Fn(Generation, LaneEvent) + Send + Sync>;
 
 /// What a partition asks of a session when it opens its lane.

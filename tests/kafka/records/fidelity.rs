@@ -4,7 +4,8 @@ use mirrormesh::model::{Event, Segment};
 use mirrormesh::topology::{Codec, Isolation};
 
 use super::flow::FlowBuilder;
-use crate::common::{Consumed, Ending, KafkaClient, Produce, TestRecord, pair, topic};
+use super::raw::{self, RawRecord};
+use crate::common::{Ending, KafkaClient, Produce, TestRecord, pair, topic};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -172,21 +173,41 @@ async fn gaps_of_the_source_show_in_the_segments() {
     assert_eq!(lane.seen.segments, expected);
 }
 
-/// A timestamp of 0 can't be written by librdkafka: 1 ms is, and it is reported. No timestamp stays none.
+/// librdkafka can't write timestamp 0: 1 ms is written, and it is reported. No timestamp stays none.
 #[tokio::test]
 async fn unusual_timestamps() {
     let mesh = pair().await;
     let (source, target) = topics("timestamps").await;
-    let written: Vec<_> =
-        [-1, 1, 7].into_iter().map(|at| TestRecord::new("k", &at.to_string()).at(at)).collect();
-    mesh.east.client().produce(&source, 0, written).await;
+    let record = |timestamp_ms| RawRecord { timestamp_ms, value: b"v", headers: Vec::new() };
+    raw::produce(mesh.east.client(), &source, &[-1, 0, 1, 0, 7].map(record)).await;
     let flow = FlowBuilder::new(mesh.east.client(), mesh.west.client()).start();
     let mut lane = flow.lane(&source, &target, 1).await;
     lane.fetch(0);
-    lane.mirror_to(3).await;
+    lane.mirror_to(5).await;
     flow.shutdown().await;
-    let read = mesh.west.client().consume_all(&target).await.swap_remove(0);
-    let timestamps: Vec<_> = read.iter().map(|Consumed { record, .. }| record.timestamp_ms).collect();
-    assert_eq!(timestamps, [None, Some(1), Some(7)]);
-    assert!(!lane.seen.reports.iter().any(|event| matches!(event, Event::TimestampZero { .. })));
+    let read = raw::read(mesh.west.client(), &target).await;
+    assert_eq!(read.iter().map(|record| record.timestamp_ms).collect::<Vec<_>>(), [-1, 1, 1, 1, 7]);
+    assert_eq!(lane.seen.reports, [Event::TimestampZero { records: 2 }]);
+}
+
+/// Header names are bytes to Kafka: those that are no text, or hold a zero, arrive all the same.
+#[tokio::test]
+async fn header_names_that_are_no_text() {
+    let mesh = pair().await;
+    let (source, target) = topics("names").await;
+    let headers: Vec<(&[u8], Option<&[u8]>)> =
+        vec![(b"\xff\xfe", Some(b"1")), (b"a\0b", None), (b"\xff\xfe", Some(b"")), (b"plain", Some(b"2"))];
+    let odd = || RawRecord { timestamp_ms: NOW, value: b"v", headers: headers.clone() };
+    raw::produce(mesh.east.client(), &source, &[odd(), odd()]).await;
+    let flow = FlowBuilder::new(mesh.east.client(), mesh.west.client()).start();
+    let mut lane = flow.lane(&source, &target, 1).await;
+    lane.fetch(0);
+    lane.mirror_to(2).await;
+    flow.shutdown().await;
+    let read = raw::read(mesh.west.client(), &target).await;
+    assert_eq!(read.len(), 2);
+    for record in read {
+        let read: Vec<_> = record.headers.iter().map(|h| (h.key.as_ref(), h.value.as_deref())).collect();
+        assert_eq!(read, headers);
+    }
 }

@@ -3,4 +3,5 @@
 mod fidelity;
 mod flow;
 mod lanes;
+mod raw;
 mod refusals;
