@@ -26,6 +26,12 @@ pub struct JavaPattern {
     exact: bool,
 }
 
+/// The text in front of a final `.*`, if there is nothing else in the pattern: the most usual patterns need no engine.
+fn before_anything(text: &str) -> Option<String> {
+    let (prefix, exact) = literal_prefix(text.strip_suffix(".*")?);
+    exact.then_some(prefix)
+}
+
 impl JavaPattern {
     /// Compiles a pattern as `java.util.regex.Pattern` reads it.
     ///
@@ -33,7 +39,11 @@ impl JavaPattern {
     pub fn compile(text: &str) -> Result<Self, PatternError> {
         let translated = translate::translate(text)?;
         let (prefix, exact) = literal_prefix(text);
-        let regex = if exact { None } else { Some(build(text, &format!(r"\A(?:{translated})\z"))?) };
+        let regex = if exact || before_anything(text).is_some() {
+            None
+        } else {
+            Some(build(text, &format!(r"\A(?:{translated})\z"))?)
+        };
         Ok(Self { text: text.to_owned(), regex, prefix, exact })
     }
 
@@ -42,7 +52,11 @@ impl JavaPattern {
     /// Fails if the pattern needs more than a bounded number of steps, which only back-tracking ones can.
     pub fn matches(&self, name: &str) -> Result<bool, PatternError> {
         let Some(regex) = self.regex.as_ref().filter(|_| name.starts_with(&self.prefix)) else {
-            return Ok(self.exact && name == self.prefix);
+            let ending = name.strip_prefix(self.prefix.as_str());
+            let fits = |rest: &str| {
+                if self.exact { rest.is_empty() } else { self.regex.is_none() && !rest.contains('\n') }
+            };
+            return Ok(ending.is_some_and(fits));
         };
         regex.is_match(name).map_err(|error| {
             PatternError::new(&self.text, format!("takes too many steps on {name:?} ({error})")).hint(

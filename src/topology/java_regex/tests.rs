@@ -14,6 +14,11 @@ fn the_whole_name_has_to_match() {
     assert!(matches("a|b", "b"));
     assert!(!matches("a|b", "ab"));
     assert!(!matches("orders", "orders\n"));
+    assert!(matches(".*", "orders") && matches(".*", "") && !matches(".*", "a\nb"));
+    assert!(
+        matches(r"us\.o.*", "us.o") && matches(r"us\.o.*", "us.orders") && !matches(r"us\.o.*", "us-orders")
+    );
+    assert!(matches(r"a\.*", "a..") && !matches(r"a\.*", "ab"));
 }
 
 #[test]

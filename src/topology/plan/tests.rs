@@ -130,7 +130,10 @@ fn what_could_not_be_read_changes_nothing() {
     let there = [set("retention.ms", "8"), default(TIMESTAMP_AFTER, "1")];
     assert_eq!(rules(DefaultsFrom::Target).changes(&[], &there), []);
     let secret = TopicConfig { sensitive: true, ..set("retention.ms", "8") };
-    assert_eq!(rules(DefaultsFrom::Target).changes(&[set("retention.ms", "1")], &[secret.clone()]), []);
+    assert_eq!(
+        rules(DefaultsFrom::Target).changes(&[set("retention.ms", "1")], std::slice::from_ref(&secret)),
+        []
+    );
     assert!(!format!("{secret:?}").contains('8'));
 }
 
