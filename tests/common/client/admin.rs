@@ -89,6 +89,26 @@ impl KafkaClient {
         .await
     }
 
+    /// Which broker leads a partition.
+    pub async fn leader(&self, topic: &str, partition: i32) -> i32 {
+        let (client, topic) = (self.clone(), topic.to_owned());
+        wait_for(&format!("{topic}-{partition} to have a leader"), async || {
+            let (client, topic) = (client.clone(), topic.clone());
+            let metadata = blocking(move || {
+                let consumer: BaseConsumer = client.build(&client.config());
+                let metadata =
+                    consumer.fetch_metadata(Some(&topic), CALL).map_err(|error| error.to_string())?;
+                let partitions = metadata.topics()[0].partitions();
+                Ok::<_, String>(partitions.iter().find(|p| p.id() == partition).map(|p| p.leader()))
+            });
+            match metadata.await? {
+                Some(leader) if leader >= 0 => Ok(leader),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+
     /// Log start and high watermark of every partition, in order.
     pub async fn offsets(&self, topic: &str) -> Vec<(i64, i64)> {
         let (client, topic) = (self.clone(), topic.to_owned());
