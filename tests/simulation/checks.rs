@@ -7,6 +7,7 @@ use mirrormesh::model::Event;
 use mirrormesh::replicator::tail::TailMatch;
 
 use crate::log::{Entry, Log};
+use crate::ops::Scenario;
 use crate::world::World;
 
 /// A source record that was removed before anyone knew whether it was mirrored.
@@ -86,8 +87,16 @@ impl Ledger {
     pub fn target_lost(&mut self, before: i64, end: i64, gone: Vec<Entry>, stored: Option<&Position>) {
         self.undone.extend(gone.iter().filter_map(|entry| Some(entry.record?.id)));
         let to = stored.map_or(0, |position| position.target_next.min(before));
-        let ids = gone.iter().filter(|entry| entry.offset < to).filter_map(|entry| entry.record);
-        self.lost_ids.extend(ids.filter(|record| !record.foreign).map(|record| record.id));
+        let ids: Vec<u64> = gone
+            .iter()
+            .filter(|entry| entry.offset < to)
+            .filter_map(|entry| entry.record.filter(|record| !record.foreign))
+            .map(|record| record.id)
+            .collect();
+        if ids.is_empty() {
+            return;
+        }
+        self.lost_ids.extend(ids);
         let (from, to) = self.lost.map_or((end, to), |(from, before)| (from.min(end), to.max(before)));
         self.lost = (from < to).then_some((from, to));
     }
@@ -166,8 +175,10 @@ pub fn at_rest(world: &World) {
     for (offset, record) in source.read(0) {
         assert!(there.contains(&record.id), "R1: source offset {offset} is not on the target");
     }
-    // On a compacted target another writer's record may supersede a copy: what is superseded may be written again.
-    let exact_copies = !(world.scenario.foreign && world.scenario.target_compacted);
+    // On a compacted target a record that is not the source's, or not any more, may supersede a copy. The copy may
+    // then be written again: only so does the key have the source's value.
+    let Scenario { foreign, source_resets, target_compacted, .. } = world.scenario;
+    let exact_copies = !(target_compacted && (foreign || source_resets));
     if exact_copies && !ledger.may_repeat {
         for pair in ours.windows(2) {
             assert!(pair[0] != pair[1], "R3: record {} comes twice", pair[0]);

@@ -506,7 +506,9 @@ impl World {
         };
         self.ledger.counted(expired, tail.as_ref());
         // With anything behind the position it is not known how much of the source is there.
-        let no_tail = position.is_none_or(|position| position.target_next == self.target.end);
+        let no_tail = position.is_none_or(|position| {
+            position.target_next == self.target.end && position.target_topic_id == self.target.topic_id
+        });
         self.ledger.resolving(&self.source, no_tail);
         process.resolving = false;
         match verdict.conclude(tail) {

@@ -81,8 +81,11 @@ pub struct Machine {
     leader_epoch: i32,
     /// Resolved, and every write since is acknowledged or in flight: `reached` and `in_flight` are the whole truth.
     live: bool,
+    /// Where the next batch must start.
     next_fetch: i64,
-    fetch_epoch: i32,
+    /// Where fetching starts again after a stop, and the epoch that goes with it: behind the last batch that had
+    /// records or a known epoch. From a range of unknown epoch on, a truncation could not be noticed.
+    refetch: (i64, i32),
     fetching: bool,
     in_flight: InFlight,
     saver: Saver,
@@ -111,7 +114,7 @@ impl Machine {
             leader_epoch: -1,
             live: false,
             next_fetch: 0,
-            fetch_epoch: -1,
+            refetch: (0, -1),
             fetching: false,
             in_flight: InFlight::default(),
             saver: Saver::new(config.positions_interval),
@@ -174,8 +177,8 @@ impl Machine {
         }
         self.stalled_since = None;
         self.next_fetch = info.source_next;
-        if info.source_next > info.source_base {
-            self.fetch_epoch = info.leader_epoch;
+        if info.records > 0 || info.leader_epoch >= 0 {
+            self.refetch = (info.source_next, info.leader_epoch);
         }
         self.in_flight.push(info);
         out.push(if info.records > 0 { Output::Write } else { Output::Discard });
@@ -274,6 +277,7 @@ impl Machine {
             // No election since the resolution: the leader's epoch covers whatever is in its log.
             reached.source_next = self.passed.take().unwrap_or(reached.source_next);
             reached.source_epoch = leader_epoch;
+            self.refetch = (reached.source_next, leader_epoch);
         }
         if self.fetching && end <= self.next_fetch {
             self.progress(out);

@@ -179,6 +179,37 @@ fn a_base_offset_below_the_expected_is_lost_data() {
 }
 
 #[test]
+fn a_position_that_names_lost_records_is_not_saved() {
+    let mut driver = Driver::streaming();
+    for base in [10, 11, 12] {
+        driver.fetch(base, 1);
+    }
+    driver.ack(10, 20, 1);
+    driver.tell(Input::PositionSaved);
+    driver.ack(11, 21, 1);
+    driver.ack(12, 15, 1);
+    driver.now += Duration::from_secs(60);
+    assert_eq!(driver.tell(Input::Tick), [Output::OpenLane(Generation(6))]);
+    assert_eq!(driver.machine.deadline(), None);
+    assert_eq!(driver.tell(Input::Drain), [Output::Stopped]);
+}
+
+#[test]
+fn a_save_under_way_does_not_stand_for_a_later_resolution() {
+    let mut driver = Driver::new();
+    driver.tell(Input::Start);
+    driver.tell(Input::LaneOpened);
+    assert!(saved(&driver.tell(Input::Resolved(Box::new(resolution(true))))).is_some());
+    driver.tell(Input::SourceMoved);
+    driver.tell(Input::LaneOpened);
+    // The same offsets, of another topic.
+    assert_eq!(driver.tell(Input::Resolved(Box::new(resolution(true)))), []);
+    assert!(saved(&driver.tell(Input::PositionSaved)).is_some());
+    let out = driver.tell(Input::PositionSaved);
+    assert_eq!(out, [Output::Fetch { offset: 10, leader_epoch: 3 }]);
+}
+
+#[test]
 fn an_acknowledgement_out_of_turn_is_a_fault() {
     let mut driver = Driver::streaming();
     driver.fetch(10, 2);
@@ -262,6 +293,20 @@ fn a_source_that_hiccups_leaves_writes_alone() {
     assert_eq!(driver.at(), (Some(12), Some(22)));
     driver.tell(Input::PositionSaved);
     assert_eq!(driver.tick(), [Output::Fetch { offset: 12, leader_epoch: 3 }]);
+}
+
+#[test]
+fn fetching_starts_again_before_a_range_whose_epoch_is_unknown() {
+    let mut driver = Driver::streaming();
+    driver.fetch(10, 2);
+    driver.tell(gap(12, 3, -1));
+    driver.tell(Input::SourceFailed { fault: fault("away"), retry: true });
+    assert_eq!(driver.tick(), [Output::Fetch { offset: 12, leader_epoch: 3 }]);
+    assert_eq!(driver.tell(gap(12, 3, -1)), [Output::Discard]);
+    assert_eq!(driver.fetch(15, 1), [Output::Write]);
+    driver.ack(10, 20, 2);
+    driver.ack(15, 22, 1);
+    assert_eq!(driver.at(), (Some(16), Some(23)));
 }
 
 #[test]

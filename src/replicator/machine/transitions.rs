@@ -60,7 +60,7 @@ impl Machine {
         self.live = true;
         self.lost_from = None;
         self.next_fetch = reached.source_next;
-        self.fetch_epoch = reached.source_epoch;
+        self.refetch = (reached.source_next, reached.source_epoch);
         if again {
             // Taken all the same: what the shell writes beside a position are the ids that came with it.
             self.phase = Phase::Resolving { again: false };
@@ -92,7 +92,8 @@ impl Machine {
         self.phase = Phase::Streaming;
         if !self.paused {
             self.fetching = true;
-            out.push(Output::Fetch { offset: self.next_fetch, leader_epoch: self.fetch_epoch });
+            self.next_fetch = self.refetch.0;
+            out.push(Output::Fetch { offset: self.refetch.0, leader_epoch: self.refetch.1 });
         }
     }
 
