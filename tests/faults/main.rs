@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 #[expect(
     dead_code,
+    unused_imports,
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;

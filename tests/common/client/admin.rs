@@ -150,11 +150,7 @@ impl KafkaClient {
 }
 
 /// Start and end of a partition; asks again while its leader is being elected, as any client does.
-fn watermarks(
-    consumer: &BaseConsumer,
-    topic: &str,
-    partition: i32,
-) -> Result<(i64, i64), KafkaError> {
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
     let deadline = Instant::now() + CALL;
     loop {
         match consumer.fetch_watermarks(topic, partition, CALL) {
