@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,14 +29,14 @@ for p in $pids; do kill -9 "$p"; done
 "#;
 
 fn tell_watchdog(op: char, pid: u32) {
-    static PIPE: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
-    let pipe = PIPE.get_or_init(|| {
+    static SHELL: OnceLock<Mutex<Child>> = OnceLock::new();
+    let shell = SHELL.get_or_init(|| {
         let mut shell = Command::new("sh");
         shell.args(["-c", WATCHDOG]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = shell.spawn().expect("sh can be started");
-        Mutex::new(child.stdin.take().expect("the watchdog's stdin is a pipe"))
+        Mutex::new(shell.spawn().expect("sh can be started"))
     });
-    let mut pipe = pipe.lock().expect("nobody panics while writing to the watchdog");
+    let mut shell = shell.lock().expect("nobody panics while writing to the watchdog");
+    let pipe = shell.stdin.as_mut().expect("the watchdog's stdin is a pipe");
     writeln!(pipe, "{op} {pid}").expect("the watchdog lives as long as the test process");
 }
 

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::common::topologies::{flow, topology};
 use crate::common::{
-    Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, Pair, Process, Produce,
-    Proxy, TestRecord, await_exact, blocking, compare, difference, fresh_dir, java, java_source, pair, topic,
-    verify_acknowledged, verify_exact, wait_for,
+    Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MirrorProcess, Pair,
+    Process, Produce, Proxy, TestRecord, await_exact, blocking, compare, difference, fresh_dir, java,
+    java_source, pair, topic, verify_acknowledged, verify_exact, wait_for,
 };
 
 /// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
@@ -198,6 +199,27 @@ async fn a_secured_cluster_lets_in_whom_it_should() {
     })
     .await;
     alice.produce("orders", 0, TestRecord::numbered(1)).await;
+}
+
+#[tokio::test]
+async fn the_binary_can_be_stalled_killed_and_started_again() {
+    let Pair { east, west } = pair().await;
+    let name = topic("idle");
+    let flows = flow(&name, "east", "west", &[&name], &[]);
+    let mirror = MirrorProcess::start(&topology(&[east, west], &flows), &[]);
+    mirror.ready().await;
+    assert!(mirror.resident_bytes() > 1_000_000);
+    mirror.pause();
+    mirror.status().await.expect_err("a stalled process does not answer");
+    mirror.resume();
+    mirror.ready().await;
+    mirror.kill();
+    mirror.launch();
+    mirror.ready().await;
+    assert_eq!(mirror.terminate().await, Some(0));
+
+    let broken = MirrorProcess::start("mesh: [", &[]);
+    assert_eq!(broken.ended().await, Some(2), "{}", broken.output());
 }
 
 #[tokio::test]

@@ -154,9 +154,12 @@ impl KafkaClient {
     }
 }
 
-/// Delivery reports: index of the record and its offset.
+/// Index of a record, and the offset it got.
+type Delivery = (usize, Result<i64, KafkaError>);
+
+/// All delivery reports so far.
 #[derive(Clone, Default)]
-struct Deliveries(Arc<Mutex<Vec<(usize, Result<i64, KafkaError>)>>>);
+struct Deliveries(Arc<Mutex<Vec<Delivery>>>);
 
 impl ClientContext for Deliveries {}
 
