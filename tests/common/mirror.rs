@@ -62,9 +62,13 @@ impl MirrorProcess {
 
     /// SIGTERM; returns its exit code once it has drained, `None` if a signal ended it.
     pub async fn terminate(&self) -> Option<i32> {
-        let mut process = self.process().take().expect("the mirror runs");
-        process.signal("TERM");
-        blocking(move || process.wait(CEILING).code()).await
+        self.ask_to_stop();
+        self.ended().await
+    }
+
+    /// SIGTERM, without waiting for what comes of it.
+    pub fn ask_to_stop(&self) {
+        self.signal("TERM");
     }
 
     /// Waits for its end and returns the exit code: for a process that should stop by itself.

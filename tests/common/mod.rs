@@ -43,8 +43,10 @@
 //!   [`await_exact`] (waits for the count first), [`verify_acknowledged`]`(client, topic, &acknowledged)`.
 //! - [`MirrorProcess::start`]`(topology_yaml, &["key=value", ..])`: `mirrormesh run` on a file in a folder of its own,
 //!   `http.listen` on a free port. `ready().await`, `status().await → Result<serde_json::Value, String>`,
-//!   `get(path).await`, `kill()`, `launch()`, `terminate().await → exit code`, `ended().await`, `pause() resume()`,
+//!   `get(path).await`, `kill()`, `launch()`, `terminate().await → exit code`, `ask_to_stop()`, `ended().await`, `pause() resume()`,
 //!   `output()`, `resident_bytes()`. Killed on drop; its output is printed when the test fails.
+//! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
+//!   other command of the binary.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
 //!   `tests/common/java` against Kafka's jars, and returns its stdout.
 //! - [`Process::spawn`]`(what, &[program, arguments..], dir, output_file)`: a child that can't outlive the test.
@@ -58,6 +60,7 @@ mod archive;
 mod broker;
 mod client;
 mod cluster;
+mod command;
 mod dirs;
 mod home;
 mod load;
@@ -75,6 +78,7 @@ mod wait;
 pub use broker::Broker;
 pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
+pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;
 pub use home::{java, java_source};
 pub use load::Load;

@@ -1,5 +1,6 @@
 //! Tests that break their own clusters: kills, restarts, cut and slow links, lost and re-created logs.
 
+mod acls;
 #[path = "../common/mod.rs"]
 #[expect(
     dead_code,
@@ -11,6 +12,7 @@ mod kills;
 mod mesh;
 mod outages;
 mod resets;
+mod security;
 
 /// One test at a time: each has clusters of its own, and two cores have to run them, the mirror and the test.
 async fn alone() -> tokio::sync::MutexGuard<'static, ()> {

@@ -1,0 +1,164 @@
+//! Rights that are missing: what stops, what goes on, what is told, and that granting them is enough.
+
+use serde_json::Value;
+
+use crate::common::topologies::flow;
+use crate::common::{
+    Cluster, Listener, MirrorProcess, TestRecord, await_exact, mirrormesh, topologies::topology, wait_for,
+};
+
+const PASSWORD: &str = "Sesam-oeffne-dich";
+
+/// A topology in which `secured` is entered as the user `mirror`, who has the rights that ACLs grant.
+fn mesh(secured: &Cluster, open: &Cluster) -> String {
+    let yaml = topology(&[open], &flow("acl", "east", "west", &["orders", "secret"], &["start: earliest"]));
+    let bootstrap = secured.bootstrap_at(Listener::Sasl);
+    let client = format!(
+        "security.protocol: SASL_PLAINTEXT, sasl.mechanism: SCRAM-SHA-256, sasl.username: mirror, \
+         sasl.password: {PASSWORD}"
+    );
+    let entry = format!("  {}: {{ bootstrap: \"{bootstrap}\", client: {{ {client} }} }}\n", secured.name());
+    yaml.replacen("clusters:\n", &format!("clusters:\n{entry}"), 1)
+}
+
+async fn grant(cluster: &Cluster, operations: &[&str], resource: &[&str]) {
+    let mut arguments = vec!["--add", "--allow-principal", "User:mirror"];
+    for operation in operations {
+        arguments.extend(["--operation", operation]);
+    }
+    arguments.extend(resource);
+    cluster.acls(&arguments).await;
+}
+
+fn partitions(status: &Value, topic: &str) -> Vec<Value> {
+    let all = status["flows"][0]["partitions"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|partition| partition["topic"] == topic).collect()
+}
+
+async fn events(mirror: &MirrorProcess, name: &str) -> Vec<Value> {
+    let (code, body) = mirror.get("/events").await.expect("/events answers");
+    assert_eq!(code, 200, "{body}");
+    let body: Value = serde_json::from_str(&body).expect("/events is JSON");
+    let all = body["events"].as_array().cloned().unwrap_or_default();
+    all.into_iter().filter(|event| event["event"] == name).collect()
+}
+
+/// Waits until both partitions of `secret` are faulted with this class; returns the reasons.
+async fn faulted(mirror: &MirrorProcess, fault: &str) -> Vec<String> {
+    wait_for(&format!("both partitions of secret to be faulted with {fault}"), async || {
+        let status = mirror.status().await?;
+        let partitions = partitions(&status, "secret");
+        if partitions.len() == 2 && partitions.iter().all(|partition| partition["fault"] == fault) {
+            Ok(partitions.iter().map(|partition| partition["reason"].to_string()).collect())
+        } else {
+            Err(status["flows"].to_string())
+        }
+    })
+    .await
+}
+
+/// Waits until both partitions of `secret` go on, which takes up to a minute, and until the copy is whole.
+async fn mended(mirror: &MirrorProcess, east: &Cluster, west: &Cluster) {
+    wait_for("both partitions of secret to stream", async || {
+        let status = mirror.status().await?;
+        let streaming = |partition: &Value| partition["state"] == "streaming";
+        if partitions(&status, "secret").iter().all(streaming) {
+            Ok(())
+        } else {
+            Err(status["flows"].to_string())
+        }
+    })
+    .await;
+    assert_eq!(await_exact(east.client(), "secret", west.client(), "east.secret").await, 100);
+}
+
+async fn create_sources(east: &Cluster) {
+    for name in ["orders", "secret"] {
+        east.client().create_topic(name, 2, &[]).await;
+        for partition in 0..2 {
+            east.client().produce(name, partition, TestRecord::numbered(50)).await;
+        }
+    }
+}
+
+/// No partition of `orders` ever notices what happens to those of `secret`.
+async fn orders_flow(mirror: &MirrorProcess, east: &Cluster, west: &Cluster) {
+    east.client().produce("orders", 0, TestRecord::numbered(10)).await;
+    await_exact(east.client(), "orders", west.client(), "east.orders").await;
+    let faults = events(mirror, "faulted").await;
+    let noticed: Vec<_> = faults.iter().filter(|fault| fault["topic"] == "orders").collect();
+    assert!(noticed.is_empty(), "{noticed:?}");
+}
+
+/// R9: a topic that may not be read, on a source that lets us write nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_may_not_be_read_stops_alone_until_it_may() {
+    let _alone = crate::alone().await;
+    let (east, west) = tokio::join!(
+        Cluster::builder("east").user("mirror", PASSWORD).authorizer().start(),
+        Cluster::builder("west").start()
+    );
+    create_sources(&east).await;
+    grant(&east, &["Describe", "DescribeConfigs"], &["--topic", "*"]).await;
+    grant(&east, &["Read"], &["--topic", "orders"]).await;
+    let topology = mesh(&east, &west);
+    let checked = mirrormesh("check", &topology, &[]).await;
+    assert_eq!(checked.code, 1, "{checked:?}");
+    assert!(checked.stdout.contains("READ on topic secret of east"), "{checked:?}");
+    assert!(!checked.stdout.contains("topic orders of east"), "{checked:?}");
+
+    let mirror = MirrorProcess::start(&topology, &[]);
+    for reason in faulted(&mirror, "source_unauthorized").await {
+        for part in ["secret", "east", "READ"] {
+            assert!(reason.contains(part), "{part} is missing in {reason}");
+        }
+    }
+    orders_flow(&mirror, &east, &west).await;
+    grant(&east, &["Read"], &["--topic", "secret"]).await;
+    mended(&mirror, &east, &west).await;
+
+    // Meanwhile the source refused every heartbeat.
+    let refused = events(&mirror, "heartbeats_refused").await;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(
+        refused[0].to_string().contains("heartbeats") && refused[0].to_string().contains("east"),
+        "{refused:?}"
+    );
+    assert!(!east.client().topics().await.contains_key("heartbeats"));
+    assert_eq!(mirror.terminate().await, Some(0));
+}
+
+/// R3, R9: a remote topic that may not be written to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_may_not_be_written_stops_alone_until_it_may() {
+    let _alone = crate::alone().await;
+    let (east, west) = tokio::join!(
+        Cluster::builder("east").start(),
+        Cluster::builder("west").user("mirror", PASSWORD).authorizer().start()
+    );
+    create_sources(&east).await;
+    for remote in ["east.orders", "east.secret", "east.heartbeats"] {
+        west.client().create_topic(remote, 2, &[]).await;
+    }
+    let positions =
+        ["--topic", "__mirrormesh-positions.east", "--topic", "east.heartbeats", "--topic", "east.orders"];
+    grant(&west, &["All"], &positions).await;
+    grant(&west, &["Describe", "DescribeConfigs"], &["--topic", "east.secret"]).await;
+    let topology = mesh(&west, &east);
+    let checked = mirrormesh("check", &topology, &[]).await;
+    assert_eq!(checked.code, 1, "{checked:?}");
+    assert!(checked.stdout.contains("WRITE on topic east.secret of west"), "{checked:?}");
+    assert!(!checked.stdout.contains("east.orders of west"), "{checked:?}");
+
+    let mirror = MirrorProcess::start(&topology, &[]);
+    for reason in faulted(&mirror, "target_unauthorized").await {
+        for part in ["east.secret", "WRITE", "west"] {
+            assert!(reason.to_uppercase().contains(&part.to_uppercase()), "{part} is missing in {reason}");
+        }
+    }
+    orders_flow(&mirror, &east, &west).await;
+    grant(&west, &["Write"], &["--topic", "east.secret"]).await;
+    mended(&mirror, &east, &west).await;
+    orders_flow(&mirror, &east, &west).await;
+    assert_eq!(mirror.terminate().await, Some(0));
+}
