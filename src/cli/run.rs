@@ -12,7 +12,7 @@ use super::input::TopologyArgs;
 use crate::config::Loaded;
 use crate::http::{self, HttpState, Serving};
 use crate::mesh::{Mesh, MeshHandle, ProcessIdentity};
-use crate::telemetry::{Identity, Telemetry, logs};
+use crate::telemetry::{Identity, Telemetry, TelemetryError, logs};
 
 /// Mirror until SIGTERM or SIGINT, then drain and exit.
 #[derive(Debug, Args)]
@@ -30,10 +30,14 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    if let Err(failure) = logs::init(&loaded.topology.process.telemetry) {
-        eprintln!("error: {failure}");
-        return Exit::Problems;
-    }
+    let process = ProcessIdentity::fresh();
+    let telemetry = match telemetry(&loaded, &process) {
+        Ok(telemetry) => telemetry,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            return Exit::Problems;
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(failure) => {
@@ -41,14 +45,27 @@ pub fn run(args: &RunArgs) -> Exit {
             return Exit::Problems;
         }
     };
-    let code = runtime.block_on(mirror(&args.topology.file, &loaded));
+    let code = runtime.block_on(mirror(&args.topology.file, &loaded, process, telemetry));
     // What still runs are look-ups that nobody waits for.
     runtime.shutdown_background();
     code
 }
 
-async fn mirror(file: &Path, loaded: &Loaded) -> Exit {
-    match start(loaded).await {
+/// Metrics, spans and logs, in this order: the log subscriber hands spans to the exporter.
+fn telemetry(loaded: &Loaded, process: &ProcessIdentity) -> Result<Telemetry, TelemetryError> {
+    let identity = Identity {
+        mesh: loaded.topology.mesh.clone(),
+        process: process.id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let spec = &loaded.topology.process.telemetry;
+    let telemetry = Telemetry::start(spec, &identity)?;
+    logs::init(spec, telemetry.tracer())?;
+    Ok(telemetry)
+}
+
+async fn mirror(file: &Path, loaded: &Loaded, process: ProcessIdentity, telemetry: Telemetry) -> Exit {
+    match start(loaded, process, telemetry).await {
         Ok(running) => {
             let flows = loaded.topology.flows.len();
             info!(file = %file.display(), mesh = loaded.topology.mesh, flows, "mirroring");
@@ -68,15 +85,12 @@ struct Running {
     signals: Signals,
 }
 
-async fn start(loaded: &Loaded) -> Result<Running, Box<dyn std::error::Error>> {
+async fn start(
+    loaded: &Loaded,
+    process: ProcessIdentity,
+    telemetry: Telemetry,
+) -> Result<Running, Box<dyn std::error::Error>> {
     let signals = Signals::listen()?;
-    let process = ProcessIdentity::fresh();
-    let identity = Identity {
-        mesh: loaded.topology.mesh.clone(),
-        process: process.id.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    let telemetry = Telemetry::start(&loaded.topology.process.telemetry, &identity)?;
     let mesh = Mesh::start(loaded, process, telemetry.clone()).await?;
     let serving = match loaded.topology.process.http.listen {
         Some(listen) => {

@@ -63,6 +63,16 @@ pub enum Body {
     Wire(Bytes),
 }
 
+impl Body {
+    /// The `traceparent` headers of the first records that have one; none of a batch that is not opened.
+    pub fn trace_parents(&self, most: usize) -> Vec<Vec<u8>> {
+        match self {
+            Self::Records(records) => records.trace_parents(most),
+            Self::Wire(_) => Vec::new(),
+        }
+    }
+}
+
 /// What a lane tells its partition.
 #[derive(Debug)]
 pub enum LaneEvent {

@@ -1,6 +1,6 @@
 //! The root: starts clusters and flows, starts failed ones again, and drains them in order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -224,7 +224,11 @@ impl MeshRun {
     ) -> Result<(), ActorProcessingErr> {
         let Some(handle) = self.parts.clusters.get(alias).cloned() else { return Ok(()) };
         let interval = self.parts.context.spec.discovery_interval;
-        let actor = ClusterActor { handle, interval, heartbeat_memory: HEARTBEAT_MEMORY };
+        let flows = self.parts.flows.values();
+        let into = flows.filter(|(flow, _)| flow.spec.to == *alias);
+        let separators: BTreeSet<_> = into.map(|(flow, _)| flow.spec.naming.separator.clone()).collect();
+        let separators = separators.into_iter().collect();
+        let actor = ClusterActor { handle, separators, interval, heartbeat_memory: HEARTBEAT_MEMORY };
         let (actor, _) = ClusterActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
         self.clusters.insert(actor.get_id(), (alias.clone(), actor.get_cell()));
         Ok(())

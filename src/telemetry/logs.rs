@@ -2,11 +2,14 @@
 
 use std::io::IsTerminal;
 
+use opentelemetry_sdk::trace::SdkTracer;
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::TelemetryError;
 use crate::topology::{LogFormat, TelemetrySpec};
@@ -21,12 +24,14 @@ const QUIET: &str = "ractor=warn,hyper=warn,hyper_util=warn,h2=warn,reqwest=warn
 ///
 /// Colours appear only on a terminal, and not when `NO_COLOR` is set to something (no-color.org).
 ///
+/// With a tracer, the spans of the mesh's own work (claims, look-ups, topics) go to it.
+///
 /// # Errors
 /// The filter can't be read, or a subscriber is already installed.
-pub fn init(spec: &TelemetrySpec) -> Result<(), TelemetryError> {
+pub fn init(spec: &TelemetrySpec, tracer: Option<SdkTracer>) -> Result<(), TelemetryError> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let colours = std::io::stderr().is_terminal() && !no_color;
-    subscriber(spec, colours, std::io::stderr)?
+    subscriber(spec, colours, std::io::stderr, tracer)?
         .try_init()
         .map_err(|error| TelemetryError::LogsAlreadySet(error.to_string()))
 }
@@ -39,17 +44,23 @@ pub fn subscriber<W>(
     spec: &TelemetrySpec,
     colours: bool,
     writer: W,
+    tracer: Option<SdkTracer>,
 ) -> Result<Box<dyn Subscriber + Send + Sync>, TelemetryError>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let registry = tracing_subscriber::registry().with(filter(&spec.log_filter)?);
+    let lines = filter(&spec.log_filter)?;
+    // Only our own spans: those of a library would live as long as its connections.
+    let ours = Targets::new().with_target("mirrormesh", LevelFilter::DEBUG);
+    let spans = tracer.map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_filter(ours));
+    let registry = tracing_subscriber::registry().with(spans);
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
     Ok(match spec.log_format {
-        LogFormat::Text => Box::new(registry.with(layer)),
-        LogFormat::Json => Box::new(
-            registry.with(layer.json().flatten_event(true).with_current_span(false).with_span_list(false)),
-        ),
+        LogFormat::Text => Box::new(registry.with(layer.with_filter(lines))),
+        LogFormat::Json => {
+            let layer = layer.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            Box::new(registry.with(layer.with_filter(lines)))
+        }
     })
 }
 
@@ -68,7 +79,7 @@ mod tests {
     fn lines(filter: &str, format: LogFormat, colours: bool, body: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let spec = TelemetrySpec { log_filter: filter.to_owned(), log_format: format, ..spec() };
-        let subscriber = subscriber(&spec, colours, lines.clone()).expect("the filter is sound");
+        let subscriber = subscriber(&spec, colours, lines.clone(), None).expect("the filter is sound");
         tracing::subscriber::with_default(subscriber, body);
         lines.take()
     }

@@ -25,7 +25,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, Stream};
-use opentelemetry_sdk::trace::SdkTracerProvider;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use prometheus::{Registry, TextEncoder};
 
 pub use describe::{Description, Details, Severity, describe};
@@ -33,7 +33,7 @@ pub use error::TelemetryError;
 pub use events::{EventRecord, Events, Scope};
 pub use metrics::{FlowMetrics, Metrics, Restarted, TopicMetrics};
 pub use observe::StatusSource;
-pub use spans::{BatchTrace, Spans};
+pub use spans::{BatchTrace, MAX_LINKS, Spans};
 
 use crate::topology::TelemetrySpec;
 
@@ -137,6 +137,11 @@ impl Telemetry {
     /// Where events are reported.
     pub fn events(&self) -> &Events {
         &self.0.events
+    }
+
+    /// What makes the spans of the mesh's own work, when they are exported.
+    pub fn tracer(&self) -> Option<SdkTracer> {
+        self.0.tracers.as_ref().map(|provider| provider.tracer("mirrormesh"))
     }
 
     /// Where batches become spans.

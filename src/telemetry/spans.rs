@@ -16,7 +16,7 @@ use opentelemetry_sdk::trace::SdkTracer;
 use crate::model::{Alias, FlowName, TopicName};
 
 /// Records of a batch that its spans link to, at most.
-const MAX_LINKS: usize = 16;
+pub const MAX_LINKS: usize = 16;
 /// Time between two traced batches: ten a second show what goes on, and cost nothing against thousands mirrored.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -66,6 +66,14 @@ impl Spans {
     /// Whether spans are made at all: where not, a caller needn't note times.
     pub fn enabled(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Whether a batch that ends now would be traced; where not, its records needn't be looked at.
+    pub fn due(&self) -> bool {
+        let now_ms = |now: SystemTime| now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.0.as_ref().is_some_and(|paced| {
+            now_ms(SystemTime::now()) >= u128::from(paced.next_ms.load(Ordering::Relaxed))
+        })
     }
 
     /// Makes the two spans of a batch. At most ten batches a second are traced; of the others `contexts` is not

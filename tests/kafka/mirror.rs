@@ -285,6 +285,29 @@ async fn a_record_too_large_faults_its_partition_until_the_limit_is_raised() {
     assert_eq!(await_exact(east, &name, west, &remote).await, 61);
 }
 
+/// Two aliases that turn out to be one cluster are refused at run time.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_aliases_of_one_cluster_are_refused() {
+    let pair = pair().await;
+    let name = topic("itself");
+    pair.east.client().create_topic(&name, 1, &[]).await;
+    pair.east.client().produce(&name, 0, TestRecord::numbered(3)).await;
+    let flows = flow(&name, "east", "twin", &[&name], &[]);
+    let bootstrap = pair.east.bootstrap();
+    let clusters =
+        format!("  east: {{bootstrap: [\"{bootstrap}\"]}}\n  twin: {{bootstrap: [\"{bootstrap}\"]}}\n");
+    let mirror = MirrorProcess::start(&format!("mesh: test\nclusters:\n{clusters}flows:\n{flows}"), &[]);
+    wait_for("the flow to be refused", async || {
+        let status = mirror.status().await?;
+        let flow = &status["flows"][0];
+        let told = flow["reason"].as_str().is_some_and(|reason| reason.contains("are one cluster"));
+        if flow["state"] == "faulted" && told { Ok(()) } else { Err(flow.to_string()) }
+    })
+    .await;
+    let topics: BTreeSet<_> = [name.clone()].into();
+    assert_eq!(names_with(pair.east.client(), &name).await, topics, "nothing was mirrored");
+}
+
 /// A remote topic with records and no position is not written to blindly.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_remote_topic_that_is_not_empty_needs_a_word_from_a_person() {

@@ -115,6 +115,18 @@ impl RecordSet {
         self.bytes.len() + self.header_bytes
     }
 
+    /// The `traceparent` headers of the first records that have one; the last of a record wins (W3C Trace Context).
+    pub fn trace_parents(&self, most: usize) -> Vec<Vec<u8>> {
+        // Names that are not UTF-8 can't be looked at.
+        let readable = self.spans.iter().filter(|span| span.header_bytes as usize != OPAQUE_HEADERS_BYTES);
+        let headers = readable.filter_map(|span| self.headers[span.headers? as usize].as_ref());
+        let parents = headers.filter_map(|headers| {
+            let last = headers.iter().filter(|header| header.key == "traceparent").last()?;
+            last.value.map(<[u8]>::to_vec)
+        });
+        parents.take(most).collect()
+    }
+
     /// What the set is charged with in the budget.
     pub(super) fn budget_bytes(&self) -> usize {
         self.payload_bytes() + self.spans.len() * RECORD_OVERHEAD_BYTES

@@ -25,6 +25,8 @@ pub struct ClusterActor {
     pub handle: ClusterHandle,
     /// `discovery.interval`.
     pub interval: Duration,
+    /// Separators of the flows into the cluster.
+    pub separators: Vec<String>,
     /// How old a heartbeat may be before its path is no longer shown.
     pub heartbeat_memory: Duration,
 }
@@ -47,7 +49,11 @@ impl Actor for ClusterActor {
         _arguments: (),
     ) -> Result<Self::State, ActorProcessingErr> {
         myself.cast(ClusterMsg::Look)?;
-        let monitor = tokio::spawn(heartbeats::monitor(self.handle.clone(), self.heartbeat_memory));
+        let monitor = tokio::spawn(heartbeats::monitor(
+            self.handle.clone(),
+            self.separators.clone(),
+            self.heartbeat_memory,
+        ));
         Ok(ClusterActorState { looking: None, monitor, shown: None })
     }
 

@@ -21,8 +21,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const READ_BYTES: i32 = 64 * 1024;
 /// MirrorMaker 2's name.
 const HEARTBEATS: &str = "heartbeats";
-/// MirrorMaker 2's default separator; a mesh with another one names its heartbeats with that.
-const SEPARATOR: char = '.';
 
 /// Where one heartbeats topic has been read to, and its newest heartbeat.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,15 +29,16 @@ struct Seen {
     newest_ms: Option<i64>,
 }
 
-/// Reads for ever; abort the task to end it. `memory` bounds the age of what is shown.
-pub async fn monitor(handle: ClusterHandle, memory: Duration) {
+/// Reads for ever; abort the task to end it. `separators` are those of the flows into the cluster, `memory` bounds the
+/// age of what is shown.
+pub async fn monitor(handle: ClusterHandle, separators: Vec<String>, memory: Duration) {
     let mut seen: HashMap<TopicName, Seen> = HashMap::new();
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
         let Some(catalogue) = handle.catalogue() else { continue };
-        let topics = heartbeat_topics(&catalogue);
+        let topics = heartbeat_topics(&catalogue, &separators);
         seen.retain(|topic, _| topics.contains(topic));
         for topic in &topics {
             let entry = seen.entry(topic.clone()).or_default();
@@ -47,14 +46,15 @@ pub async fn monitor(handle: ClusterHandle, memory: Duration) {
                 debug!(cluster = %handle.alias(), %topic, %error, "heartbeats not read");
             }
         }
-        handle.set_upstreams(upstreams(handle.alias(), &seen, memory));
+        handle.set_upstreams(upstreams(handle.alias(), &separators, &seen, memory));
     }
 }
 
 /// Mirrored heartbeats topics: those with at least one alias before the name.
-fn heartbeat_topics(catalogue: &Arc<Catalogue>) -> Vec<TopicName> {
-    let suffix = format!("{SEPARATOR}{HEARTBEATS}");
-    catalogue.topics.keys().filter(|topic| topic.as_str().ends_with(&suffix)).cloned().collect()
+fn heartbeat_topics(catalogue: &Arc<Catalogue>, separators: &[String]) -> Vec<TopicName> {
+    let suffixes: Vec<_> = separators.iter().map(|separator| format!("{separator}{HEARTBEATS}")).collect();
+    let is_copy = |topic: &&TopicName| suffixes.iter().any(|suffix| topic.as_str().ends_with(suffix));
+    catalogue.topics.keys().filter(is_copy).cloned().collect()
 }
 
 async fn read(handle: &ClusterHandle, topic: &TopicName, seen: &mut Seen) -> Result<(), WireError> {
@@ -94,14 +94,19 @@ async fn read(handle: &ClusterHandle, topic: &TopicName, seen: &mut Seen) -> Res
     }
 }
 
-fn upstreams(local: &Alias, seen: &HashMap<TopicName, Seen>, memory: Duration) -> Vec<UpstreamStatus> {
+fn upstreams(
+    local: &Alias,
+    separators: &[String],
+    seen: &HashMap<TopicName, Seen>,
+    memory: Duration,
+) -> Vec<UpstreamStatus> {
     let now = clock::now_ms();
     let memory_ms = i64::try_from(memory.as_millis()).unwrap_or(i64::MAX);
     let mut found: Vec<_> = seen
         .iter()
         .filter_map(|(topic, seen)| {
             let age_ms = now - seen.newest_ms?;
-            let path = path_of(topic, local)?;
+            let path = separators.iter().find_map(|separator| path_of(topic, separator, local))?;
             let hops = u32::try_from(path.len() - 1).ok()?;
             (age_ms <= memory_ms).then(|| UpstreamStatus { alias: path[0].clone(), path, hops, age_ms })
         })
@@ -111,8 +116,8 @@ fn upstreams(local: &Alias, seen: &HashMap<TopicName, Seen>, memory: Duration) -
 }
 
 /// `C.A.heartbeats` on B came from A over C: the path is A, C, B.
-fn path_of(topic: &TopicName, local: &Alias) -> Option<Vec<Alias>> {
-    let mut segments: Vec<&str> = topic.as_str().split(SEPARATOR).collect();
+fn path_of(topic: &TopicName, separator: &str, local: &Alias) -> Option<Vec<Alias>> {
+    let mut segments: Vec<&str> = topic.as_str().split(separator).collect();
     segments.pop().filter(|last| *last == HEARTBEATS)?;
     if segments.is_empty() || segments.iter().any(|segment| segment.is_empty()) {
         return None;
@@ -128,11 +133,11 @@ mod tests {
 
     #[test]
     fn the_path_is_the_prefixes_backwards() {
-        let path = path_of(&"c.a.heartbeats".into(), &"b".into()).expect("a mirrored heartbeats topic");
+        let path = path_of(&"c.a.heartbeats".into(), ".", &"b".into()).expect("a mirrored heartbeats topic");
         assert_eq!(path, ["a", "c", "b"].map(Alias::from));
-        assert_eq!(path_of(&"heartbeats".into(), &"b".into()), None);
-        assert_eq!(path_of(&".heartbeats".into(), &"b".into()), None);
-        assert_eq!(path_of(&"a.orders".into(), &"b".into()), None);
+        assert_eq!(path_of(&"heartbeats".into(), ".", &"b".into()), None);
+        assert_eq!(path_of(&".heartbeats".into(), ".", &"b".into()), None);
+        assert_eq!(path_of(&"a.orders".into(), ".", &"b".into()), None);
     }
 
     #[test]
@@ -143,7 +148,7 @@ mod tests {
             ("x.heartbeats".into(), Seen { next: None, newest_ms: Some(now - 20_000) }),
             ("y.heartbeats".into(), Seen::default()),
         ]);
-        let shown = upstreams(&"b".into(), &seen, Duration::from_secs(10));
+        let shown = upstreams(&"b".into(), &[".".to_owned()], &seen, Duration::from_secs(10));
         assert_eq!(shown.len(), 1);
         assert_eq!((shown[0].alias.as_str(), shown[0].hops), ("a", 1));
     }

@@ -96,6 +96,7 @@ pub struct FlowRun {
     pub(super) ready: BTreeMap<TopicName, super::topics::ReadyTopic>,
     pub(super) topic_faults: BTreeMap<TopicName, Fault>,
     pub(super) left_out: BTreeMap<TopicName, String>,
+    pub(super) blocked_before: Duration,
     session_generation: Generation,
     session_started: Instant,
     session_backoff: Backoff,
@@ -120,6 +121,7 @@ impl Actor for FlowActor {
         args: FlowArguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         let flow = args.flow;
+        let blocked_before = flow.account.blocked_time();
         let choice = session::choose(&flow);
         flow.board.set_engine(choice.engine, choice.reason, Generation::default());
         flow.board.set_state(FlowState::Starting, None);
@@ -140,6 +142,7 @@ impl Actor for FlowActor {
             ready: BTreeMap::new(),
             topic_faults: BTreeMap::new(),
             left_out: BTreeMap::new(),
+            blocked_before,
             session_generation: Generation::default(),
             session_started: Instant::now(),
             session_backoff: Backoff::default(),

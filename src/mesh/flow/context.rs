@@ -90,6 +90,12 @@ impl FlowContext {
         crate::mesh::partition::fingerprint(self.spec.isolation)
     }
 
+    /// Whether the memory budget is used up to where a flow has to wait: standing still is then no fault.
+    pub fn is_out_of_credit(&self) -> bool {
+        let (total, used) = (self.mesh.budget.total_bytes(), self.mesh.budget.in_flight_bytes());
+        used.saturating_mul(2) >= total
+    }
+
     /// Reports an event of the flow as a whole.
     pub fn report(&self, event: &Event) {
         let scope = Scope { flow: Some(self.spec.name.clone()), ..Scope::default() };

@@ -56,6 +56,7 @@ impl PositionsTopic {
     ///
     /// # Errors
     /// The cluster's, retriable or not; and a fault when a record can't be read.
+    #[tracing::instrument(level = "debug", skip_all, fields(flow = %self.flow))]
     pub async fn claim(&self, process: &ProcessIdentity) -> Result<Loaded, LoadError> {
         self.create().await?;
         let claimed_at = self.append(vec![self.claim_record(process, false)]).await?;

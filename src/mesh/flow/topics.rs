@@ -43,6 +43,7 @@ pub struct Reconciliation {
 }
 
 /// Looks after the remote topics of a flow. Cancel safe: each step leaves the target in a sound state.
+#[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name))]
 pub async fn reconcile(flow: &FlowContext) -> Reconciliation {
     let (Some(source), Some(target)) = (flow.source.catalogue(), flow.target.catalogue()) else {
         return Reconciliation::default();

@@ -217,6 +217,9 @@ impl FlowRun {
         if self.phase != Phase::Running {
             return;
         }
+        let blocked = self.flow.account.blocked_time();
+        self.flow.metrics.waited_for_credit(blocked.saturating_sub(self.blocked_before));
+        self.blocked_before = blocked;
         self.stop_if_loop();
         if !self.topic_faults.is_empty() || !self.flow.board.refused_topics().is_empty() {
             self.reconcile(myself);

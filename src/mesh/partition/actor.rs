@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
@@ -12,9 +12,9 @@ use crate::engine::{Batch, EngineError, LaneEvent, LaneOpened, Session};
 use crate::mesh::clock;
 use crate::mesh::flow::FlowContext;
 use crate::mesh::lag::LagClock;
-use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, TopicPartition};
+use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
 use crate::replicator::{Input, Machine, MachineConfig, Resolution};
-use crate::telemetry::TopicMetrics;
+use crate::telemetry::{BatchTrace, TopicMetrics};
 
 /// What a partition is told.
 pub enum PartitionMsg {
@@ -69,6 +69,23 @@ pub struct PartitionArguments {
 /// A source partition of a flow.
 pub struct PartitionActor;
 
+/// A message that comes later.
+type Timer = JoinHandle<Result<(), ractor::MessagingErr<PartitionMsg>>>;
+
+/// A batch between its arrival and its acknowledgement.
+pub(super) struct InFlight {
+    pub(super) info: BatchInfo,
+    /// Kept only of batches that may become spans.
+    pub(super) trace: Option<Box<Trace>>,
+}
+
+/// When things happened to a batch, and which contexts its records carry.
+pub(super) struct Trace {
+    pub(super) arrived: SystemTime,
+    pub(super) written: SystemTime,
+    pub(super) parents: Vec<Vec<u8>>,
+}
+
 /// State of a partition.
 pub struct PartitionShell {
     pub(super) args: PartitionArguments,
@@ -76,14 +93,16 @@ pub struct PartitionShell {
     pub(super) session: Option<Arc<dyn Session>>,
     /// The batch that was just fetched, until the machine says what to do with it.
     pub(super) fetched: Option<Batch>,
+    /// When it arrived, if it may become a span.
+    pub(super) arrived: Option<SystemTime>,
     /// Facts of the batches in flight, oldest first.
-    pub(super) in_flight: VecDeque<BatchInfo>,
+    pub(super) in_flight: VecDeque<InFlight>,
     pub(super) lag: LagClock,
     pub(super) source_end: Option<i64>,
     pub(super) mirrored_ms: Option<i64>,
     /// The look-up or opening under way.
     pub(super) task: Option<JoinHandle<()>>,
-    pub(super) timer: Option<(Duration, JoinHandle<Result<(), ractor::MessagingErr<PartitionMsg>>>)>,
+    pub(super) timer: Option<(Duration, Timer)>,
 }
 
 impl Actor for PartitionActor {
@@ -106,6 +125,7 @@ impl Actor for PartitionActor {
             machine,
             session: None,
             fetched: None,
+            arrived: None,
             in_flight: VecDeque::new(),
             lag: LagClock::default(),
             source_end: None,
@@ -150,6 +170,7 @@ impl Actor for PartitionActor {
             PartitionMsg::End { end, leader_epoch } => {
                 shell.source_end = Some(end);
                 shell.lag.saw_end(end, clock::now_ms());
+                shell.step(&myself, Input::CreditBlocked(shell.args.flow.is_out_of_credit()));
                 shell.step(&myself, Input::Bounds { log_start: 0, end, leader_epoch });
             }
             PartitionMsg::SourceMoved => shell.step(&myself, Input::SourceMoved),
@@ -195,12 +216,14 @@ impl PartitionShell {
         match event {
             LaneEvent::Fetched(batch) => {
                 let info = batch.info;
+                self.arrived = self.args.flow.mesh.telemetry.spans().due().then(SystemTime::now);
                 self.fetched = Some(batch);
                 self.step(myself, Input::Fetched(info));
             }
             LaneEvent::Acknowledged { source_next, target_next, segments, bytes } => {
-                if let Some(info) = self.in_flight.pop_front() {
-                    self.mirrored(&info, bytes);
+                if let Some(batch) = self.in_flight.pop_front() {
+                    self.mirrored(&batch.info, bytes);
+                    self.trace(&batch, &segments);
                 }
                 self.step(myself, Input::Acknowledged { source_next, target_next, segments });
             }
@@ -234,6 +257,25 @@ impl PartitionShell {
             status.bytes += bytes;
             status.latency_ms = latency.or(status.latency_ms);
         });
+    }
+
+    fn trace(&self, batch: &InFlight, segments: &[Segment]) {
+        let Some(trace) = &batch.trace else { return };
+        let flow = &self.args.flow;
+        let told = BatchTrace {
+            flow: &flow.spec.name,
+            from: &flow.spec.from,
+            to: &flow.spec.to,
+            source_topic: &self.args.source.topic,
+            target_topic: &self.args.target.topic,
+            partition: self.args.source.partition,
+            source_base: batch.info.source_base,
+            target_base: segments.first().map(|segment| segment.target_base),
+            records: batch.info.records,
+            received: (trace.arrived, trace.written),
+            sent: (trace.written, SystemTime::now()),
+        };
+        flow.mesh.telemetry.spans().batch_mirrored(&told, trace.parents.iter().map(Vec::as_slice));
     }
 
     pub(super) fn report(&self, event: &Event) {

@@ -1,10 +1,11 @@
 //! What the state machine's outputs come to.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ractor::ActorRef;
 
-use super::actor::{PartitionMsg, PartitionShell};
+use super::actor::{InFlight, PartitionMsg, PartitionShell, Trace};
 use super::resolve::{self, Question};
 use crate::engine::{LaneSpec, SourceError};
 use crate::formats::Position;
@@ -12,6 +13,7 @@ use crate::mesh::clock;
 use crate::mesh::flow::{Save, StoreMsg};
 use crate::model::{Fault, FaultKind, Generation};
 use crate::replicator::{Input, Output};
+use crate::telemetry::MAX_LINKS;
 
 impl PartitionShell {
     /// Does what the machine says.
@@ -32,7 +34,11 @@ impl PartitionShell {
             }
             Output::Write => {
                 if let (Some(session), Some(batch)) = (&self.session, self.fetched.take()) {
-                    self.in_flight.push_back(batch.info);
+                    let trace = self.arrived.take().map(|arrived| {
+                        let parents = batch.body.trace_parents(MAX_LINKS);
+                        Box::new(Trace { arrived, written: SystemTime::now(), parents })
+                    });
+                    self.in_flight.push_back(InFlight { info: batch.info, trace });
                     session.write(&self.args.source, generation, batch);
                 }
             }

@@ -69,6 +69,7 @@ enum Side {
 }
 
 /// Finds out where to go on. Cancel safe: it only reads.
+#[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name, partition = %question.source))]
 pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolution, Unresolved> {
     let position = question.position.clone().or_else(|| flow.book.get(&question.source));
     let policy = ResumePolicy {
