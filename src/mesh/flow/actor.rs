@@ -6,30 +6,22 @@ use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::children::Children;
 use super::context::FlowContext;
-use super::heartbeat::HeartbeatActor;
 use super::positions::{LoadError, Loaded};
 use super::session;
-use super::store::PositionStoreActor;
-use super::topic_configs::TopicConfigActor;
 use super::topics::Reconciliation;
-use crate::engine::{EngineError, Session};
 use crate::formats::Claim;
-use crate::mesh::partition::PartitionMsg;
 use crate::mesh::supervise::Backoff;
-use crate::model::status::{ClusterState, FlowState};
-use crate::model::{Event, Fault, Generation, TopicName, TopicPartition};
+use crate::model::status::FlowState;
+use crate::model::{Fault, Generation, TopicName, TopicPartition};
 use crate::telemetry::Restarted;
 use crate::topology::Selector;
-use crate::topology::topic_config::ConfigRules;
 
 /// Faulted topics, limits and loops are looked after this often.
 const UPKEEP: Duration = Duration::from_secs(5);
-/// A session that lived this long counts as a success.
-const SESSION_SUCCESS: Duration = Duration::from_secs(60);
 
 /// What a flow is told.
 pub enum FlowMsg {
@@ -93,21 +85,20 @@ pub struct FlowRun {
     pub(super) children: Children,
     pub(super) reconciling: bool,
     pub(super) reconcile_again: bool,
-    pub(super) ready: BTreeMap<TopicName, super::topics::ReadyTopic>,
     pub(super) topic_faults: BTreeMap<TopicName, Fault>,
     pub(super) left_out: BTreeMap<TopicName, String>,
     pub(super) blocked_before: Duration,
-    session_generation: Generation,
-    session_started: Instant,
-    session_backoff: Backoff,
-    claim_backoff: Backoff,
+    pub(super) session_generation: Generation,
+    pub(super) session_started: Instant,
+    pub(super) session_backoff: Backoff,
+    pub(super) claim_backoff: Backoff,
     helper_backoff: Backoff,
-    store: Option<ActorId>,
-    helpers: Vec<ActorCell>,
+    pub(super) store: Option<ActorId>,
+    pub(super) helpers: Vec<ActorCell>,
     watchers: Vec<JoinHandle<()>>,
-    drained: Option<RpcReplyPort<usize>>,
-    drain_until: Option<Instant>,
-    left_behind: usize,
+    pub(super) drained: Option<RpcReplyPort<usize>>,
+    pub(super) drain_until: Option<Instant>,
+    pub(super) left_behind: usize,
 }
 
 impl Actor for FlowActor {
@@ -139,7 +130,6 @@ impl Actor for FlowActor {
             children: Children::default(),
             reconciling: false,
             reconcile_again: false,
-            ready: BTreeMap::new(),
             topic_faults: BTreeMap::new(),
             left_out: BTreeMap::new(),
             blocked_before,
@@ -284,159 +274,6 @@ fn watch<T: Send + Sync + 'static>(
 }
 
 impl FlowRun {
-    fn try_claim(&mut self, myself: &ActorRef<FlowMsg>) {
-        for cluster in [&self.flow.source, &self.flow.target] {
-            let view = cluster.watch().borrow().clone();
-            if view.state != ClusterState::Reachable {
-                let why = view.reason.unwrap_or_else(|| "no answer yet".to_owned());
-                let reason = format!("waits for cluster {}: {why}", cluster.alias());
-                self.flow.board.set_state(FlowState::Waiting, Some(reason));
-                return;
-            }
-        }
-        let id = |cluster: &crate::mesh::cluster::ClusterHandle| {
-            cluster.catalogue().and_then(|c| c.cluster_id.clone())
-        };
-        if let (Some(source), Some(target)) = (id(&self.flow.source), id(&self.flow.target))
-            && source == target
-        {
-            let reason = format!(
-                "{} and {} are one cluster (id {source}); mirroring it into itself would never end",
-                self.flow.spec.from, self.flow.spec.to
-            );
-            error!(flow = %self.flow.spec.name, reason, "flow refused");
-            self.flow.board.set_state(FlowState::Faulted, Some(reason));
-            self.phase = Phase::Given;
-            return;
-        }
-        self.phase = Phase::Claiming;
-        let (flow, myself) = (self.flow.clone(), myself.clone());
-        tokio::spawn(async move {
-            let outcome = flow.positions_topic.claim(&flow.mesh.process).await;
-            let _ = myself.cast(FlowMsg::Claimed(Box::new(outcome)));
-        });
-    }
-
-    async fn claimed(
-        &mut self,
-        myself: &ActorRef<FlowMsg>,
-        outcome: Result<Loaded, LoadError>,
-    ) -> Result<(), ActorProcessingErr> {
-        if self.phase != Phase::Claiming {
-            return Ok(());
-        }
-        let loaded = match outcome {
-            Ok(loaded) => loaded,
-            Err(why) => {
-                let (state, reason) = match why {
-                    LoadError::Fault(fault) => (FlowState::Faulted, fault.to_string()),
-                    LoadError::Wire(error) if error.is_unauthorized() => {
-                        (FlowState::Faulted, error.to_string())
-                    }
-                    LoadError::Wire(error) => (FlowState::Waiting, error.to_string()),
-                };
-                let retry_in = self.claim_backoff.next_pause();
-                warn!(flow = %self.flow.spec.name, reason, ?retry_in, "positions not read");
-                self.flow.board.set_state(state, Some(reason));
-                self.phase = Phase::Waiting;
-                myself.send_after(retry_in, || FlowMsg::Claim);
-                return Ok(());
-            }
-        };
-        self.claim_backoff.reset();
-        self.flow.book.replace(loaded.positions);
-        let told = myself.clone();
-        let store = PositionStoreActor {
-            context: self.flow.clone(),
-            claimed_at: loaded.claimed_at,
-            on_other_claim: Box::new(move |claim| drop(told.cast(FlowMsg::OtherClaim(claim)))),
-        };
-        let (store, _) = PositionStoreActor::spawn_linked(None, store, (), myself.get_cell()).await?;
-        self.store = Some(store.get_id());
-        *self.flow.store.lock() = Some(store);
-        self.phase = Phase::Running;
-        self.flow.board.set_state(FlowState::Running, None);
-        self.spawn_helpers(myself).await?;
-        self.start_session(myself);
-        self.reconcile(myself);
-        Ok(())
-    }
-
-    /// Starts what is not there of heartbeats and configuration sync.
-    async fn spawn_helpers(&mut self, myself: &ActorRef<FlowMsg>) -> Result<(), ActorProcessingErr> {
-        for helper in self.helpers.drain(..) {
-            helper.stop(None);
-        }
-        if self.phase != Phase::Running {
-            return Ok(());
-        }
-        if self.flow.spec.heartbeats.enabled {
-            let actor = HeartbeatActor { flow: self.flow.clone() };
-            let (actor, _) = HeartbeatActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
-            self.helpers.push(actor.get_cell());
-        }
-        if self.flow.spec.topic_configs.enabled {
-            let rules = Arc::new(ConfigRules::new(&self.flow.spec.topic_configs)?);
-            let actor = TopicConfigActor { flow: self.flow.clone(), selector: self.selector.clone(), rules };
-            let (actor, _) = TopicConfigActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
-            self.helpers.push(actor.get_cell());
-        }
-        Ok(())
-    }
-
-    fn start_session(&mut self, myself: &ActorRef<FlowMsg>) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        self.session_generation = self.session_generation.next();
-        let expected = self.children.len().max(self.expected_partitions());
-        match session::start(&self.flow, self.session_generation, myself, expected) {
-            Ok(session) => {
-                self.session_started = Instant::now();
-                self.flow.session.send_replace(Some(session));
-                let choice = session::choose(&self.flow);
-                self.flow.board.set_engine(choice.engine, choice.reason, self.session_generation);
-                self.flow.board.set_state(FlowState::Running, None);
-            }
-            Err(failure) => self.session_refused(myself, &failure),
-        }
-    }
-
-    fn session_refused(&mut self, myself: &ActorRef<FlowMsg>, failure: &EngineError) {
-        let retry_in = self.session_backoff.next_pause();
-        error!(flow = %self.flow.spec.name, %failure, ?retry_in, "engine session not started");
-        self.flow.board.set_state(FlowState::Faulted, Some(failure.to_string()));
-        myself.send_after(retry_in, || FlowMsg::StartSession);
-    }
-
-    fn session_lost(&mut self, myself: &ActorRef<FlowMsg>, generation: Generation, reason: String) {
-        if generation != self.session_generation || self.phase != Phase::Running {
-            return;
-        }
-        if self.session_started.elapsed() > SESSION_SUCCESS {
-            self.session_backoff.reset();
-        }
-        self.flow.report(&Event::SessionLost { reason });
-        self.flow.metrics.restarted(Restarted::Session);
-        let lost = self.flow.session.send_replace(None);
-        session::bury(&self.flow, lost, self.session_backoff.next_pause(), myself);
-    }
-
-    /// A cluster that went away is shown on the flow; its partitions wait by themselves.
-    fn show_clusters(&self) {
-        for cluster in [&self.flow.source, &self.flow.target] {
-            let view = cluster.watch().borrow().clone();
-            if view.state != ClusterState::Reachable {
-                let why = view.reason.unwrap_or_default();
-                let reason = format!("cluster {} is away: {why}", cluster.alias());
-                return self.flow.board.set_state(FlowState::Waiting, Some(reason));
-            }
-        }
-        if self.flow.board.state() == FlowState::Waiting {
-            self.flow.board.set_state(FlowState::Running, None);
-        }
-    }
-
     fn partition_ended(
         &mut self,
         myself: &ActorRef<FlowMsg>,
@@ -455,69 +292,5 @@ impl FlowRun {
             status.reason = Some(format!("failed: {failure}; it is started again"));
         });
         myself.send_after(pause, move || FlowMsg::Respawn(source));
-    }
-
-    /// Stops for good, without saving: the flow is somebody else's, or must not run.
-    pub(super) fn give_up(&mut self, state: FlowState, reason: String) {
-        if matches!(self.phase, Phase::Given | Phase::Draining | Phase::Closing) {
-            return;
-        }
-        warn!(flow = %self.flow.spec.name, reason, "flow stopped");
-        self.phase = Phase::Given;
-        for actor in self.children.alive() {
-            actor.stop(None);
-        }
-        for helper in self.helpers.drain(..) {
-            helper.stop(None);
-        }
-        self.flow.board.set_state(state, Some(reason));
-        if let Some(session) = self.flow.session.send_replace(None) {
-            let limit = self.flow.mesh.spec.shutdown_timeout;
-            tokio::spawn(async move { session.shutdown(limit).await });
-        }
-    }
-
-    fn drain(&mut self, myself: &ActorRef<FlowMsg>, limit: Duration, reply: RpcReplyPort<usize>) {
-        self.drained = Some(reply);
-        self.drain_until = Some(Instant::now() + limit);
-        for helper in self.helpers.drain(..) {
-            // The heartbeat in hand may be lost; there is one a second.
-            helper.stop(None);
-        }
-        if self.phase == Phase::Running {
-            self.phase = Phase::Draining;
-            self.flow.board.set_state(FlowState::Draining, None);
-            let waiting =
-                self.children.alive().inspect(|actor| drop(actor.cast(PartitionMsg::Drain))).count();
-            info!(flow = %self.flow.spec.name, partitions = waiting, "draining");
-            if waiting > 0 {
-                // Closing the session and the store takes the rest of the time.
-                myself.send_after(limit.mul_f64(0.75), || FlowMsg::DrainDeadline);
-                return;
-            }
-        }
-        self.close(myself);
-    }
-
-    /// Closes session and store, in this order: what the session still acknowledges is not saved, but found.
-    fn close(&mut self, myself: &ActorRef<FlowMsg>) {
-        if self.phase == Phase::Closing {
-            return;
-        }
-        self.phase = Phase::Closing;
-        let until = self.drain_until.unwrap_or_else(Instant::now);
-        let session: Option<Arc<dyn Session>> = self.flow.session.send_replace(None);
-        let store = self.flow.store.lock().take();
-        let myself = myself.clone();
-        tokio::spawn(async move {
-            if let Some(session) = session {
-                session.shutdown(until.saturating_duration_since(Instant::now())).await;
-            }
-            if let Some(store) = store {
-                let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
-                let _ = ractor::call_t!(store, super::store::StoreMsg::Drain, left.as_millis() as u64);
-            }
-            let _ = myself.cast(FlowMsg::Closed);
-        });
     }
 }

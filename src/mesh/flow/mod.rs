@@ -3,10 +3,12 @@
 mod actor;
 mod children;
 mod context;
+mod finish;
 mod heartbeat;
 mod limits;
 mod positions;
 mod session;
+mod start;
 mod store;
 mod topic_configs;
 mod topics;

@@ -1,20 +1,25 @@
 //! The flow's engine session: which engine, how it is built, and built again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ractor::ActorRef;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
-use super::actor::FlowMsg;
+use super::actor::{FlowMsg, FlowRun, Phase};
 use super::context::FlowContext;
 use crate::engine::records::{RecordsSession, RecordsSpec};
 use crate::engine::{EngineError, Session};
-use crate::model::Generation;
+use crate::model::status::FlowState;
+use crate::model::{Event, Generation};
+use crate::telemetry::Restarted;
 
 /// How long a lost session may take to close before the next one is built beside it; what it still sends is
 /// found by the resume rule.
 const CLOSE_LOST: Duration = Duration::from_secs(10);
+
+/// A session that lived this long counts as a success.
+const SESSION_SUCCESS: Duration = Duration::from_secs(60);
 
 /// The engine a flow uses, and why.
 #[derive(Clone, Copy, Debug)]
@@ -82,4 +87,49 @@ pub fn bury(
         let _restart = flow.mesh.restarts.acquire().await;
         let _ = myself.cast(FlowMsg::StartSession);
     });
+}
+
+impl FlowRun {
+    pub(super) fn start_session(&mut self, myself: &ActorRef<FlowMsg>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.session_generation = self.session_generation.next();
+        let expected = self.children.len().max(self.expected_partitions());
+        match start(&self.flow, self.session_generation, myself, expected) {
+            Ok(session) => {
+                self.session_started = Instant::now();
+                self.flow.session.send_replace(Some(session));
+                let choice = choose(&self.flow);
+                self.flow.board.set_engine(choice.engine, choice.reason, self.session_generation);
+                self.flow.board.set_state(FlowState::Running, None);
+            }
+            Err(failure) => self.session_refused(myself, &failure),
+        }
+    }
+
+    pub(super) fn session_refused(&mut self, myself: &ActorRef<FlowMsg>, failure: &EngineError) {
+        let retry_in = self.session_backoff.next_pause();
+        error!(flow = %self.flow.spec.name, %failure, ?retry_in, "engine session not started");
+        self.flow.board.set_state(FlowState::Faulted, Some(failure.to_string()));
+        myself.send_after(retry_in, || FlowMsg::StartSession);
+    }
+
+    pub(super) fn session_lost(
+        &mut self,
+        myself: &ActorRef<FlowMsg>,
+        generation: Generation,
+        reason: String,
+    ) {
+        if generation != self.session_generation || self.phase != Phase::Running {
+            return;
+        }
+        if self.session_started.elapsed() > SESSION_SUCCESS {
+            self.session_backoff.reset();
+        }
+        self.flow.report(&Event::SessionLost { reason });
+        self.flow.metrics.restarted(Restarted::Session);
+        let lost = self.flow.session.send_replace(None);
+        bury(&self.flow, lost, self.session_backoff.next_pause(), myself);
+    }
 }

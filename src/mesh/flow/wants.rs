@@ -85,7 +85,6 @@ impl FlowRun {
         }
         self.left_out = outcome.left_out.clone();
         self.flow.board.set_topics(outcome.statuses.iter().cloned());
-        self.ready = outcome.ready.iter().map(|ready| (ready.topic.clone(), ready.clone())).collect();
     }
 
     /// Whether the topic was on the source when the flow first looked. Topics that come later start at their

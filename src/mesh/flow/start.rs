@@ -1,0 +1,133 @@
+//! How a flow comes to run: both clusters there, the flow claimed, positions read.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::sync::Arc;
+use tracing::{error, warn};
+
+use super::actor::{FlowMsg, FlowRun, Phase};
+use super::heartbeat::HeartbeatActor;
+use super::positions::{LoadError, Loaded};
+use super::store::PositionStoreActor;
+use super::topic_configs::TopicConfigActor;
+use crate::model::status::{ClusterState, FlowState};
+use crate::topology::topic_config::ConfigRules;
+
+impl FlowRun {
+    pub(super) fn try_claim(&mut self, myself: &ActorRef<FlowMsg>) {
+        for cluster in [&self.flow.source, &self.flow.target] {
+            let view = cluster.watch().borrow().clone();
+            if view.state != ClusterState::Reachable {
+                let why = view.reason.unwrap_or_else(|| "no answer yet".to_owned());
+                let reason = format!("waits for cluster {}: {why}", cluster.alias());
+                self.flow.board.set_state(FlowState::Waiting, Some(reason));
+                return;
+            }
+        }
+        let id = |cluster: &crate::mesh::cluster::ClusterHandle| {
+            cluster.catalogue().and_then(|c| c.cluster_id.clone())
+        };
+        if let (Some(source), Some(target)) = (id(&self.flow.source), id(&self.flow.target))
+            && source == target
+        {
+            let reason = format!(
+                "{} and {} are one cluster (id {source}); mirroring it into itself would never end",
+                self.flow.spec.from, self.flow.spec.to
+            );
+            error!(flow = %self.flow.spec.name, reason, "flow refused");
+            self.flow.board.set_state(FlowState::Faulted, Some(reason));
+            self.phase = Phase::Given;
+            return;
+        }
+        self.phase = Phase::Claiming;
+        let (flow, myself) = (self.flow.clone(), myself.clone());
+        tokio::spawn(async move {
+            let outcome = flow.positions_topic.claim(&flow.mesh.process).await;
+            let _ = myself.cast(FlowMsg::Claimed(Box::new(outcome)));
+        });
+    }
+
+    pub(super) async fn claimed(
+        &mut self,
+        myself: &ActorRef<FlowMsg>,
+        outcome: Result<Loaded, LoadError>,
+    ) -> Result<(), ActorProcessingErr> {
+        if self.phase != Phase::Claiming {
+            return Ok(());
+        }
+        let loaded = match outcome {
+            Ok(loaded) => loaded,
+            Err(why) => {
+                let (state, reason) = match why {
+                    LoadError::Fault(fault) => (FlowState::Faulted, fault.to_string()),
+                    LoadError::Wire(error) if error.is_unauthorized() => {
+                        (FlowState::Faulted, error.to_string())
+                    }
+                    LoadError::Wire(error) => (FlowState::Waiting, error.to_string()),
+                };
+                let retry_in = self.claim_backoff.next_pause();
+                warn!(flow = %self.flow.spec.name, reason, ?retry_in, "positions not read");
+                self.flow.board.set_state(state, Some(reason));
+                self.phase = Phase::Waiting;
+                myself.send_after(retry_in, || FlowMsg::Claim);
+                return Ok(());
+            }
+        };
+        self.claim_backoff.reset();
+        self.flow.book.replace(loaded.positions);
+        let told = myself.clone();
+        let store = PositionStoreActor {
+            context: self.flow.clone(),
+            claimed_at: loaded.claimed_at,
+            on_other_claim: Box::new(move |claim| drop(told.cast(FlowMsg::OtherClaim(claim)))),
+        };
+        let (store, _) = PositionStoreActor::spawn_linked(None, store, (), myself.get_cell()).await?;
+        self.store = Some(store.get_id());
+        *self.flow.store.lock() = Some(store);
+        self.phase = Phase::Running;
+        self.flow.board.set_state(FlowState::Running, None);
+        self.spawn_helpers(myself).await?;
+        self.start_session(myself);
+        self.reconcile(myself);
+        Ok(())
+    }
+
+    /// Starts what is not there of heartbeats and configuration sync.
+    pub(super) async fn spawn_helpers(
+        &mut self,
+        myself: &ActorRef<FlowMsg>,
+    ) -> Result<(), ActorProcessingErr> {
+        for helper in self.helpers.drain(..) {
+            helper.stop(None);
+        }
+        if self.phase != Phase::Running {
+            return Ok(());
+        }
+        if self.flow.spec.heartbeats.enabled {
+            let actor = HeartbeatActor { flow: self.flow.clone() };
+            let (actor, _) = HeartbeatActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+            self.helpers.push(actor.get_cell());
+        }
+        if self.flow.spec.topic_configs.enabled {
+            let rules = Arc::new(ConfigRules::new(&self.flow.spec.topic_configs)?);
+            let actor = TopicConfigActor { flow: self.flow.clone(), selector: self.selector.clone(), rules };
+            let (actor, _) = TopicConfigActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+            self.helpers.push(actor.get_cell());
+        }
+        Ok(())
+    }
+
+    /// A cluster that went away is shown on the flow; its partitions wait by themselves.
+    pub(super) fn show_clusters(&self) {
+        for cluster in [&self.flow.source, &self.flow.target] {
+            let view = cluster.watch().borrow().clone();
+            if view.state != ClusterState::Reachable {
+                let why = view.reason.unwrap_or_default();
+                let reason = format!("cluster {} is away: {why}", cluster.alias());
+                return self.flow.board.set_state(FlowState::Waiting, Some(reason));
+            }
+        }
+        if self.flow.board.state() == FlowState::Waiting {
+            self.flow.board.set_state(FlowState::Running, None);
+        }
+    }
+}
