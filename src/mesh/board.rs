@@ -83,15 +83,16 @@ impl FlowBoard {
         self.inner.positions_saved_ms.store(clock::now_ms(), Ordering::Relaxed);
     }
 
-    /// Changes one partition's status, made if it is not there.
+    /// Puts a partition on the board.
+    pub fn add(&self, partition: &TopicPartition) {
+        self.inner.partitions.lock().entry(partition.clone()).or_insert_with(|| blank(partition));
+    }
+
+    /// Changes one partition's status; one that was taken off the board stays off.
     pub fn update(&self, partition: &TopicPartition, change: impl FnOnce(&mut PartitionStatus)) {
-        let mut partitions = self.inner.partitions.lock();
-        if let Some(status) = partitions.get_mut(partition) {
-            return change(status);
+        if let Some(status) = self.inner.partitions.lock().get_mut(partition) {
+            change(status);
         }
-        let mut status = blank(partition);
-        change(&mut status);
-        partitions.insert(partition.clone(), status);
     }
 
     /// The last generation a partition reached; zero for one that is not on the board.
@@ -109,9 +110,10 @@ impl FlowBoard {
         refused.map(|(partition, _)| partition.topic.clone()).collect()
     }
 
-    /// Takes a partition off the board.
-    pub fn remove(&self, partition: &TopicPartition) {
-        self.inner.partitions.lock().remove(partition);
+    /// Takes a partition off the board; returns the last generation it reached.
+    pub fn remove(&self, partition: &TopicPartition) -> Generation {
+        let removed = self.inner.partitions.lock().remove(partition);
+        removed.map(|status| status.generation).unwrap_or_default()
     }
 
     /// A copy of everything.

@@ -85,6 +85,9 @@ pub struct FlowRun {
     pub(super) children: Children,
     pub(super) reconciling: bool,
     pub(super) reconcile_again: bool,
+    pub(super) reconcile_failed: bool,
+    /// Last generations of partitions whose topic is gone: it may come back.
+    pub(super) retired: BTreeMap<TopicPartition, Generation>,
     pub(super) topic_faults: BTreeMap<TopicName, Fault>,
     pub(super) left_out: BTreeMap<TopicName, String>,
     pub(super) blocked_before: Duration,
@@ -130,6 +133,8 @@ impl Actor for FlowActor {
             children: Children::default(),
             reconciling: false,
             reconcile_again: false,
+            reconcile_failed: false,
+            retired: BTreeMap::new(),
             topic_faults: BTreeMap::new(),
             left_out: BTreeMap::new(),
             blocked_before,

@@ -9,7 +9,7 @@ use super::children::Sides;
 use super::topics::{self, Reconciliation};
 use crate::mesh::partition::{PartitionActor, PartitionArguments, PartitionMsg};
 use crate::model::status::FlowState;
-use crate::model::{Event, PathText, TopicPartition};
+use crate::model::{Event, Generation, PathText, TopicPartition};
 
 /// Intervals after which a heartbeat no longer proves anything.
 const FRESH_INTERVALS: u32 = 10;
@@ -39,6 +39,7 @@ impl FlowRun {
         if self.phase != Phase::Running {
             return Ok(());
         }
+        self.reconcile_failed = outcome.failed.is_some();
         if let Some(error) = &outcome.failed {
             // The cluster's own state tells it; the next change or upkeep tries again.
             warn!(flow = %self.flow.spec.name, %error, "remote topics not looked after");
@@ -115,12 +116,19 @@ impl FlowRun {
             target: child.target.clone(),
             appeared: child.appeared,
             heartbeats: self.selector.naming().is_heartbeats(source.topic.as_str()),
-            generation: self.flow.board.generation(source),
+            generation: self.last_generation(source),
             metrics: self.flow.metrics.partition(&source.topic, source.partition),
         };
+        self.flow.board.add(source);
         let (actor, _) = PartitionActor::spawn_linked(None, PartitionActor, args, myself.get_cell()).await?;
         self.children.started(source, actor);
         Ok(())
+    }
+
+    /// The generation a new actor counts on from: its lane may still hold writes of the one before.
+    fn last_generation(&self, source: &TopicPartition) -> Generation {
+        let retired = self.retired.get(source).copied().unwrap_or_default();
+        self.flow.board.generation(source).max(retired)
     }
 
     /// Topics that are gone from the source: their partitions stop, their copies stay.
@@ -142,7 +150,8 @@ impl FlowRun {
                 if let Some(actor) = self.children.remove(&source) {
                     let _ = actor.cast(PartitionMsg::Drain);
                 }
-                self.flow.board.remove(&source);
+                let last = self.flow.board.remove(&source);
+                self.retired.insert(source, last);
             }
         }
     }
@@ -220,7 +229,10 @@ impl FlowRun {
         self.flow.metrics.waited_for_credit(blocked.saturating_sub(self.blocked_before));
         self.blocked_before = blocked;
         self.stop_if_loop();
-        if !self.topic_faults.is_empty() || !self.flow.board.refused_topics().is_empty() {
+        if self.reconcile_failed
+            || !self.topic_faults.is_empty()
+            || !self.flow.board.refused_topics().is_empty()
+        {
             self.reconcile(myself);
         }
     }
