@@ -13,6 +13,7 @@ mod mesh;
 mod outages;
 mod resets;
 mod security;
+mod signals;
 
 /// One test at a time: each has clusters of its own, and two cores have to run them, the mirror and the test.
 async fn alone() -> tokio::sync::MutexGuard<'static, ()> {

@@ -3,7 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cli;
 mod harness;
 mod mirror;
 mod records;
+mod topics;
 mod wire;

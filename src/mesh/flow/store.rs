@@ -155,11 +155,13 @@ impl PositionStoreActor {
             }
             Err(error) => {
                 warn!(flow = %self.context.spec.name, positions = partitions.len(), %error, "positions not written");
-                let fault = Fault::new(
-                    FaultKind::PositionStore,
-                    format!("the position can't be saved: {error}"),
-                    "it is tried again; the flow's credentials need READ, WRITE and CREATE on the positions topic",
-                );
+                let advice = if error.is_unauthorized() {
+                    "it is tried again; the flow's credentials need READ, WRITE and CREATE on the positions topic"
+                } else {
+                    "it is tried again"
+                };
+                let what = format!("the position can't be saved: {error}");
+                let fault = Fault::new(FaultKind::PositionStore, what, advice);
                 // Each partition asks again by its own back-off, with what is newest then.
                 for save in partitions.iter().filter_map(|partition| state.writing.remove(partition)) {
                     let _ = save.reply.cast(PartitionMsg::NotSaved(fault.clone()));

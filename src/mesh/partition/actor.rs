@@ -233,7 +233,11 @@ impl PartitionShell {
             }
             LaneEvent::WriteFailed(error) => {
                 self.in_flight.clear();
-                self.step(myself, Input::WriteFailed { class: error.class, fault: error.fault });
+                // The engine names partitions; which clusters they are on is known here.
+                let spec = &self.args.flow.spec;
+                let what = format!("{} to {}: {}", spec.from, spec.to, error.fault.what);
+                let fault = Fault { what, ..error.fault };
+                self.step(myself, Input::WriteFailed { class: error.class, fault });
             }
             LaneEvent::SessionLost(reason) => {
                 self.in_flight.clear();
