@@ -49,7 +49,7 @@ pub struct Position {
     pub remote_topic: TopicName,
     /// Id of the remote topic; zero if the broker has none.
     pub target_topic_id: TopicId,
-    /// Source leader epoch of the last mirrored batch; −1 when unknown.
+    /// An epoch of the source's leader under which everything before `source_next` was in the log; −1 when unknown.
     pub source_epoch: i32,
     /// Leader epoch of the target partition; −1 when unknown.
     pub target_epoch: i32,
