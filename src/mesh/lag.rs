@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Ends that are remembered; older ones are thinned out, which only makes the answer coarser.
+/// Ends that are remembered; when there are more, neighbours are merged, which only makes the answer coarser.
 const REMEMBERED: usize = 64;
 
 /// Ages of the source's ends, as this process saw them.
@@ -21,9 +21,9 @@ impl LagClock {
             _ => {}
         }
         if self.ends.len() == REMEMBERED {
-            // Every other one: the oldest stays, and with it the longest age.
-            let kept: VecDeque<_> = self.ends.iter().copied().step_by(2).collect();
-            self.ends = kept;
+            // Two become one with the later end and the earlier sight: an age is never told too low.
+            let pairs = self.ends.make_contiguous().chunks(2);
+            self.ends = pairs.map(|pair| (pair[pair.len() - 1].0, pair[0].1)).collect();
         }
         self.ends.push_back((end, now_ms));
     }
@@ -90,7 +90,7 @@ mod tests {
             lag.saw_end(step, step);
         }
         assert!(lag.ends.len() <= REMEMBERED);
-        assert_eq!(lag.lag_ms(0, None, 1_000).map(|ms| ms >= 900), Some(true), "the oldest end is kept");
+        assert_eq!(lag.lag_ms(0, None, 1_000).map(|ms| ms >= 900), Some(true), "the oldest sight is kept");
         lag.saw_end(3, 2_000);
         assert_eq!(lag.lag_ms(2, None, 2_100), Some(100));
     }

@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn an_endpoint_that_stays_away_is_told_rarely_and_its_return_once() {
         let lines = Lines::default();
-        let subscriber = logs::subscriber(&spec(), false, lines.clone()).expect("the filter is sound");
+        let subscriber = logs::subscriber(&spec(), false, lines.clone(), None).expect("the filter is sound");
         tracing::subscriber::with_default(subscriber, || {
             let health = Health::new("metrics", "http://user:pass@collector:4318");
             let start = Instant::now();

@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_bad_filter_is_named_with_key_and_value() {
         let spec = TelemetrySpec { log_filter: "mirrormesh=loud".to_owned(), ..spec() };
-        let error = subscriber(&spec, false, Lines::default()).err().expect("refused").to_string();
+        let error = subscriber(&spec, false, Lines::default(), None).err().expect("refused").to_string();
         assert!(error.contains("telemetry.log_filter") && error.contains("mirrormesh=loud"), "{error}");
     }
 }

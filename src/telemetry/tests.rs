@@ -201,7 +201,7 @@ fn an_overflow_of_series_is_visible() {
     let status = mesh(vec![flow("f", partitions.collect())]);
     telemetry.metrics().observe(Arc::new(move || status.clone()));
     let lines = testing::Lines::default();
-    let subscriber = logs::subscriber(&spec(), false, lines.clone()).expect("sound");
+    let subscriber = logs::subscriber(&spec(), false, lines.clone(), None).expect("sound");
     let text = tracing::subscriber::with_default(subscriber, || {
         telemetry.prometheus_text();
         telemetry.prometheus_text()

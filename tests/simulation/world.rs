@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use mirrormesh::formats::Position;
 use mirrormesh::model::status::PartitionState;
-use mirrormesh::model::{BatchInfo, Fault, FaultKind, Generation, Segment, WriteErrorClass};
-use mirrormesh::replicator::resume::{
-    Next, ResumePolicy, SourceFacts, SourceResetPolicy, TargetFacts, TargetResetPolicy, decide,
+use mirrormesh::model::{
+    BatchInfo, Fault, FaultKind, Generation, ResetPolicy, Segment, TargetResetPolicy, WriteErrorClass,
 };
+use mirrormesh::replicator::resume::{Next, ResumePolicy, SourceFacts, TargetFacts, decide};
 use mirrormesh::replicator::tail::{MatchRules, TailMatch, TailMatcher, TailPlan, Wants};
 use mirrormesh::replicator::{Input, Machine, MachineConfig, Output};
 
@@ -479,7 +479,7 @@ impl World {
         };
         let policy = ResumePolicy {
             place: "orders-0".to_owned(),
-            on_source_reset: SourceResetPolicy::Continue,
+            on_source_reset: ResetPolicy::Continue,
             on_target_reset: TargetResetPolicy::Restart,
             start_is_explicit: self.scenario.foreign,
             appeared: true,

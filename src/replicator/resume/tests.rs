@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::formats::Anchors;
-use crate::model::{FaultKind, Segment, TopicId};
+use crate::model::{FaultKind, ResetPolicy, Segment, TargetResetPolicy, TopicId};
 use crate::replicator::tail::TailMatch;
 
 fn id(number: u128) -> TopicId {
@@ -63,7 +63,7 @@ fn target() -> TargetFacts {
 fn policy() -> ResumePolicy {
     ResumePolicy {
         place: "a→b orders-0".to_owned(),
-        on_source_reset: SourceResetPolicy::Continue,
+        on_source_reset: ResetPolicy::Continue,
         on_target_reset: TargetResetPolicy::Restart,
         start_is_explicit: false,
         appeared: false,
@@ -72,11 +72,7 @@ fn policy() -> ResumePolicy {
 }
 
 fn failing() -> ResumePolicy {
-    ResumePolicy {
-        on_source_reset: SourceResetPolicy::Fail,
-        on_target_reset: TargetResetPolicy::Fail,
-        ..policy()
-    }
+    ResumePolicy { on_source_reset: ResetPolicy::Fail, on_target_reset: TargetResetPolicy::Fail, ..policy() }
 }
 
 fn go(source_next: i64, target_next: i64) -> Next {

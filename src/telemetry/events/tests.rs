@@ -69,7 +69,7 @@ fn every_event() -> Vec<Event> {
 fn report(scope: &Scope, event: &Event) -> (Vec<String>, String, Telemetry) {
     let telemetry = Telemetry::quiet();
     let lines = Lines::default();
-    let subscriber = logs::subscriber(&spec(), false, lines.clone()).expect("the filter is sound");
+    let subscriber = logs::subscriber(&spec(), false, lines.clone(), None).expect("the filter is sound");
     tracing::subscriber::with_default(subscriber, || telemetry.events().report(scope, event));
     (lines.take(), telemetry.prometheus_text(), telemetry)
 }
