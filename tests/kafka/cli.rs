@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::common::topologies::{flow, topology};
-use crate::common::{KafkaClient, MirrorProcess, Ran, TestRecord, await_exact, mirrormesh, pair, topic};
+use crate::common::{
+    KafkaClient, MirrorProcess, Ran, TestRecord, await_exact, mirrormesh, pair, topic, wait_for,
+};
 
 /// Topics whose name contains `part`, with their partitions.
 async fn topics_with(client: &KafkaClient, part: &str) -> BTreeMap<String, usize> {
@@ -146,14 +148,14 @@ async fn a_check_finds_what_only_the_clusters_know() {
     );
 }
 
-/// The last position of each partition of a flow, as the positions topic has it.
-async fn positions(client: &KafkaClient, source: &str, flow: &str) -> BTreeMap<i64, Value> {
+/// The last position of each partition of a topic, as the positions topic has it for the flow of the same name.
+async fn positions(client: &KafkaClient, source: &str, name: &str) -> BTreeMap<i64, Value> {
     let records = client.consume_all(&format!("__mirrormesh-positions.{source}")).await.remove(0);
     let json = |bytes: &Option<Vec<u8>>| serde_json::from_slice::<Value>(bytes.as_deref().unwrap_or(b"null"));
     let mut found = BTreeMap::new();
     for consumed in records {
         let key = json(&consumed.record.key).expect("a key is JSON");
-        if key[0] == "position" && key[1] == flow {
+        if key[0] == "position" && key[1] == name && key[2] == name {
             let partition = key[3].as_i64().expect("a key names its partition");
             found.insert(partition, json(&consumed.record.value).expect("a value is JSON"));
         }
@@ -185,9 +187,14 @@ async fn a_drained_mirror_leaves_clean_positions() {
     }
     // While it runs they are not clean: what comes next may be written before it is said.
     mirror.launch();
-    mirror.ready().await;
-    for position in positions(west, "east", &name).await.values() {
-        assert_eq!(position["clean"], false, "{position}");
-    }
+    wait_for("no position to be clean", async || {
+        let last = positions(west, "east", &name).await;
+        if last.values().all(|position| position["clean"] == false) {
+            Ok(())
+        } else {
+            Err(format!("{last:?}"))
+        }
+    })
+    .await;
     assert_eq!(mirror.terminate().await, Some(0));
 }

@@ -160,6 +160,7 @@ async fn three_brokers_carry_on_without_one() {
     cluster.brokers()[2].kill();
     for partition in 0..3 {
         client.produce("orders", partition, TestRecord::numbered(10)).await;
+        assert_ne!(client.leader("orders", partition).await, 3, "a dead broker leads nothing");
     }
     cluster.start().await;
     let read = client.consume_all("orders").await;
