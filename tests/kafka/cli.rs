@@ -146,14 +146,14 @@ async fn a_check_finds_what_only_the_clusters_know() {
     );
 }
 
-/// The last position of each partition of a flow, as the positions topic has it.
-async fn positions(client: &KafkaClient, source: &str, flow: &str) -> BTreeMap<i64, Value> {
+/// The last position of each partition of a topic, as the positions topic has it.
+async fn positions(client: &KafkaClient, source: &str, flow: &str, topic: &str) -> BTreeMap<i64, Value> {
     let records = client.consume_all(&format!("__mirrormesh-positions.{source}")).await.remove(0);
     let json = |bytes: &Option<Vec<u8>>| serde_json::from_slice::<Value>(bytes.as_deref().unwrap_or(b"null"));
     let mut found = BTreeMap::new();
     for consumed in records {
         let key = json(&consumed.record.key).expect("a key is JSON");
-        if key[0] == "position" && key[1] == flow {
+        if key[0] == "position" && key[1] == flow && key[2] == topic {
             let partition = key[3].as_i64().expect("a key names its partition");
             found.insert(partition, json(&consumed.record.value).expect("a value is JSON"));
         }
@@ -176,7 +176,7 @@ async fn a_drained_mirror_leaves_clean_positions() {
     mirror.ready().await;
     await_exact(east, &name, west, &format!("east.{name}")).await;
     assert_eq!(mirror.terminate().await, Some(0));
-    let last = positions(west, "east", &name).await;
+    let last = positions(west, "east", &name, &name).await;
     for (partition, count) in [(0, 70), (1, 30)] {
         let position = &last[&partition];
         assert_eq!(position["clean"], true, "{position}");
@@ -186,7 +186,7 @@ async fn a_drained_mirror_leaves_clean_positions() {
     // While it runs they are not clean: what comes next may be written before it is said.
     mirror.launch();
     mirror.ready().await;
-    for position in positions(west, "east", &name).await.values() {
+    for position in positions(west, "east", &name, &name).await.values() {
         assert_eq!(position["clean"], false, "{position}");
     }
     assert_eq!(mirror.terminate().await, Some(0));
