@@ -54,7 +54,7 @@ pub struct TlsSettings {
 /// SASL.
 #[derive(Clone, Debug)]
 pub struct SaslSettings {
-    /// `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`; others only on the records engine (`GSSAPI`, `OAUTHBEARER`).
+    /// `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`: what both clients speak.
     pub mechanism: String,
     /// User.
     pub username: String,

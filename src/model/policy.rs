@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What to do when the source's log is not the one we knew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResetPolicy {
     /// Go on from the first record that is there.
@@ -14,7 +14,7 @@ pub enum ResetPolicy {
 }
 
 /// What to do when the target's topic is not the one we knew.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetResetPolicy {
     /// Mirror again from the first record of the source.

@@ -148,14 +148,14 @@ async fn a_check_finds_what_only_the_clusters_know() {
     );
 }
 
-/// The last position of each partition of a topic, as the positions topic has it for the flow of the same name.
-async fn positions(client: &KafkaClient, source: &str, name: &str) -> BTreeMap<i64, Value> {
+/// The last position of each partition of a topic, as the positions topic has it.
+async fn positions(client: &KafkaClient, source: &str, flow: &str, topic: &str) -> BTreeMap<i64, Value> {
     let records = client.consume_all(&format!("__mirrormesh-positions.{source}")).await.remove(0);
     let json = |bytes: &Option<Vec<u8>>| serde_json::from_slice::<Value>(bytes.as_deref().unwrap_or(b"null"));
     let mut found = BTreeMap::new();
     for consumed in records {
         let key = json(&consumed.record.key).expect("a key is JSON");
-        if key[0] == "position" && key[1] == name && key[2] == name {
+        if key[0] == "position" && key[1] == flow && key[2] == topic {
             let partition = key[3].as_i64().expect("a key names its partition");
             found.insert(partition, json(&consumed.record.value).expect("a value is JSON"));
         }
@@ -178,7 +178,7 @@ async fn a_drained_mirror_leaves_clean_positions() {
     mirror.ready().await;
     await_exact(east, &name, west, &format!("east.{name}")).await;
     assert_eq!(mirror.terminate().await, Some(0));
-    let last = positions(west, "east", &name).await;
+    let last = positions(west, "east", &name, &name).await;
     for (partition, count) in [(0, 70), (1, 30)] {
         let position = &last[&partition];
         assert_eq!(position["clean"], true, "{position}");
@@ -187,8 +187,8 @@ async fn a_drained_mirror_leaves_clean_positions() {
     }
     // While it runs they are not clean: what comes next may be written before it is said.
     mirror.launch();
-    wait_for("no position to be clean", async || {
-        let last = positions(west, "east", &name).await;
+    wait_for("both positions to be no longer clean", async || {
+        let last = positions(west, "east", &name, &name).await;
         if last.values().all(|position| position["clean"] == false) {
             Ok(())
         } else {
