@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::common::topologies::{flow, topology};
-use crate::common::{KafkaClient, MirrorProcess, Ran, TestRecord, await_exact, mirrormesh, pair, topic};
+use crate::common::{
+    KafkaClient, MirrorProcess, Ran, TestRecord, await_exact, mirrormesh, pair, topic, wait_for,
+};
 
 /// Topics whose name contains `part`, with their partitions.
 async fn topics_with(client: &KafkaClient, part: &str) -> BTreeMap<String, usize> {
@@ -185,9 +187,14 @@ async fn a_drained_mirror_leaves_clean_positions() {
     }
     // While it runs they are not clean: what comes next may be written before it is said.
     mirror.launch();
-    mirror.ready().await;
-    for position in positions(west, "east", &name, &name).await.values() {
-        assert_eq!(position["clean"], false, "{position}");
-    }
+    wait_for("both positions to be no longer clean", async || {
+        let last = positions(west, "east", &name, &name).await;
+        if last.values().all(|position| position["clean"] == false) {
+            Ok(())
+        } else {
+            Err(format!("{last:?}"))
+        }
+    })
+    .await;
     assert_eq!(mirror.terminate().await, Some(0));
 }
