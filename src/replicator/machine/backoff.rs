@@ -5,9 +5,9 @@ use std::time::Duration;
 /// First delay: shorter than a leader election takes, so a second try rarely comes too late.
 const FIRST: Duration = Duration::from_secs(1);
 /// Longest delay: how stale a mended fault may look to the person who mended it.
-const CAP: Duration = Duration::from_secs(60);
+const CAP: Duration = Duration::from_secs(30);
 
-/// Exponential delays from 1 s to 60 s, with jitter so that partitions that failed together don't return together.
+/// Exponential delays from 1 s to 30 s, with jitter so that partitions that failed together don't return together.
 #[derive(Debug)]
 pub(super) struct Backoff {
     attempt: u32,
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn delays_double_up_to_the_cap_and_start_again_after_a_reset() {
         let mut backoff = Backoff::new(7);
-        for whole in [1, 2, 4, 8, 16, 32, 60, 60] {
+        for whole in [1, 2, 4, 8, 16, 30, 30] {
             let delay = backoff.next();
             let whole = Duration::from_secs(whole);
             assert!(delay >= whole / 2 && delay <= whole, "{delay:?} is not within half of {whole:?}");
