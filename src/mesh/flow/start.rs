@@ -19,7 +19,12 @@ impl FlowRun {
             if view.state != ClusterState::Reachable {
                 let why = view.reason.unwrap_or_else(|| "no answer yet".to_owned());
                 let reason = format!("waits for cluster {}: {why}", cluster.alias());
-                self.flow.board.set_state(FlowState::Waiting, Some(reason));
+                // Until a cluster has answered once, nobody knows whether the flow can run at all.
+                let state = match view.state {
+                    ClusterState::Connecting => FlowState::Starting,
+                    _ => FlowState::Waiting,
+                };
+                self.flow.board.set_state(state, Some(reason));
                 return;
             }
         }
@@ -39,6 +44,7 @@ impl FlowRun {
             return;
         }
         self.phase = Phase::Claiming;
+        self.flow.board.set_state(FlowState::Starting, Some("reads its positions".to_owned()));
         let (flow, myself) = (self.flow.clone(), myself.clone());
         tokio::spawn(async move {
             let outcome = flow.positions_topic.claim(&flow.mesh.process).await;

@@ -17,6 +17,9 @@ use crate::wire::{ConfigChange, ConfigEntry, WireError};
 /// Topics compared at a time, so that memory stays bounded with many topics.
 const TOPICS_AT_A_TIME: usize = 200;
 
+/// Stands for the whole configuration of a topic, among the entries that were refused.
+const WHOLE: &str = "";
+
 /// What the configuration sync is told.
 #[derive(Debug)]
 pub enum TopicConfigMsg {
@@ -126,9 +129,12 @@ impl Sync {
             let there = describe(self.flow.target.wire(), &remotes).await?;
             for (topic, remote) in some {
                 match (here.get(topic), there.get(remote)) {
-                    (Some(Ok(here)), Some(Ok(there))) => self.align(remote, here, there).await?,
+                    (Some(Ok(here)), Some(Ok(there))) => {
+                        self.refused.lock().remove(&(topic.clone(), WHOLE.to_owned()));
+                        self.align(remote, here, there).await?;
+                    }
                     (Some(Err(error)), _) | (_, Some(Err(error))) if !error.is_unknown_topic() => {
-                        warn!(flow = %self.flow.spec.name, %topic, %error, "topic configuration can't be read");
+                        self.unreadable(topic, error);
                     }
                     _ => {}
                 }
@@ -170,6 +176,13 @@ impl Sync {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Told once per topic, until its configuration could be read.
+    fn unreadable(&self, topic: &TopicName, error: &WireError) {
+        if self.refused.lock().insert((topic.clone(), WHOLE.to_owned())) {
+            warn!(flow = %self.flow.spec.name, %topic, %error, "topic configuration can't be read");
         }
     }
 
