@@ -114,7 +114,8 @@ async fn a_stalled_target_does_not_cost_memory() {
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     east.client().create_topic("bulk", 8, &[]).await;
-    let load = Load::on(east.client()).topic("bulk", 8).rate(40_000).value_bytes(2_000).codec("none").start();
+    // 16 MB/s: fills the budget ten times over in that minute, and can be caught up with in the next.
+    let load = Load::on(east.client()).topic("bulk", 8).rate(8_000).value_bytes(2_000).codec("none").start();
     let flows = flow("bulk", "east", "west", &["bulk"], &["codec: none"]);
     let mirror = MirrorProcess::start(&topology(&[&east, &west], &flows), &["memory.budget=96MiB"]);
     mirror.ready().await;
