@@ -74,6 +74,14 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
         }
     })
     .await;
+    let end = here.end_offsets("state").await[0];
+    wait_for(&format!("`state` to be mirrored up to its end, {end}"), async || {
+        let status = mirror.status().await?;
+        let all = status["flows"][0]["partitions"].as_array().cloned().unwrap_or_default();
+        let state = all.into_iter().find(|partition| partition["topic"] == "state").unwrap_or_default();
+        if state["source_next"] == end { Ok(()) } else { Err(state.to_string()) }
+    })
+    .await;
     assert_eq!(mirror.terminate().await, Some(0));
     assert_eq!(merger.terminate().await, Some(0));
     verify_acknowledged(here, "orders", &written).await;
