@@ -14,7 +14,7 @@ use super::clock;
 use super::cluster::{ClusterActor, ClusterHandle};
 use super::context::MeshContext;
 use super::flow::{FlowActor, FlowArguments, FlowContext, FlowMsg};
-use super::supervise::Backoff;
+use super::supervise::{self, Backoff};
 use crate::config::Loaded;
 use crate::model::status::{FlowState, MeshStatus, PartitionState};
 use crate::model::{Alias, FlowName};
@@ -187,11 +187,7 @@ impl Actor for MeshActor {
         event: SupervisionEvent,
         run: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let (actor, failure) = match event {
-            SupervisionEvent::ActorTerminated(actor, ..) => (actor.get_id(), None),
-            SupervisionEvent::ActorFailed(actor, failure) => (actor.get_id(), Some(failure)),
-            _ => return Ok(()),
-        };
+        let Some((actor, failure)) = supervise::ended(event) else { return Ok(()) };
         let cluster = run.clusters.remove(&actor).map(|(alias, _)| alias);
         let flow = run.flows.remove(&actor).map(|(name, _)| name);
         let Some(failure) = failure else { return Ok(()) };

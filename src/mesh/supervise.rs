@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ractor::{ActorId, ActorProcessingErr, SupervisionEvent};
 use rand::Rng;
 
 /// First pause before a restart.
@@ -29,6 +30,15 @@ impl Backoff {
     /// Success: the next pause is the first one again.
     pub fn reset(&mut self) {
         self.attempt = 0;
+    }
+}
+
+/// Which child ended, and of what if it failed; `None` for an event that ends nobody.
+pub fn ended(event: SupervisionEvent) -> Option<(ActorId, Option<ActorProcessingErr>)> {
+    match event {
+        SupervisionEvent::ActorTerminated(actor, ..) => Some((actor.get_id(), None)),
+        SupervisionEvent::ActorFailed(actor, failure) => Some((actor.get_id(), Some(failure))),
+        _ => None,
     }
 }
 

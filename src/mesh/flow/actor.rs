@@ -14,7 +14,7 @@ use super::positions::{LoadError, Loaded};
 use super::session;
 use super::topics::Reconciliation;
 use crate::formats::Claim;
-use crate::mesh::supervise::Backoff;
+use crate::mesh::supervise::{self, Backoff};
 use crate::model::status::FlowState;
 use crate::model::{Fault, Generation, TopicName, TopicPartition};
 use crate::telemetry::Restarted;
@@ -225,11 +225,7 @@ impl Actor for FlowActor {
         event: SupervisionEvent,
         run: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        let (actor, failure) = match event {
-            SupervisionEvent::ActorTerminated(actor, ..) => (actor.get_id(), None),
-            SupervisionEvent::ActorFailed(actor, failure) => (actor.get_id(), Some(failure)),
-            _ => return Ok(()),
-        };
+        let Some((actor, failure)) = supervise::ended(event) else { return Ok(()) };
         if run.store == Some(actor) && !matches!(run.phase, Phase::Closing | Phase::Given) {
             let why = failure.map_or_else(|| "it stopped".to_owned(), |failure| failure.to_string());
             return Err(format!("the position store of flow {} ended: {why}", run.flow.spec.name).into());
