@@ -161,3 +161,6 @@ impl PendingProduce {
         answer.map_err(|error| error.at(&self.address).during(ProduceRequest::NAME))
     }
 }
+
+#[cfg(test)]
+mod tests;
