@@ -9,8 +9,8 @@ use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{FetchRequest, ProduceResponse, TopicName as KafkaTopic};
 use kafka_protocol::protocol::StrBytes;
 use mirrormesh::batch::{BatchBuilder, Codec, split};
-use mirrormesh::model::TopicPartition;
-use mirrormesh::wire::{ActiveProducer, Link, PartitionPart, ProduceParts, Wire};
+use mirrormesh::model::{Isolation, TopicPartition};
+use mirrormesh::wire::{ActiveProducer, Link, OffsetSpec, PartitionPart, ProduceParts, Wire};
 
 use super::{new_topic, wire};
 use crate::common::{pair, topic};
@@ -40,14 +40,23 @@ fn part(index: i32, batch: &Bytes) -> PartitionPart {
     PartitionPart { index, head: batch[..61].try_into().unwrap(), body }
 }
 
+/// What became of each partition's batch, by partition: brokers answer in whichever order.
 fn results(answer: &ProduceResponse) -> Vec<PartitionProduceResponse> {
-    answer.responses.iter().flat_map(|topic| topic.partition_responses.clone()).collect()
+    let mut results: Vec<_> =
+        answer.responses.iter().flat_map(|topic| topic.partition_responses.clone()).collect();
+    results.sort_by_key(|result| result.index);
+    results
 }
 
-async fn leader_link(wire: &Wire, partition: &TopicPartition) -> Link {
-    let leaders = wire.learn_leaders(std::slice::from_ref(partition)).await.unwrap();
+async fn leader_link(wire: &Wire, partitions: &[TopicPartition]) -> Link {
+    // Brokers that lead a new partition by Metadata may not know it yet: this is tried until they do.
+    let ends: Vec<_> = partitions.iter().map(|partition| (partition.clone(), OffsetSpec::Latest)).collect();
+    for (_, end) in wire.list_offsets(&ends, Isolation::ReadCommitted).await.unwrap() {
+        end.unwrap();
+    }
+    let leaders = wire.learn_leaders(partitions).await.unwrap();
     let leader = leaders[0].1.as_ref().unwrap();
-    assert_eq!(wire.known_leader(partition), Some(*leader));
+    assert_eq!(wire.known_leader(&partitions[0]), Some(*leader));
     wire.link(leader.broker).await.unwrap()
 }
 
@@ -82,7 +91,9 @@ fn fetch_request(session: (i32, i32), topic: &str, from: &[(i32, i64)], forget: 
 async fn fetch(link: &Link, request: FetchRequest) -> (i32, Vec<PartitionData>) {
     let (version, answer) = link.fetch(WAIT, |_| request).await.unwrap();
     assert_eq!((version, answer.error_code), (12, 0));
-    (answer.session_id, answer.responses.into_iter().flat_map(|topic| topic.partitions).collect())
+    let mut partitions: Vec<_> = answer.responses.into_iter().flat_map(|topic| topic.partitions).collect();
+    partitions.sort_by_key(|data| data.partition_index);
+    (answer.session_id, partitions)
 }
 
 #[tokio::test]
@@ -91,7 +102,7 @@ async fn batches_are_written_pipelined_and_read_back_as_they_are() {
     let name = topic("linked");
     wire.create_topic(&new_topic(&name, 2, &[]), false).await.unwrap();
     let partitions = [0, 1].map(|index| TopicPartition::new(name.as_str(), index));
-    let link = leader_link(&wire, &partitions[0]).await;
+    let link = leader_link(&wire, &partitions).await;
     assert_eq!((link.produce_version().unwrap(), link.throttled_until()), (12, None));
     let producer = wire.init_producer_id().await.unwrap();
     let codecs = [Codec::None, Codec::Lz4, Codec::None, Codec::Zstd, Codec::Snappy];
@@ -114,7 +125,7 @@ async fn batches_are_written_pipelined_and_read_back_as_they_are() {
     let again = link.produce(parts(&batches[4])).await.unwrap().answer().await.unwrap();
     assert!(results(&again).iter().all(|result| (result.error_code, result.base_offset) == (0, 400)));
 
-    let readers = leader_link(&wire, &partitions[0]).await;
+    let readers = leader_link(&wire, &partitions).await;
     let (session, read) = fetch(&readers, fetch_request((0, 0), &name, &[(0, 0), (1, 100)], &[])).await;
     assert!(session > 0);
     for (data, expected) in read.iter().zip([&batches[..], &batches[1..]]) {
@@ -144,7 +155,7 @@ async fn a_leader_remembers_who_wrote() {
     let name = topic("remembered");
     wire.create_topic(&new_topic(&name, 2, &[]), false).await.unwrap();
     let partitions = [0, 1].map(|index| TopicPartition::new(name.as_str(), index));
-    let link = leader_link(&wire, &partitions[0]).await;
+    let link = leader_link(&wire, &partitions).await;
     let producer = wire.init_producer_id().await.unwrap();
     assert_ne!(wire.init_producer_id().await.unwrap().0, producer.0);
     let stamp_ms = now_ms();
