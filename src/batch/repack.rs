@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::allowance::DEFAULT_LIMIT_BYTES;
 use super::header::HEADER_BYTES;
 use super::record::Frame;
 use super::transcode::{Opened, encode, frame_bytes};
@@ -79,7 +80,7 @@ pub enum RepackProblem {
 /// that it takes. Control batches and emptied ones hold nothing and are passed over. Checksums are not looked at:
 /// see [`RawBatch::verify_crc`].
 ///
-/// At most 16 MiB of records (or one batch, see [`DEFAULT_LIMIT_BYTES`](super::DEFAULT_LIMIT_BYTES)) are open at a
+/// At most 16 MiB of records (or one batch, see [`DEFAULT_LIMIT_BYTES`]) are open at a
 /// time. Fails at a batch that can't be read, whose records are then left out whole, and at a record that is too large
 /// even alone; what comes before is in the error.
 pub fn repack(
@@ -139,7 +140,7 @@ impl Packer {
         let mut opened = Vec::new();
         let mut failed = None;
         for batch in batches {
-            match Opened::open(batch) {
+            match Opened::open(batch, DEFAULT_LIMIT_BYTES) {
                 Ok(one) => {
                     stored_bytes += batch.bytes().len();
                     opened_bytes += one.len_bytes();

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::allowance::{Allowance, DEFAULT_LIMIT_BYTES};
+use super::allowance::Allowance;
 use super::cursor::{put_nullable, put_varint, put_varlong, varlong_bytes};
 use super::header::HEADER_BYTES;
 use super::record::{Frame, Frames};
@@ -21,11 +21,11 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Opens a batch, within [`DEFAULT_LIMIT_BYTES`] of memory, the later list of its frames included.
-    pub(super) fn open(batch: &RawBatch) -> Result<Self, BatchError> {
+    /// Opens a batch, within `limit_bytes` of memory, the later list of its frames included.
+    pub(super) fn open(batch: &RawBatch, limit_bytes: usize) -> Result<Self, BatchError> {
         let header = *batch.header();
         let codec = header.codec()?;
-        let mut allowance = Allowance::new(DEFAULT_LIMIT_BYTES);
+        let mut allowance = Allowance::new(limit_bytes);
         let opened = if header.magic < 2 {
             Self::open_legacy(batch, codec, &mut allowance)
         } else {
