@@ -19,12 +19,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::fault::{Failure, Place};
-use super::packing::{self, Content, Packing};
-use super::parcel::{Input, Parcel, State, advance, lay};
-use crate::batch::{Acceptance, RawBatch, Restamped, Stamp};
+use super::packing::{self, Content, PackProblem, Packing};
+use super::parcel::{Input, Parcel, State, advance, cut, lay};
+use super::verdict::TOPIC_PATIENCE;
+use crate::batch::{Acceptance, BatchError, RawBatch, Restamped, Stamp};
 use crate::engine::TargetLimits;
 use crate::formats::ProducerState;
-use crate::model::TopicPartition;
+use crate::model::{Segment, TopicPartition};
 
 pub(super) use answers::Answer;
 pub(super) use events::Told;
@@ -72,7 +73,7 @@ pub(super) enum Identify {
     /// Any that did not write here under an epoch that can't be raised: not this id.
     Any { but: Option<i64> },
     /// Whether this is still the last that the target knows of the producer.
-    Check { id: i64, epoch: i16, last_sequence: i32 },
+    Check { id: i64, epoch: i16, next_sequence: i32 },
 }
 
 /// A producer that wrote to the partition.
@@ -132,6 +133,8 @@ pub(super) struct Outbox {
     failure: Option<Failure>,
     /// What follows on the parcels can't be packed; told when they are acknowledged.
     dead_end: Option<Failure>,
+    /// What was given after the inputs can't be read; told when they are acknowledged.
+    broken: Option<Failure>,
     done: VecDeque<Input>,
     /// Why batches were opened since it was asked last.
     opened: Option<String>,
@@ -162,6 +165,7 @@ impl Outbox {
             trouble_since: None,
             failure: None,
             dead_end: None,
+            broken: None,
             done: VecDeque::new(),
             opened: None,
         }
@@ -200,12 +204,14 @@ impl Outbox {
         self.trouble_since = None;
         self.failure = None;
         self.dead_end = None;
+        self.broken = None;
         self.inputs.drain(..).chain(self.done.drain(..)).collect()
     }
 
     /// Takes a batch. `false`, and nothing happens, when a write before it failed or it is not open.
     pub(super) fn write(&mut self, input: Input) -> Result<(), Input> {
-        if !self.open || self.settling || self.failure.is_some() || self.dead_end.is_some() {
+        let failed = self.failure.is_some() || self.dead_end.is_some() || self.broken.is_some();
+        if !self.open || self.settling || failed {
             return Err(input);
         }
         self.inputs.push_back(input);
@@ -289,7 +295,7 @@ impl Outbox {
     pub(super) fn preparation(&self) -> Preparation {
         let producer = match (self.line, self.check) {
             (Some(line), Some(next)) => {
-                Identify::Check { id: line.id, epoch: line.epoch, last_sequence: advance(next, i32::MAX as u32) }
+                Identify::Check { id: line.id, epoch: line.epoch, next_sequence: next }
             }
             (Some(_), None) => Identify::Settled,
             (None, _) => Identify::Any { but: self.used.filter(|used| used.1 == i16::MAX).map(|used| used.0) },
@@ -323,9 +329,32 @@ impl Outbox {
         self.moved = false;
     }
 
-    /// The preparation came to nothing; it is to be tried again after a longer wait.
-    pub(super) fn unprepared(&mut self) {
+    /// The preparation came to nothing; it is to be tried again after a longer wait. A topic that is `missing` is
+    /// not waited for without end.
+    pub(super) fn unprepared(&mut self, missing: bool, cause: &str, at: Moment) {
         self.tries = self.tries.saturating_add(1);
+        self.moved = true;
+        let since = *self.trouble_since.get_or_insert(at.now);
+        if missing && at.now.saturating_sub(since) >= TOPIC_PATIENCE {
+            let cause = format!("{cause}, for {} s", TOPIC_PATIENCE.as_secs());
+            self.fail(self.place.missing(self.first_open_offset(), &cause));
+        }
+    }
+
+    /// The leader can't be reached: it is asked for again.
+    pub(super) fn unrouted(&mut self) {
+        self.ready = false;
+        self.moved = true;
+        self.tries = self.tries.saturating_add(1);
+    }
+
+    /// What was given can't be cut into batches; told when what precedes it is acknowledged.
+    pub(super) fn unreadable(&mut self, offset: i64, error: &BatchError) {
+        if self.open && !self.settling && self.failure.is_none() {
+            let problem = PackProblem::Batch(error.to_string());
+            let failure = self.place.unpackable(offset, &problem, &TargetLimits::default());
+            self.broken.get_or_insert(failure);
+        }
     }
 
     /// Writes nothing more under this generation; told when what is on its way is answered.
@@ -383,24 +412,22 @@ impl Outbox {
             let wanted = self.inputs[range.start].info.source_base;
             let batches: Vec<RawBatch> =
                 self.inputs.range_mut(range.clone()).flat_map(|input| input.unpack()).collect();
-            let Packing { contents, problem, opened } = packing::pack(&batches, wanted, acceptance);
+            let Packing { contents, problem, opened } =
+                packing::pack(&batches, wanted, acceptance, limits.max_message_bytes);
+            self.opened = opened.or(self.opened.take());
+            for Content { raw, runs } in contents {
+                let ends = self.inputs.range(range.clone()).map(|input| input.info.source_next);
+                let segments = lay(&runs, ends);
+                if let Err(failure) = self.seal(raw, segments) {
+                    self.dead_end = Some(failure);
+                    return;
+                }
+            }
             if let Some(problem) = problem {
                 self.dead_end = Some(self.place.unpackable(wanted, &problem, limits));
             }
-            self.opened = opened.or(self.opened.take());
-            let ends: Vec<i64> =
-                self.inputs.range(range.clone()).map(|input| input.info.source_next).collect();
-            let parcels = contents.into_iter().map(|content| {
-                let segments = lay(&content.runs, ends.iter().copied());
-                (content.raw, segments)
-            });
-            for (raw, segments) in parcels.collect::<Vec<_>>() {
-                if let Err(failure) = self.seal(raw, segments) {
-                    self.dead_end = Some(failure);
-                    break;
-                }
-            }
             self.packed += count;
+            // Inputs that were packed in part are never complete: the failure is told in their place.
             if self.dead_end.is_none() {
                 let completes = self.first_input + self.packed as u64;
                 match self.parcels.back_mut() {
@@ -427,7 +454,7 @@ impl Outbox {
     }
 
     /// Gives a batch its sequence number, as the newest parcel. It completes no input yet.
-    fn seal(&mut self, raw: RawBatch, segments: Vec<crate::model::Segment>) -> Result<(), Failure> {
+    fn seal(&mut self, raw: RawBatch, segments: Vec<Segment>) -> Result<(), Failure> {
         let Some(line) = &mut self.line else { return Ok(()) };
         let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: line.next };
         let sealed = raw.restamp(stamp).map_err(|error| {
@@ -451,8 +478,8 @@ impl Outbox {
     }
 
     /// Puts parcels of these contents in the place of one that the target did not append, under its sequence
-    /// numbers.
-    fn replace(&mut self, index: usize, contents: Vec<Content>) -> Result<(), Failure> {
+    /// numbers. Where that is not all of it (`cut_short`), nothing follows.
+    fn replace(&mut self, index: usize, contents: Vec<Content>, cut_short: bool) -> Result<(), Failure> {
         let Some(line) = self.line else { return Ok(()) };
         let old = &self.parcels[index];
         let (mut sequence, mut skip) = (old.sequence, 0);
@@ -469,8 +496,8 @@ impl Outbox {
                 sealed,
                 raw: content.raw,
                 sequence,
-                segments: super::parcel::cut(&old.segments, skip, count),
-                completes: if at == last { old.completes } else { 0 },
+                segments: cut(&old.segments, skip, count),
+                completes: if at == last && !cut_short { old.completes } else { 0 },
                 state: State::Fresh,
                 uncertain: false,
                 tried: old.tried,
@@ -482,7 +509,9 @@ impl Outbox {
         let mut later = self.parcels.split_off(index);
         later.pop_front();
         self.parcels.extend(parcels);
-        self.parcels.append(&mut later);
+        if !cut_short {
+            self.parcels.append(&mut later);
+        }
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! From stored batches to those that the target takes: unopened where that is possible.
 
-use crate::batch::{Acceptance, BatchError, Carriage, RawBatch, RepackProblem, Run, carriage, repack};
+use crate::batch::{Acceptance, BatchError, Carriage, RawBatch, RepackError, RepackProblem, Run, carriage, repack};
 
 /// A batch for the target, and which source offsets its records have.
 pub(super) struct Content {
@@ -42,10 +42,16 @@ impl From<RepackProblem> for PackProblem {
     }
 }
 
-/// Packs what follows on `wanted_offset`: a single batch unopened, if the target takes it so.
-pub(super) fn pack(batches: &[RawBatch], wanted_offset: i64, target: &Acceptance) -> Packing {
+/// Packs what follows on `wanted_offset`: a single batch unopened, if the target takes it so. A record that is larger
+/// than `target` says is let through alone, up to `most_bytes`.
+pub(super) fn pack(
+    batches: &[RawBatch],
+    wanted_offset: i64,
+    target: &Acceptance,
+    most_bytes: usize,
+) -> Packing {
     let [batch] = batches else {
-        return open(batches, wanted_offset, target, "merged".to_owned());
+        return open(batches, wanted_offset, target, most_bytes, "merged".to_owned());
     };
     match carriage(batch, wanted_offset, target) {
         Carriage::Drop(_) => Packing { contents: Vec::new(), problem: None, opened: None },
@@ -57,28 +63,43 @@ pub(super) fn pack(batches: &[RawBatch], wanted_offset: i64, target: &Acceptance
                 Content { raw: batch.clone(), runs: vec![Run { source_base: header.base_offset, count }] };
             Packing { contents: vec![content], problem: None, opened: None }
         }
-        Carriage::Open(reasons) => open(batches, wanted_offset, target, reasons.to_string()),
+        Carriage::Open(reasons) => open(batches, wanted_offset, target, most_bytes, reasons.to_string()),
     }
 }
 
 /// Writes batches anew.
-fn open(batches: &[RawBatch], wanted_offset: i64, target: &Acceptance, why: String) -> Packing {
+fn open(
+    batches: &[RawBatch],
+    wanted_offset: i64,
+    target: &Acceptance,
+    most_bytes: usize,
+    why: String,
+) -> Packing {
     // What is opened gets a new checksum: the old one has to be right first. Left closed, it stays as it is.
     let intact = batches.iter().position(|batch| batch.verify_crc().is_err());
     let (intact, damaged) = batches.split_at(intact.unwrap_or(batches.len()));
     let damage = damaged.first().and_then(|batch| batch.verify_crc().err()).map(PackProblem::from);
-    let (packed, problem) = match repack(intact, wanted_offset, target) {
-        Ok(packed) => (packed, damage),
-        Err(error) => (error.before, Some(error.problem.into())),
+    let mut target = *target;
+    let (packed, problem) = loop {
+        match repack(intact, wanted_offset, &target) {
+            Ok(packed) => break (packed, damage),
+            // The limit was a guess, after a larger batch was refused; the record is put to the test.
+            Err(RepackError { problem: RepackProblem::RecordTooLarge { bytes, .. }, .. })
+                if bytes > target.max_message_bytes && bytes <= most_bytes =>
+            {
+                target.max_message_bytes = bytes;
+            }
+            Err(error) => break (error.before, Some(error.problem.into())),
+        }
     };
     let contents = packed.into_iter().map(|packed| Content { raw: packed.batch, runs: packed.runs }).collect();
     Packing { contents, problem, opened: Some(why) }
 }
 
-/// Splits a batch that has no gaps, or gives it another codec; its own offsets mean nothing here. The runs of what
-/// comes out count from its first record.
-pub(super) fn again(raw: &RawBatch, target: &Acceptance) -> Packing {
-    open(std::slice::from_ref(raw), raw.header().base_offset, target, "refused".to_owned())
+/// Writes a batch without gaps anew: in parts smaller than the target's limit, or than `most_bytes` where a record
+/// takes more, or with another codec. Offsets are those of the batch, which need not be the source's.
+pub(super) fn again(raw: &RawBatch, target: &Acceptance, most_bytes: usize) -> Packing {
+    open(std::slice::from_ref(raw), raw.header().base_offset, target, most_bytes, "refused".to_owned())
 }
 
 #[cfg(test)]
@@ -106,7 +127,7 @@ mod tests {
     #[test]
     fn a_whole_batch_shares_the_memory_it_came_in() {
         let whole = batch(10, 3);
-        let packing = pack(std::slice::from_ref(&whole), 10, &TARGET);
+        let packing = pack(std::slice::from_ref(&whole), 10, &TARGET, 10_000);
         assert_eq!(packing.contents[0].raw, whole);
         assert_eq!(packing.contents[0].raw.bytes().as_ptr(), whole.bytes().as_ptr());
         assert_eq!(packing.contents[0].runs, [Run { source_base: 10, count: 3 }]);
@@ -115,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_damaged_batch_is_not_given_a_new_checksum() {
-        let packing = pack(&[batch(7, 3), damaged()], 8, &TARGET);
+        let packing = pack(&[batch(7, 3), damaged()], 8, &TARGET, 10_000);
         let runs: Vec<_> = packing.contents.iter().flat_map(|content| &content.runs).copied().collect();
         assert_eq!(runs, [Run { source_base: 8, count: 2 }], "what comes before is packed");
         assert!(matches!(packing.problem, Some(PackProblem::Batch(_))), "{:?}", packing.problem);

@@ -91,18 +91,18 @@ impl Parcel {
         self.segments.first().map_or(-1, |segment| segment.source_base)
     }
 
-    /// Source offset of the record at `index`.
-    pub(super) fn source_at(&self, index: u32) -> Option<i64> {
-        let at = i64::from(index);
-        let segment = self.segments.iter().rfind(|segment| segment.target_base <= at)?;
-        let place = at - segment.target_base;
-        (place < i64::from(segment.count)).then_some(segment.source_base + place)
-    }
-
     /// Largest record timestamp; −1 when there is none.
     pub(super) fn max_timestamp_ms(&self) -> i64 {
         self.raw.header().max_timestamp_ms
     }
+}
+
+/// Source offset of a parcel's record at `index`.
+pub(super) fn source_at(segments: &[Segment], index: u32) -> Option<i64> {
+    let at = i64::from(index);
+    let segment = segments.iter().rfind(|segment| segment.target_base <= at)?;
+    let place = at - segment.target_base;
+    (place < i64::from(segment.count)).then_some(segment.source_base + place)
 }
 
 /// Lays runs of source offsets one after the other, cut where an input of `ends` (rising) begins.

@@ -8,7 +8,7 @@ use crate::model::FaultKind;
 
 /// How long a topic may be unknown to its leader: metadata reach all brokers within a second or two. Later it is
 /// looked for, and created again where the flow may do so.
-const TOPIC_PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const TOPIC_PATIENCE: Duration = Duration::from_secs(15);
 /// How long an answer that tells nothing is taken for something that passes.
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(30);
 

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{Moment, Outbox};
+use crate::batch::Codec;
 use crate::engine::passthrough::sink::fault::Refusal;
-use crate::engine::passthrough::sink::packing;
-use crate::engine::passthrough::sink::parcel::{Input, State};
+use crate::engine::passthrough::sink::packing::{self, PackProblem};
+use crate::engine::passthrough::sink::parcel::{Input, State, source_at};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::engine::passthrough::sink::verdict::{Again, Verdict, verdict};
-use crate::batch::{Acceptance, Codec};
 use crate::model::FaultKind;
 
 /// Brokers forget a producer a day after the timestamps of its last batch (`producer.id.expiration.ms`), and look
@@ -84,7 +84,7 @@ impl Outbox {
         let limits = topic.limits();
         let parcel = &self.parcels[index];
         let offset = parcel.source_base();
-        let text = refusal.text(|record| parcel.source_at(record));
+        let text = refusal.text(|record| source_at(&parcel.segments, record));
         let mut verdict = verdict(refusal.code, limits.compacted, refusal.message.as_deref());
         if refusal.base_offset >= 0 && let Verdict::Again(again) = &mut verdict {
             // It was appended, and then could not be seen to last.
@@ -129,12 +129,13 @@ impl Outbox {
             _ if !self.leads(index) => self.later(index),
             Verdict::TooLarge => {
                 let bytes = parcel.sealed.len_bytes();
-                let failure = self.place.too_large(offset, bytes, Some(limits.max_message_bytes).filter(|most| *most < bytes));
+                let limit = Some(limits.max_message_bytes).filter(|most| *most < bytes);
+                let failure = self.place.too_large(offset, bytes, limit);
                 self.later(index);
                 self.fail(failure);
             }
             Verdict::Refuse(kind) => {
-                let blamed = refusal.records.first().and_then(|(record, _)| parcel.source_at(*record));
+                let blamed = refusal.records.first().and_then(|(record, _)| source_at(&parcel.segments, *record));
                 let failure = self.place.refused(kind, blamed.unwrap_or(offset), &text);
                 self.later(index);
                 self.fail(failure);
@@ -215,7 +216,8 @@ impl Outbox {
                 }
                 State::Repack => match self.repack(index, topic) {
                     Some(count) => index += count,
-                    None => return Vec::new(),
+                    // What comes after it is not sent any more.
+                    None => break,
                 },
                 State::Fresh | State::Sent | State::Written(_) => index += 1,
             }
@@ -227,27 +229,36 @@ impl Outbox {
         Vec::new()
     }
 
-    /// Packs a refused parcel anew, and returns into how many. `None` when that is not possible: it is told.
+    /// Packs a refused parcel anew, and returns into how many. `None` when not all of it can be: that is told when
+    /// the rest is on the target.
     fn repack(&mut self, index: usize, topic: &Topic) -> Option<usize> {
         let parcel = &self.parcels[index];
-        let (offset, limits) = (parcel.source_base(), topic.limits());
-        // Halved batches can't be held up by a limit that is only believed: a record alone is put to the test.
-        let acceptance = Acceptance {
-            max_message_bytes: topic.acceptance().max_message_bytes.min(parcel.sealed.len_bytes()),
-            ..topic.acceptance()
+        let (offset, bytes) = (parcel.source_base(), parcel.sealed.len_bytes());
+        let segments = &parcel.segments;
+        // What was refused for its size must get smaller, if only by a record; a codec may cost some.
+        let most_bytes = match topic.acceptance().max_message_bytes < bytes {
+            true => bytes - 1,
+            false => topic.limits().max_message_bytes.max(bytes),
         };
-        let packing = packing::again(&parcel.raw, &acceptance);
-        let failed = match packing.problem {
-            Some(problem) => Some(self.place.unpackable(offset, &problem, &limits)),
-            None => {
-                let count = packing.contents.len();
-                match self.replace(index, packing.contents) {
-                    Ok(()) => return Some(count),
-                    Err(failure) => Some(failure),
-                }
+        let packing = packing::again(&parcel.raw, &topic.acceptance(), most_bytes);
+        let count = packing.contents.len();
+        let failed = packing.problem.map(|mut problem| {
+            if let PackProblem::RecordTooLarge { offset, .. } = &mut problem {
+                // Told in offsets of the raw batch, which are not the source's.
+                let record = offset.saturating_sub(parcel.raw.header().base_offset);
+                let at = u32::try_from(record).ok().and_then(|record| source_at(segments, record));
+                *offset = at.unwrap_or(parcel.source_base());
             }
-        };
-        self.failure = self.failure.take().or(failed);
-        None
+            self.place.unpackable(offset, &problem, &topic.limits())
+        });
+        if let Err(failure) = self.replace(index, packing.contents, failed.is_some()) {
+            self.failure.get_or_insert(failure);
+            return None;
+        }
+        if let Some(failure) = failed {
+            self.dead_end = Some(failure);
+            return None;
+        }
+        Some(count)
     }
 }

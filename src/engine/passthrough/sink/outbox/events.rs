@@ -33,8 +33,12 @@ impl Outbox {
             return None;
         }
         let source_offset = self.first_open_offset();
-        let dead_end = if self.parcels.is_empty() { self.dead_end.take() } else { None };
-        let failure = self.failure.take().or(dead_end)?;
+        let failure = match (self.failure.take(), self.parcels.is_empty()) {
+            (Some(failure), _) => failure,
+            (None, true) if self.dead_end.is_some() => self.dead_end.take()?,
+            (None, true) if self.inputs.is_empty() => self.broken.take()?,
+            (None, _) => return None,
+        };
         let error = WriteError {
             class: failure.class,
             source_offset: failure.offset.unwrap_or(source_offset),
