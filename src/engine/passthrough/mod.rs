@@ -81,10 +81,8 @@ impl PassthroughSession {
             },
             shared.clone(),
         );
-        let sink = Sink::start(
-            SinkSpec { flow: spec.flow, wire: spec.target, codec: spec.codec },
-            shared.clone(),
-        );
+        let sink =
+            Sink::start(SinkSpec { flow: spec.flow, wire: spec.target, codec: spec.codec }, shared.clone());
         Arc::new(Self { shared, source, sink, account: spec.account })
     }
 

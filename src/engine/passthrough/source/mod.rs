@@ -1,5 +1,8 @@
 //! Reads batches: one loop per source broker and connection, with an incremental fetch session (KIP-227).
 
+mod fetch_session;
+mod response;
+
 use std::sync::Arc;
 
 use super::Shared;
