@@ -40,12 +40,11 @@ impl Run {
     }
 }
 
-/// Records that could not be written anew. Nothing of the batch that is to blame is lost without a word: what comes
-/// before the record or batch is in `before`.
+/// Records that could not be written anew, and those before them that could.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{problem}")]
 pub struct RepackError {
-    /// The records before the one that failed: still to be delivered.
+    /// What comes before the record or batch that failed, and can still be delivered.
     pub before: Vec<Packed>,
     /// What went wrong.
     pub problem: RepackProblem,
@@ -77,12 +76,12 @@ pub enum RepackProblem {
 /// Records below `wanted_offset` are left out, gaps are closed, append time becomes the records' own time, small
 /// batches become large ones, and none is larger than [`Acceptance::max_message_bytes`]. What a record holds is kept
 /// bit for bit. Compressed is as the first compressed batch was, or, if the target refuses that, the way next to it
-/// that it takes. Control batches and emptied ones hold nothing and are passed over. Checksums are not looked at:
-/// see [`RawBatch::verify_crc`].
+/// that it takes. Control batches and emptied ones hold nothing and are passed over, so there may be nothing to send.
+/// Checksums are not looked at: see [`RawBatch::verify_crc`]. Nor are transactions: aborted batches must not be given.
 ///
-/// At most 16 MiB of records (or one batch, see [`DEFAULT_LIMIT_BYTES`]) are open at a
-/// time. Fails at a batch that can't be read, whose records are then left out whole, and at a record that is too large
-/// even alone; what comes before is in the error.
+/// At most 16 MiB of records (or one batch, see [`DEFAULT_LIMIT_BYTES`]) are open at a time; writing them takes as
+/// much again for a moment. Fails at a batch that can't be read, whose records are then left out whole, and at a
+/// record that is too large even alone; what comes before is in the error.
 pub fn repack(
     batches: &[RawBatch],
     wanted_offset: i64,

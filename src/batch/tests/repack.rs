@@ -12,7 +12,8 @@ use crate::batch::{
 };
 
 const LIMIT: usize = 1_000_000;
-const TARGET: Acceptance = Acceptance { max_message_bytes: LIMIT, append_time: false, refused: Codecs::NONE };
+pub(super) const TARGET: Acceptance =
+    Acceptance { max_message_bytes: LIMIT, append_time: false, refused: Codecs::NONE };
 
 /// One batch of a partition, or what stands for one.
 #[derive(Clone, Debug)]
@@ -73,14 +74,14 @@ fn at(offset: i64, value: &[u8]) -> Bytes {
 }
 
 /// What a reader of the log gets from `wanted_offset` on.
-fn read(log: &[RawBatch], wanted_offset: i64) -> Vec<Record> {
+pub(super) fn read(log: &[RawBatch], wanted_offset: i64) -> Vec<Record> {
     let data = log.iter().filter(|batch| !batch.header().is_control());
     let records = data.flat_map(|batch| batch.records().unwrap());
     records.filter(|record| record.offset >= wanted_offset).collect()
 }
 
 /// Checks each batch by itself, and returns the records of all with the offsets that they had on the source.
-fn read_packed(packed: &[Packed], target: &Acceptance) -> Vec<Record> {
+pub(super) fn read_packed(packed: &[Packed], target: &Acceptance) -> Vec<Record> {
     let mut all = Vec::new();
     for one in packed {
         let header = one.batch.header();
