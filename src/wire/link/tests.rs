@@ -164,10 +164,12 @@ async fn a_slow_network_is_not_taken_for_a_dead_one() {
     let (link, mut broker) = link(1024);
     let body: &[u8] = &[7; 10_000];
     let pending = link.produce(parts(body)).await.unwrap();
+    // What is read here at last was written a pause before.
+    let pause = LIMIT / 2 - SECOND;
     // Both the request and the answer take several times the limit, in pieces.
     let mut bytes = Vec::new();
     while bytes.len() < body.len() {
-        sleep(LIMIT - SECOND).await;
+        sleep(pause).await;
         let mut piece = [0; 1024];
         let length = broker.stream.read(&mut piece).await.unwrap();
         bytes.extend_from_slice(&piece[..length]);
@@ -179,7 +181,7 @@ async fn a_slow_network_is_not_taken_for_a_dead_one() {
     let request = RequestHeader::default().with_request_api_version(12);
     let answer = frame(&request, &ProduceResponse::default().with_responses(vec![topic]));
     for piece in answer.chunks(1024) {
-        sleep(LIMIT - SECOND).await;
+        sleep(pause).await;
         broker.stream.write_all(piece).await.unwrap();
     }
     assert_eq!(pending.answer().await.unwrap().responses.len(), 1);
