@@ -2,9 +2,10 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::fetch_response::FetchableTopicResponse;
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ApiKey, RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Encodable, HeaderVersion, decode_request_header_from_buffer};
-use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::sleep;
 
 use super::*;
@@ -24,21 +25,25 @@ struct Broker {
 
 impl Broker {
     async fn next(&mut self) -> (RequestHeader, Bytes) {
-        let mut frame = self.frames.read(&mut self.stream).await.unwrap();
+        let mut frame = self.frames.read(&mut self.stream, || {}).await.unwrap();
         (decode_request_header_from_buffer(&mut frame).unwrap(), frame)
     }
 
     async fn answer<A: Encodable + HeaderVersion>(&mut self, request: &RequestHeader, answer: &A) {
-        let version = request.request_api_version;
-        let mut frame = BytesMut::new();
-        frame.put_u32(0);
-        let header = ResponseHeader::default().with_correlation_id(request.correlation_id);
-        header.encode(&mut frame, A::header_version(version)).unwrap();
-        answer.encode(&mut frame, version).unwrap();
-        let length = u32::try_from(frame.len() - 4).unwrap();
-        frame[..4].copy_from_slice(&length.to_be_bytes());
-        self.stream.write_all(&frame).await.unwrap();
+        self.stream.write_all(&frame(request, answer)).await.unwrap();
     }
+}
+
+fn frame<A: Encodable + HeaderVersion>(request: &RequestHeader, answer: &A) -> BytesMut {
+    let version = request.request_api_version;
+    let mut frame = BytesMut::new();
+    frame.put_u32(0);
+    let header = ResponseHeader::default().with_correlation_id(request.correlation_id);
+    header.encode(&mut frame, A::header_version(version)).unwrap();
+    answer.encode(&mut frame, version).unwrap();
+    let length = u32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    frame
 }
 
 /// A link over a pipe that holds so many bytes.
@@ -152,6 +157,34 @@ async fn a_fetch_may_take_what_it_asked_the_broker_to_wait_beside_the_limit() {
     };
     let (error, _) = tokio::join!(fetches, answers);
     assert_eq!(error.kind(), &WireErrorKind::Timeout(wait + LIMIT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_network_is_not_taken_for_a_dead_one() {
+    let (link, mut broker) = link(1024);
+    let body: &[u8] = &[7; 10_000];
+    let pending = link.produce(parts(body)).await.unwrap();
+    // What is read here at last was written a pause before.
+    let pause = LIMIT / 2 - SECOND;
+    // Both the request and the answer take several times the limit, in pieces.
+    let mut bytes = Vec::new();
+    while bytes.len() < body.len() {
+        sleep(pause).await;
+        let mut piece = [0; 1024];
+        let length = broker.stream.read(&mut piece).await.unwrap();
+        bytes.extend_from_slice(&piece[..length]);
+    }
+    let error_message = Some(crate::wire::names::text(&"x".repeat(10_000)));
+    let partition = PartitionProduceResponse::default().with_error_message(error_message);
+    let topic = TopicProduceResponse::default().with_partition_responses(vec![partition]);
+    // The first request of a connection has number 0.
+    let request = RequestHeader::default().with_request_api_version(12);
+    let answer = frame(&request, &ProduceResponse::default().with_responses(vec![topic]));
+    for piece in answer.chunks(1024) {
+        sleep(pause).await;
+        broker.stream.write_all(piece).await.unwrap();
+    }
+    assert_eq!(pending.answer().await.unwrap().responses.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
