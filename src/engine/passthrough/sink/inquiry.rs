@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use super::core::Core;
+use super::outbox::Known;
 use super::parcel::advance;
 use crate::formats::ProducerState;
 use crate::model::TopicPartition;
@@ -65,19 +66,20 @@ impl Inquiry {
         Ok(known.map(|producer| advance(producer.last_sequence, 1)))
     }
 
-    /// The producer as its partition's leader knows it; `None` when it doesn't any more, or can't tell.
-    pub(super) async fn still_known(
+    /// What its partition's leader knows of a producer.
+    pub(super) async fn known(
         &self,
         wire: &Wire,
         partition: &TopicPartition,
         producer: &ProducerState,
-    ) -> Option<ProducerState> {
+    ) -> Known {
         match self.next_sequence(partition, (producer.id, producer.epoch)).await {
-            Ok(next) => next.map(|next_sequence| ProducerState { next_sequence, ..producer.clone() }),
+            Ok(Some(next_sequence)) => Known::Yes(ProducerState { next_sequence, ..producer.clone() }),
+            Ok(None) => Known::No,
             Err(error) => {
                 let cluster = wire.alias();
                 tracing::debug!(%cluster, %partition, %error, "can't ask for the producer; taking another");
-                None
+                Known::Untold
             }
         }
     }

@@ -71,8 +71,8 @@ impl Sink {
         producer: Option<ProducerState>,
     ) {
         let known = match lane.writer.producer().or(producer) {
-            Some(producer) => self.core.inquiry.still_known(&self.core.wire, &target, &producer).await,
-            None => None,
+            Some(producer) => self.core.inquiry.known(&self.core.wire, &target, &producer).await,
+            None => outbox::Known::No,
         };
         let topic = self.core.topic(target.topic.as_str());
         lane.writer.open(generation, fault::Place { source: lane.id.clone(), target }, topic, known);

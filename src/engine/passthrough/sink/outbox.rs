@@ -72,8 +72,19 @@ pub(super) enum Identify {
     Settled,
     /// Any that did not write here under an epoch that can't be raised: not this id.
     Any { but: Option<i64> },
-    /// Whether this is still the last that the target knows of the producer.
-    Check { id: i64, epoch: i16, next_sequence: i32 },
+    /// Whether this is still what the target knows of the producer: its next sequence number, or nothing.
+    Check { id: i64, epoch: i16, next_sequence: Option<i32> },
+}
+
+/// What the target said of the producer that wrote last, when the lane was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It knows it, and how far it got.
+    Yes(ProducerState),
+    /// It does not, or nobody wrote yet.
+    No,
+    /// It can't tell.
+    Untold,
 }
 
 /// A producer that wrote to the partition.
@@ -117,8 +128,13 @@ pub(super) struct Outbox {
     line: Option<Line>,
     /// Under which it wrote last, in this session.
     used: Option<(i64, i16)>,
-    /// What the target knew of the producer when the lane was opened; to be compared before the first write.
-    check: Option<i32>,
+    /// The target does not take what `line` writes any more: another epoch is needed.
+    spent: bool,
+    /// Nor what this producer writes under any epoch.
+    barred: Option<i64>,
+    /// The next sequence number that the target knew when the lane was opened, if it knew the producer; to be
+    /// compared before the first write.
+    check: Option<Option<i32>>,
     /// Open under a generation, and nothing failed.
     open: bool,
     /// The generation is over: nothing is sent any more.
@@ -155,6 +171,8 @@ impl Outbox {
             link: 0,
             line: None,
             used: None,
+            spent: false,
+            barred: None,
             check: None,
             open: false,
             settling: false,
@@ -171,20 +189,30 @@ impl Outbox {
         }
     }
 
-    /// Opens it, being settled. `known` is a producer that the target still knows, to be gone on under; without one,
-    /// it starts under another than it wrote under before.
-    pub(super) fn open(&mut self, place: Place, known: Option<ProducerState>) {
+    /// Opens it, being settled.
+    ///
+    /// Where the target knows the producer that wrote last, or nothing of it ever arrived, its sequence goes on: then
+    /// a late request and ours exclude each other. Else another epoch, or another producer, starts at 0.
+    pub(super) fn open(&mut self, place: Place, known: Known) {
         self.forget();
         self.place = place;
-        self.line = known.as_ref().map(|known| Line {
-            id: known.id,
-            epoch: known.epoch,
-            established: true,
-            next: known.next_sequence,
-            acknowledged: known.next_sequence,
-            last_timestamp_ms: None,
-        });
-        self.check = known.map(|known| known.next_sequence);
+        let own = self.line.filter(|line| self.used == Some((line.id, line.epoch)) && !self.spent);
+        self.line = match (known, own) {
+            (Known::Yes(known), _) if self.barred != Some(known.id) => Some(Line {
+                id: known.id,
+                epoch: known.epoch,
+                established: true,
+                next: known.next_sequence,
+                acknowledged: known.next_sequence,
+                last_timestamp_ms: None,
+            }),
+            (Known::No, Some(own)) => {
+                Some(Line { established: false, next: own.acknowledged, last_timestamp_ms: None, ..own })
+            }
+            _ => None,
+        };
+        self.check = self.line.map(|line| line.established.then_some(line.next));
+        self.spent = false;
         self.open = true;
         self.settling = false;
         self.ready = false;
@@ -298,7 +326,10 @@ impl Outbox {
                 Identify::Check { id: line.id, epoch: line.epoch, next_sequence: next }
             }
             (Some(_), None) => Identify::Settled,
-            (None, _) => Identify::Any { but: self.used.filter(|used| used.1 == i16::MAX).map(|used| used.0) },
+            (None, _) => {
+                let exhausted = self.used.filter(|used| used.1 == i16::MAX).map(|used| used.0);
+                Identify::Any { but: self.barred.or(exhausted) }
+            }
         };
         Preparation { tries: self.tries, moved: self.moved, producer }
     }

@@ -100,7 +100,7 @@ async fn identify(core: &Arc<Core>, tasks: Vec<(Arc<Lane>, Task)>) -> Vec<Identi
             },
             Identify::Check { id, epoch, next_sequence } => {
                 match core.inquiry.next_sequence(&task.target, (id, epoch)).await {
-                    Ok(Some(next)) if next == next_sequence => Some((lane, task, None)),
+                    Ok(next) if next == next_sequence => Some((lane, task, None)),
                     Ok(_) => {
                         let cause = "a late request of an earlier process wrote there meanwhile";
                         give_up(core, &lane, &task, |place, offset| place.resolve(offset, cause));

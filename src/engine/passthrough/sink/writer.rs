@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::fault::{Failure, Place};
-use super::outbox::{Answer, Moment, Outbox, Outgoing, Preparation, Told, Wants};
+use super::outbox::{Answer, Known, Moment, Outbox, Outgoing, Preparation, Told, Wants};
 use super::parcel::Input;
 use super::topic::Topic;
 use crate::batch::split;
@@ -91,7 +91,7 @@ impl Writer {
         generation: Generation,
         place: Place,
         topic: Arc<Topic>,
-        known: Option<ProducerState>,
+        known: Known,
     ) {
         let mut state = self.lock();
         if generation < state.generation {

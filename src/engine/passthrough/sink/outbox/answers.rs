@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use kafka_protocol::error::ResponseError;
+
 use super::{Moment, Outbox};
 use crate::batch::Codec;
 use crate::engine::passthrough::sink::fault::Refusal;
@@ -97,6 +99,7 @@ impl Outbox {
             Verdict::OutOfOrder if !self.leads(index) => self.later(index),
             Verdict::OutOfOrder | Verdict::Resolve => {
                 self.later(index);
+                self.bar(refusal.code);
                 self.fail(self.place.resolve(offset, &text));
             }
             Verdict::Fence => {
@@ -148,6 +151,20 @@ impl Outbox {
         }
     }
 
+    /// Notes what the target does not take any more.
+    fn bar(&mut self, code: ResponseError) {
+        match code {
+            // The producer was forgotten: a higher epoch starts anew (KIP-360).
+            ResponseError::UnknownProducerId => self.spent = true,
+            // Somebody else writes under our id.
+            ResponseError::InvalidProducerEpoch | ResponseError::InvalidProducerIdMapping => {
+                self.spent = true;
+                self.barred = self.line.map(|line| line.id);
+            }
+            _ => {}
+        }
+    }
+
     /// Whether everything before the parcel is on the target.
     fn leads(&self, index: usize) -> bool {
         self.parcels.range(..index).all(|parcel| matches!(parcel.state, State::Written(_)))
@@ -167,6 +184,7 @@ impl Outbox {
         let offset = self.parcels[index].source_base();
         if self.is_stale(at.wall_ms, topic) {
             let cause = format!("{cause}; the batches are so old that the target may have forgotten the producer");
+            self.spent |= self.parcels.iter().any(|parcel| parcel.uncertain);
             self.fail(self.place.resolve(offset, &cause));
         } else if let Some(patience) = again.patience
             && at.now.saturating_sub(since) >= patience
