@@ -1,0 +1,4 @@
+//! The passthrough engine between real clusters.
+
+mod reading;
+mod source;
