@@ -137,7 +137,6 @@ impl Plan {
             ("log.retention.ms", "-1".to_owned()),
             ("log.initial.task.delay.ms", "500".to_owned()),
             ("log.retention.check.interval.ms", "500".to_owned()),
-            ("log.segment.delete.delay.ms", "200".to_owned()),
             ("log.cleaner.backoff.ms", "200".to_owned()),
             // The default takes 128 MiB of heap for the cleaner's map.
             ("log.cleaner.dedupe.buffer.size", (4 << 20).to_string()),
