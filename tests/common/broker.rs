@@ -193,7 +193,7 @@ impl Broker {
         }
         let mut command = vec![jdk("java")];
         command.extend(JVM.iter().map(|flag| (*flag).into()));
-        command.extend(flags.iter().map(Into::into));
+        command.extend(self.inner.plan.flags.iter().chain(flags).map(Into::into));
         let classes = class_path(self.inner.plan.release);
         command.extend(["-cp".into(), classes.into(), "kafka.Kafka".into(), PROPERTIES.into()]);
         *process = Some(Process::spawn(&self.inner.name, &command, &self.inner.dir, &self.log_path()));

@@ -16,6 +16,7 @@ use super::{KafkaClient, blocking, random_cluster_id};
 pub struct ClusterBuilder {
     name: String,
     release: Release,
+    flags: Vec<String>,
     brokers: u16,
     properties: Vec<(String, String)>,
     proxied: bool,
@@ -30,6 +31,7 @@ impl ClusterBuilder {
         Self {
             name: name.to_owned(),
             release: Release::default(),
+            flags: Vec::new(),
             brokers: 1,
             properties: Vec::new(),
             proxied: false,
@@ -42,6 +44,12 @@ impl ClusterBuilder {
     /// Which Kafka the brokers run; 4.3 unless told otherwise.
     pub fn release(mut self, release: Release) -> Self {
         self.release = release;
+        self
+    }
+
+    /// Adds flags of the brokers' JVM; they win over the harness's own, which keep heap and compiler small.
+    pub fn jvm(mut self, flags: &[&str]) -> Self {
+        self.flags.extend(flags.iter().map(|flag| (*flag).to_owned()));
         self
     }
 
@@ -99,7 +107,8 @@ impl ClusterBuilder {
             (1..=self.brokers).map(|node| Plan::new(node, self.release, &listeners)).collect();
         let voters: Vec<String> = plans.iter().map(Plan::voter).collect();
         let voters = voters.join(",");
-        let broker = |plan: Plan| {
+        let broker = |mut plan: Plan| {
+            plan.flags.clone_from(&self.flags);
             let dir = dir.join(plan.node_id.to_string());
             Broker::new(&self.name, plan, dir, &voters, self.brokers, &extra)
         };

@@ -55,7 +55,7 @@ pub fn kafka_home(release: Release) -> &'static Path {
     }
 }
 
-/// The class path of all of Kafka.
+/// The class path of all of a Kafka.
 pub fn class_path(release: Release) -> String {
     kafka_home(release).join("libs/*").display().to_string()
 }

@@ -58,6 +58,8 @@ pub struct Plan {
     pub node_id: u16,
     /// The Kafka it runs.
     pub release: Release,
+    /// Flags for its JVM, after the harness's own: a later one wins.
+    pub flags: Vec<String>,
     controller: Port,
     listeners: Vec<(Listener, Port)>,
     proxy: Option<Proxy>,
@@ -70,7 +72,7 @@ impl Plan {
             listeners.iter().map(|listener| (*listener, Port::reserve())).collect();
         let linked = listeners.iter().find(|(listener, _)| *listener == Listener::Link);
         let proxy = linked.map(|(_, port)| Proxy::start(&format!("127.0.0.1:{}", port.number())));
-        Self { node_id, release, controller: Port::reserve(), listeners, proxy }
+        Self { node_id, release, flags: Vec::new(), controller: Port::reserve(), listeners, proxy }
     }
 
     /// The node as `controller.quorum.voters` names it.
