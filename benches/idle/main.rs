@@ -77,7 +77,7 @@ fn main() {
     let (cpu, since) = (procfs::cpu_seconds(mirror.pid()), Instant::now());
     thread::sleep(Duration::from_secs(args.seconds));
     let idle = (procfs::cpu_seconds(mirror.pid()) - cpu) / since.elapsed().as_secs_f64() * 100.0;
-    let resident = procfs::resident_bytes(mirror.pid());
+    let resident = mirror.resident_bytes();
     let woken = wake(&source, &target, &mirror);
     let peak = procfs::peak_resident_bytes(mirror.pid());
     assert_eq!(runtime.block_on(mirror.terminate()), Some(0), "{}", mirror.output());

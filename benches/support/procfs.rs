@@ -18,24 +18,15 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 
 /// The most memory a process has had resident, in bytes.
 pub fn peak_resident_bytes(pid: u32) -> u64 {
-    resident(pid, "VmHWM:")
-}
-
-/// The memory a process has resident now, in bytes.
-pub fn resident_bytes(pid: u32) -> u64 {
-    resident(pid, "VmRSS:")
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = line.unwrap_or_else(|| panic!("pid {pid} has ended: it has no VmHWM"));
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
 }
 
 /// The machine's load averages, as `/proc/loadavg` has them: over 1, 5 and 15 minutes.
 pub fn load_averages() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
-}
-
-fn resident(pid: u32, key: &str) -> u64 {
-    let path = format!("/proc/{pid}/status");
-    let status = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let line = status.lines().find_map(|line| line.strip_prefix(key));
-    let line = line.unwrap_or_else(|| panic!("pid {pid} has ended: it has no {key}"));
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024
 }

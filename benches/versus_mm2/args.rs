@@ -11,7 +11,7 @@ use crate::workload::Workload;
 #[command(name = "versus_mm2")]
 pub struct Args {
     /// Keys and values of each workload, before compression.
-    #[arg(long, default_value = "512MiB", value_parser = parse_size)]
+    #[arg(long, default_value = "1GiB", value_parser = parse_size)]
     pub size: u64,
     /// Upper limit of the batches in the source's topics, before compression.
     #[arg(long, default_value = "128KiB", value_parser = parse_size)]
