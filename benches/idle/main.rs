@@ -44,9 +44,9 @@ struct Args {
     /// Seconds over which idle CPU is measured.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// Value of the flow's key `engine`; left out unless given.
-    #[arg(long)]
-    engine: Option<String>,
+    /// The flow's engine: `passthrough` or `records`.
+    #[arg(long, default_value = "passthrough")]
+    engine: String,
     /// What `cargo bench` adds to every bench's arguments.
     #[arg(long, hide = true)]
     bench: bool,
@@ -65,8 +65,7 @@ fn main() {
     });
 
     let load_before = procfs::load_averages();
-    let more: Vec<String> = args.engine.iter().map(|engine| format!("engine: {engine}")).collect();
-    let yaml = topology(&source, &target, &more);
+    let yaml = topology(&source, &target, &[format!("engine: {}", args.engine)]);
     let started = Instant::now();
     let mirror = MirrorProcess::start(&yaml, &[]);
     let streaming = all_streaming(&runtime, &mirror, partitions, started);
@@ -97,6 +96,7 @@ fn main() {
         woken.as_secs_f64()
     );
     let figures = json!({
+        "engine": args.engine,
         "partitions": partitions,
         "streaming_seconds": seconds,
         "start_cpu_seconds": start_cpu,

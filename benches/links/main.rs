@@ -44,9 +44,9 @@ struct Args {
     /// Only these parts; all unless given.
     #[arg(long)]
     part: Vec<Part>,
-    /// Value of the flow's key `engine`; left out unless given.
-    #[arg(long)]
-    engine: Option<String>,
+    /// The flow's engine: `passthrough` or `records`.
+    #[arg(long, default_value = "passthrough")]
+    engine: String,
     /// What `cargo bench` adds to every bench's arguments.
     #[arg(long, hide = true)]
     bench: bool,
@@ -89,8 +89,7 @@ impl Site {
 fn main() {
     let args = Args::parse();
     let wanted = |part| args.part.is_empty() || args.part.contains(&part);
-    let mut figures =
-        json!({ "round_trip_ms": 2 * DELAY.as_millis(), "load_before": procfs::load_averages() });
+    let mut figures = json!({ "engine": args.engine, "round_trip_ms": 2 * DELAY.as_millis(), "load_before": procfs::load_averages() });
     if wanted(Part::Proxy) {
         let rate = carrier::megabytes_per_second();
         println!("the proxy itself, one connection, 100 ms round trip: {rate:.0} MB/s");
@@ -98,8 +97,11 @@ fn main() {
     }
     eprintln!("starting two clusters");
     let [source, target] = ["source", "target"].map(|name| support::broker(name).proxied().start_blocking());
-    let mut more = vec!["codec: none".to_owned()];
-    more.extend(args.engine.iter().map(|engine| format!("engine: {engine}")));
+    let mut more = vec![format!("engine: {}", args.engine)];
+    if args.engine == "records" {
+        // The limits below are those of uncompressed batches.
+        more.push("codec: none".to_owned());
+    }
     let site = Site { source, target, more, runtime: Runtime::new().expect("a runtime can be built") };
     let sides = [Part::Source, Part::Target].map(|side| wanted(side).then_some(side));
     if sides.iter().any(Option::is_some) {

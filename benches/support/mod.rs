@@ -36,12 +36,6 @@ pub fn topology(alias: &str, source: &str, target: &str, topics: &[String], more
     yaml
 }
 
-/// Whether this build can be told which engine to use; without, there is only the one of rdkafka.
-pub fn engines_can_be_chosen() -> bool {
-    let schema = mirrormesh::config::json_schema();
-    !schema["properties"]["flows"]["additionalProperties"]["properties"]["engine"].is_null()
-}
-
 /// Writes a bench's figures to `target/NAME.json`; returns the path.
 pub fn write_json(name: &str, figures: &serde_json::Value) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name(format!("{name}.json"));

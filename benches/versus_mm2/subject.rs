@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use crate::common::{CEILING, Cluster, MirrorProcess, Process, Release, class_path, fresh_dir, jdk};
 use crate::mm2;
-use crate::support::{self, engines_can_be_chosen};
+use crate::support;
 use crate::workload::Workload;
 
 /// A mirror, or the floor under all of them.
@@ -110,9 +110,10 @@ fn start_mm2(job: &Job<'_>) -> Process {
 /// Everything at its default but what makes the comparison even: the codec and the isolation.
 fn topology(subject: Subject, job: &Job<'_>) -> String {
     let isolation = if job.workload.transactional() { "read_committed" } else { "read_uncommitted" };
-    let mut more = vec![format!("codec: {}", job.workload.codec()), format!("isolation: {isolation}")];
-    if engines_can_be_chosen() {
-        more.push(format!("engine: {subject}"));
+    let mut more = vec![format!("engine: {subject}"), format!("isolation: {isolation}")];
+    if subject == Subject::Records {
+        // Passthrough has none: batches keep theirs.
+        more.push(format!("codec: {}", job.workload.codec()));
     }
     support::topology(&job.alias, job.source.bootstrap(), job.target.bootstrap(), &job.topics, &more)
 }

@@ -1,9 +1,12 @@
-//! Record batches as bytes: header view, record view, builder, codecs. Pure.
+//! Record batches as bytes: header view, record view, restamp, repack, builder, codecs. Pure.
 //!
 //! A fetch response is cut with [`split`] into [`RawBatch`]es, which share its memory. A batch is opened only on
 //! demand, with [`RawBatch::records`]; [`AbortedFilter`] says which batches a `read_committed` reader skips.
-//! [`BatchBuilder`] writes new batches. Magic 2 is read and written; magic 0 and 1, which logs from before
-//! Kafka 0.11 still hold, are read only.
+//!
+//! What goes to another cluster is forwarded unopened with [`RawBatch::restamp`], which gives it another producer.
+//! [`carriage()`] says which batches must be opened after all; [`repack()`] writes their records anew.
+//! [`BatchBuilder`] makes batches of single records. Magic 2 is read and written; magic 0 and 1, which logs from
+//! before Kafka 0.11 still hold, are read only.
 //!
 //! Bytes from a broker are not trusted: lengths and counts are checked before anything is allocated for them, and
 //! what a batch may take when it is opened is bounded. Whatever the bytes are, the answer is a [`BatchError`].
@@ -11,6 +14,8 @@
 mod aborted;
 mod allowance;
 mod builder;
+mod carriage;
+mod checksum;
 mod codec;
 mod cursor;
 mod error;
@@ -18,6 +23,9 @@ mod header;
 mod legacy;
 mod raw;
 mod record;
+mod repack;
+mod restamp;
+mod transcode;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +33,11 @@ mod tests;
 pub use aborted::{AbortedFilter, ControlKind, Verdict, control_kind};
 pub use allowance::DEFAULT_LIMIT_BYTES;
 pub use builder::BatchBuilder;
+pub use carriage::{Acceptance, Carriage, Codecs, DropReason, OpenReason, OpenReasons, carriage};
 pub use codec::Codec;
 pub use error::{BatchError, BatchProblem};
-pub use header::Header;
+pub use header::{HEADER_BYTES, Header};
 pub use raw::{RawBatch, Split, split};
 pub use record::{Record, RecordHeader};
+pub use repack::{Packed, RepackError, RepackProblem, Run, repack};
+pub use restamp::{Restamped, Stamp};

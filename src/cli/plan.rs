@@ -79,7 +79,8 @@ async fn survey(loaded: &Loaded) -> Report {
 
 fn flow_text(loaded: &Loaded, plan: &FlowPlan) -> String {
     let ends = loaded.topology.flows.get(&plan.flow).map(|flow| format!(" ({} → {})", flow.from, flow.to));
-    let mut text = format!("flow {}{}\n", plan.flow, ends.unwrap_or_default());
+    let (engine, why) = (plan.engine.engine.as_str(), plan.engine.reason);
+    let mut text = format!("flow {}{}\nengine: {engine} ({why})\n", plan.flow, ends.unwrap_or_default());
     let mut section = |title: &str, header: &[&str], rows: Vec<Vec<String>>| {
         text.push_str(&format!("\n{title}: {}\n", rows.len()));
         if !rows.is_empty() {

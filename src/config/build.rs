@@ -80,7 +80,9 @@ fn flow_spec(name: &str, view: &View<'_>) -> FlowSpec {
         max_hops: u32::try_from(view.integer(&["max_hops"])).expect("the kind allows only small numbers"),
         on_source_reset: view.word(&["on_source_reset"]),
         on_target_reset: view.word(&["on_target_reset"]),
+        engine: view.word(&["engine"]),
         codec: view.word(&["codec"]),
+        codec_is_explicit: view.leaf(&["codec"]).is_some_and(|leaf| leaf.origin != Origin::Default),
         topic_configs: TopicConfigSpec {
             enabled: view.flag(&["topic_configs", "enabled"]),
             interval: view.duration(&["topic_configs", "interval"]),
@@ -248,12 +250,13 @@ mod tests {
             }
         }
         use crate::topology::{
-            Codec, DefaultsFrom, Isolation, LogFormat, PolicyKind, ResetPolicy, TargetResetPolicy,
+            Codec, DefaultsFrom, EngineSpec, Isolation, LogFormat, PolicyKind, ResetPolicy, TargetResetPolicy,
         };
         check::<PolicyKind>(&["naming"], true);
         check::<Isolation>(&["isolation"], true);
         check::<ResetPolicy>(&["on_source_reset"], true);
         check::<TargetResetPolicy>(&["on_target_reset"], true);
+        check::<EngineSpec>(&["engine"], true);
         check::<Codec>(&["codec"], true);
         check::<DefaultsFrom>(&["topic_configs", "use_defaults_from"], true);
         check::<LogFormat>(&["telemetry", "log", "format"], false);

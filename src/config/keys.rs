@@ -288,11 +288,17 @@ const ON_TARGET_RESET: Key = key(
     Some("restart"),
     "What to do when the remote topic was re-created.",
 );
+const ENGINE: Key = key(
+    "engine",
+    Kind::Choice(&["auto", "passthrough", "records"]),
+    Some("auto"),
+    "How batches are moved: unopened (passthrough), decoded and encoded again (records), or unopened where possible.",
+);
 const CODEC: Key = key(
     "codec",
     Kind::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]),
     Some("lz4"),
-    "Compression of what is written.",
+    "Compression of what is written. Setting it makes `engine: auto` open every batch; unset, batches stay as they are.",
 );
 const TOPIC_CONFIGS: Key = section(
     "topic_configs",
@@ -351,6 +357,7 @@ static FLOW: &[Key] = &[
     MAX_HOPS_KEY,
     ON_SOURCE_RESET,
     ON_TARGET_RESET,
+    ENGINE,
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,
@@ -367,6 +374,7 @@ static FLOW_COMMON: &[Key] = &[
     MAX_HOPS_KEY,
     ON_SOURCE_RESET,
     ON_TARGET_RESET,
+    ENGINE,
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Alias, FlowName};
-use crate::topology::Topology;
 use crate::topology::cycles::findings;
 use crate::topology::java_regex::JavaPattern;
 use crate::topology::routes::Routes;
+use crate::topology::{EngineSpec, FlowSpec, Topology};
 
 use super::build::{View, named};
 use super::layers::Layers;
@@ -160,6 +160,7 @@ impl Rules<'_> {
                 self.problems.push(problem.given(given).allowed("another cluster"));
             }
             self.separator(name, &flow.naming.separator);
+            self.unused_codec(name, flow);
         }
     }
 
@@ -175,6 +176,23 @@ impl Rules<'_> {
             let problem = Problem::error("unknown_alias", key, &origin, "is not a cluster of this mesh");
             let problem = problem.given(self.shown(&path)).allowed(aliases.join(", "));
             self.problems.push(problem.maybe_hint(did_you_mean(alias.as_str(), aliases.iter().copied())));
+        }
+    }
+
+    /// With passthrough a codec has next to nothing to do.
+    fn unused_codec(&mut self, name: &str, flow: &FlowSpec) {
+        if flow.engine != EngineSpec::Passthrough || !flow.codec_is_explicit {
+            return;
+        }
+        let set = self.tree.leaf(&["flows", name, "codec"]).or(self.tree.leaf(&["defaults", "codec"]));
+        let Some(leaf) = set else { return };
+        let message =
+            "counts for hardly a batch: with `engine: passthrough` batches keep their own compression";
+        let problem = Problem::warning("unused_codec", leaf.path.join("."), &leaf.origin, message);
+        let problem = problem.given(shown(leaf)).hint("leave it out, or set `engine: records`");
+        // Several flows share a default; it is told once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
         }
     }
 

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::budget::Permit;
 use super::records::RecordSet;
+use crate::formats::ProducerState;
 use crate::model::{BatchInfo, Fault, Generation, Segment, TopicPartition, WriteErrorClass};
 
 /// Names a lane: the source partition.
@@ -28,6 +29,9 @@ pub struct LaneSpec {
     pub generation: Generation,
     /// Where the lane's events go.
     pub port: LanePort,
+    /// The producer of the saved position: an engine that chooses its own goes on under it where the target still
+    /// knows it, so that late requests of a dead process and ours exclude each other.
+    pub producer: Option<ProducerState>,
 }
 
 /// What the session knows of a lane when it is opened.

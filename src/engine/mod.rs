@@ -6,6 +6,7 @@
 
 pub mod budget;
 mod lane;
+pub mod passthrough;
 pub mod records;
 
 pub use lane::{
@@ -15,6 +16,7 @@ pub use lane::{
 use futures::future::BoxFuture;
 use std::time::Duration;
 
+use crate::formats::ProducerState;
 use crate::model::Generation;
 
 /// An engine's connections for one flow.
@@ -41,6 +43,10 @@ pub trait Session: Send + Sync + 'static {
     /// in order, or once by [`LaneEvent::WriteFailed`], after which later writes of this generation are refused
     /// silently until the lane is opened again.
     fn write(&self, lane: &LaneId, generation: Generation, batch: Batch);
+
+    /// The idempotent producer under which everything acknowledged so far was written, where the engine chooses it:
+    /// saved with the position, and given back in [`LaneSpec::producer`].
+    fn producer(&self, lane: &LaneId) -> Option<ProducerState>;
 
     /// Closes a lane: nothing more is fetched, writes in flight are answered first.
     fn close(&self, lane: &LaneId, generation: Generation) -> BoxFuture<'_, ()>;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::clock;
 use crate::model::status::{FlowState, FlowStatus, PartitionState, PartitionStatus, TopicStatus};
 use crate::model::{Alias, FlowName, Generation, TopicName, TopicPartition};
+use crate::topology::EngineChoice;
 
 /// Faults that may pass when the target topic's configuration changes.
 const REFUSALS: [&str; 4] = ["record_too_large", "missing_key", "timestamp_refused", "target_refused"];
@@ -66,10 +67,10 @@ impl FlowBoard {
     }
 
     /// Writes which engine was taken, and why.
-    pub fn set_engine(&self, engine: &str, reason: &str, session: Generation) {
+    pub fn set_engine(&self, choice: EngineChoice, session: Generation) {
         let mut head = self.inner.head.lock();
-        head.engine = engine.to_owned();
-        head.engine_reason = reason.to_owned();
+        head.engine = choice.engine.as_str().to_owned();
+        head.engine_reason = choice.reason.to_owned();
         head.session = session;
     }
 

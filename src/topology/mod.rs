@@ -2,6 +2,7 @@
 //! called on the other side, and where a record could come round.
 
 pub mod cycles;
+pub mod engine;
 pub mod graph;
 pub mod java_regex;
 mod lineage;
@@ -12,6 +13,7 @@ pub mod selection;
 mod spec;
 pub mod topic_config;
 
+pub use engine::{EngineChoice, EngineKind, EngineSpec};
 pub use naming::Naming;
 pub use selection::{Choice, LeaveReason, Selector};
 pub use spec::{

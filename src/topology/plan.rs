@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::model::{FlowName, TopicName};
 
+use super::engine::{self, EngineChoice};
 use super::java_regex::PatternError;
 use super::selection::{Choice, LeaveReason, Selector};
 use super::topic_config::{ConfigEdit, ConfigRules, TopicConfig};
@@ -45,6 +46,8 @@ pub struct TargetTopic {
 pub struct FlowPlan {
     /// The flow.
     pub flow: FlowName,
+    /// How its batches are moved, and why so.
+    pub engine: EngineChoice,
     /// Topics it mirrors.
     pub selected: Vec<Selected>,
     /// Remote topics it creates.
@@ -137,6 +140,7 @@ pub fn flow_plan(
         target_brokers,
         plan: FlowPlan {
             flow: flow.name.clone(),
+            engine: engine::choose(flow),
             selected: Vec::new(),
             create: Vec::new(),
             grow: Vec::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::EngineSpec;
 use crate::model::{Alias, FlowName};
 pub use crate::model::{Isolation, ResetPolicy, TargetResetPolicy};
 
@@ -62,8 +63,12 @@ pub struct FlowSpec {
     pub on_source_reset: ResetPolicy,
     /// What to do when the target was reset.
     pub on_target_reset: TargetResetPolicy,
-    /// Compression of what is written.
+    /// Which engine moves the batches.
+    pub engine: EngineSpec,
+    /// Compression of what is written; with `passthrough`, only of what must be built anew.
     pub codec: Codec,
+    /// Whether `codec` was set by a person, not by default: every batch is then to be compressed so.
+    pub codec_is_explicit: bool,
     /// Topic configuration sync.
     pub topic_configs: TopicConfigSpec,
     /// Heartbeats.

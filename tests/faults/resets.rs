@@ -140,6 +140,7 @@ async fn a_truncated_source_log_is_noticed_even_when_it_grew_past_the_position()
 
     // The disk of the source comes back as it was: offsets 10 to 19 are gone, and others take their place.
     broker.stop().await;
+    here.leaderless("cut", 0).await;
     broker.restore_data(&saved);
     broker.start().await;
     let after: Vec<_> = (0..30).map(|n| TestRecord::new("after", &format!("after {n}"))).collect();

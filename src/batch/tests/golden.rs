@@ -3,8 +3,12 @@
 //! The files of magic 2 are log segments of a Kafka 4.3.0 broker, written to by its own producer; those of magic 0
 //! and 1 were written by the record builder of its client library, as brokers before 0.10 and 0.11 stored them.
 
+use super::repack::{TARGET, read, read_packed};
 use super::*;
-use crate::batch::{AbortedFilter, BatchProblem, ControlKind, Record, Verdict, control_kind};
+use crate::batch::{
+    AbortedFilter, BatchProblem, Carriage, ControlKind, Record, Stamp, Verdict, carriage, control_kind,
+    repack,
+};
 
 macro_rules! gold {
     ($name:literal) => {{
@@ -111,6 +115,43 @@ fn an_uncompressed_batch_is_built_byte_for_byte_as_kafka_does() {
     }
     assert_eq!(builder.len_bytes(), data.len());
     assert_eq!(builder.build().unwrap(), data);
+}
+
+/// Opened, written anew and given back its producer, Kafka's batch is Kafka's batch.
+#[test]
+fn an_uncompressed_batch_is_repacked_byte_for_byte_as_kafka_does() {
+    let data = gold!("magic2-none");
+    let header = *only(data).header();
+    let packed = repack(&batches(data), 0, &TARGET).unwrap();
+    let stamp = Stamp {
+        producer_id: header.producer_id,
+        producer_epoch: header.producer_epoch,
+        base_sequence: header.base_sequence,
+    };
+    let mut restamped = packed[0].batch.restamp(stamp).unwrap();
+    assert_eq!(restamped, only(data).restamp(stamp).unwrap());
+    restamped.head[12..16].copy_from_slice(&header.leader_epoch.to_be_bytes());
+    assert_eq!([&restamped.head[..], &restamped.body].concat(), data);
+}
+
+#[test]
+fn kafka_batches_of_every_format_are_repacked() {
+    for data in ALL {
+        let log = batches(data);
+        let packed = repack(&log, 0, &TARGET).unwrap();
+        let expected = read(&log, 0);
+        assert!(!expected.is_empty());
+        assert_eq!(read_packed(&packed, &TARGET), expected);
+    }
+    let compacted = batches(gold!("magic2-compacted"));
+    let ways: Vec<String> = compacted
+        .iter()
+        .map(|batch| match carriage(batch, 0, &TARGET) {
+            Carriage::Open(reasons) => reasons.to_string(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ways, ["gaps", "Drop(Empty)", "AsIs"]);
 }
 
 #[test]

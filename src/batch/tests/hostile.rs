@@ -3,9 +3,13 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::generate::message;
 use super::*;
-use crate::batch::cursor::{put_varint, put_varlong};
-use crate::batch::{AbortedFilter, BatchProblem, Record};
+use crate::batch::cursor::{put_varint, put_varlong, varlong_bytes};
+use crate::batch::transcode::Opened;
+use crate::batch::{
+    AbortedFilter, Acceptance, BatchProblem, Carriage, Codecs, Record, RepackProblem, Stamp, carriage, repack,
+};
 
 /// Does with a response all that can be done, and returns how many batches there were.
 fn exercise(data: Vec<u8>) -> usize {
@@ -13,21 +17,59 @@ fn exercise(data: Vec<u8>) -> usize {
     let mut filter = AbortedFilter::new(vec![(1, 0)]);
     let mut offset = i64::MIN;
     let mut whole = 0;
-    for batch in split(data.into()) {
-        let Ok(batch) = batch else { break };
+    let all: Vec<RawBatch> = split(data.into()).map_while(Result::ok).collect();
+    for batch in &all {
         whole += batch.bytes().len();
         assert!(whole <= size);
         offset = offset.max(batch.header().next_offset());
         assert!(batch.header().next_offset() > batch.header().base_offset, "a reader goes forward");
-        let verdict = filter.takes(&batch);
+        let verdict = filter.takes(batch);
         let records = batch.records_within(1 << 20);
         assert!(verdict.is_ok() || batch.header().is_control());
         if let Ok(records) = records {
             assert!(records.is_sorted_by(|a, b| a.offset < b.offset));
             assert!(records.len() * size_of::<Record>() <= 1 << 20);
         }
+        forward(batch);
     }
+    repacked(&all, 1);
     whole
+}
+
+const ACCEPTANCE: Acceptance =
+    Acceptance { max_message_bytes: 150, append_time: false, refused: Codecs::NONE };
+
+/// Does what the passthrough engine does with a batch.
+fn forward(batch: &RawBatch) {
+    let stamp = Stamp { producer_id: 1, producer_epoch: 0, base_sequence: 0 };
+    let sendable = batch.header().magic == 2 && !batch.header().is_control();
+    assert_eq!(batch.restamp(stamp).is_ok(), sendable);
+    assert!(sendable || carriage(batch, 0, &ACCEPTANCE) != Carriage::AsIs);
+    let (count, failed) = repacked(std::slice::from_ref(batch), i64::MIN);
+    match (batch.records(), failed) {
+        _ if batch.header().is_control() || batch.header().record_count == 0 => assert_eq!(count, 0),
+        (Ok(records), None) => assert_eq!(count, records.len()),
+        (Ok(records), Some(RepackProblem::RecordTooLarge { .. })) => assert!(count < records.len()),
+        (Err(expected), Some(RepackProblem::Batch(error))) => assert_eq!((count, error), (0, expected)),
+        (records, failed) => panic!("read as {records:?}, repacked with {failed:?}"),
+    }
+}
+
+/// Repacks, and looks whether what comes out can be forwarded. Returns how many records there are in it.
+fn repacked(batches: &[RawBatch], wanted_offset: i64) -> (usize, Option<RepackProblem>) {
+    let (packed, failed) = match repack(batches, wanted_offset, &ACCEPTANCE) {
+        Ok(packed) => (packed, None),
+        Err(error) => (error.before, Some(error.problem)),
+    };
+    let mut records = 0;
+    for one in packed {
+        one.batch.verify_crc().unwrap();
+        assert_eq!(carriage(&one.batch, 0, &ACCEPTANCE), Carriage::AsIs);
+        let count = one.batch.records().unwrap().len();
+        assert_eq!(one.runs.iter().map(|run| run.count as usize).sum::<usize>(), count);
+        records += count;
+    }
+    (records, failed)
 }
 
 /// A batch whose body is given as it is, with a record count and last offset to match.
@@ -106,15 +148,8 @@ proptest! {
         body in vec(any::<u8>(), 0..200),
         offset in 0..3_i64,
     ) {
-        let mut entry = offset.to_be_bytes().to_vec();
-        let stamp: &[u8] = if magic == 1 { &[0; 8] } else { &[] };
-        let value = if codec == 0 { body } else { compress(codec, &body) };
-        entry.extend_from_slice(&((14 + stamp.len() + value.len()) as i32).to_be_bytes());
-        entry.extend_from_slice(&[0, 0, 0, 0, magic, codec]);
-        entry.extend_from_slice(stamp);
-        entry.extend_from_slice(&(-1_i32).to_be_bytes());
-        entry.extend_from_slice(&(value.len() as i32).to_be_bytes());
-        entry.extend_from_slice(&value);
+        let codec = Codec::from_number(codec).unwrap();
+        let entry = message(magic, codec, offset, 0, &codec.compress(&body).unwrap());
         prop_assert_eq!(exercise(entry.clone()), entry.len());
     }
 
@@ -123,14 +158,11 @@ proptest! {
     fn varints(value: i64) {
         let mut out = Vec::new();
         put_varlong(&mut out, value);
-        let read = |bytes: &[u8]| crate::batch::cursor::Cursor::new(Bytes::copy_from_slice(bytes)).varlong();
+        let read = |bytes: &[u8]| crate::batch::cursor::Cursor::new(bytes).varlong();
         prop_assert_eq!(read(&out), Ok(value));
+        prop_assert_eq!(out.len(), varlong_bytes(value));
         prop_assert!(read(&out[..out.len() - 1]).is_err());
     }
-}
-
-fn compress(codec: u8, data: &[u8]) -> Vec<u8> {
-    Codec::from_number(codec).unwrap().compress(data).unwrap()
 }
 
 #[test]
@@ -143,6 +175,8 @@ fn a_bomb_stops_at_the_limit() {
             continue;
         }
         assert_eq!(error.unwrap_err().problem, BatchProblem::TooLarge { limit_bytes: 1 << 20 }, "{codec}");
+        let error = Opened::open(&batch, 1 << 20).unwrap_err();
+        assert_eq!(error.problem, BatchProblem::TooLarge { limit_bytes: 1 << 20 }, "{codec}");
         assert_eq!(batch.records().unwrap()[0].value.as_ref().unwrap().len(), 4 << 20, "{codec}");
     }
 }

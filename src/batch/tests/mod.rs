@@ -1,8 +1,12 @@
 //! Tests of the whole room, and what they share.
 
 mod aborted;
+mod carriage;
+mod generate;
 mod golden;
 mod hostile;
+mod repack;
+mod restamp;
 mod round_trip;
 
 use bytes::Bytes;

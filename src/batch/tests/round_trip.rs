@@ -1,52 +1,11 @@
 //! What the builder writes, the record view reads, whatever it is.
 
 use proptest::collection::vec;
-use proptest::option;
 use proptest::prelude::*;
 
+use super::generate::{data, push_all, pushed};
 use super::*;
-use crate::batch::{BatchProblem, Record};
-
-#[derive(Clone, Debug)]
-struct Pushed {
-    gap: u32,
-    timestamp_ms: i64,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-}
-
-fn data() -> impl Strategy<Value = Vec<u8>> {
-    // Random bytes don't compress, runs do; runs above 64 KiB span LZ4 and Snappy blocks.
-    prop_oneof![
-        8 => vec(any::<u8>(), 0..100),
-        1 => (any::<u8>(), 0..200_000_usize).prop_map(|(byte, count)| vec![byte; count]),
-    ]
-}
-
-fn timestamp_ms() -> impl Strategy<Value = i64> {
-    prop_oneof![
-        Just(-1),
-        Just(0),
-        Just(i64::MIN),
-        Just(i64::MAX),
-        any::<i64>(),
-        1_600_000_000_000..1_700_000_000_000_i64
-    ]
-}
-
-prop_compose! {
-    fn pushed()(
-        gap in prop_oneof![3 => Just(0), 1 => 0..1_000_000_u32],
-        timestamp_ms in timestamp_ms(),
-        key in option::of(data()),
-        value in option::of(data()),
-        // Few distinct keys, so that they repeat.
-        headers in vec((vec(0xfe..=0xff_u8, 0..2), option::of(vec(any::<u8>(), 0..5))), 0..4),
-    ) -> Pushed {
-        Pushed { gap, timestamp_ms, key, value, headers }
-    }
-}
+use crate::batch::BatchProblem;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
@@ -65,27 +24,7 @@ proptest! {
             .producer(producer.0, producer.1, producer.2)
             .transactional(transactional)
             .leader_epoch(leader_epoch);
-        let mut expected = Vec::new();
-        let mut offset = base_offset;
-        for push in &pushes {
-            builder.skip_offsets(push.gap);
-            offset += i64::from(push.gap);
-            let headers: Vec<_> = push.headers.iter().map(|(key, value)| (&key[..], value.as_deref())).collect();
-            builder.push(push.timestamp_ms, push.key.as_deref(), push.value.as_deref(), &headers);
-            let stored = |bytes: &Option<Vec<u8>>| bytes.clone().map(Bytes::from);
-            expected.push(Record {
-                offset,
-                timestamp_ms: push.timestamp_ms,
-                key: stored(&push.key),
-                value: stored(&push.value),
-                headers: push
-                    .headers
-                    .iter()
-                    .map(|(key, value)| RecordHeader { key: key.clone().into(), value: stored(value) })
-                    .collect(),
-            });
-            offset += 1;
-        }
+        let (expected, offset) = push_all(&mut builder, base_offset, &pushes);
         prop_assert_eq!(builder.len_records(), pushes.len());
         let built = builder.build().unwrap();
 

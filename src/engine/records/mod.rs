@@ -54,6 +54,7 @@ use self::sink::{Sink, SinkKind};
 use super::budget::{Account, FreedSubscription};
 use super::{Batch, Body, EngineError, LaneId, LaneOpened, LaneSpec, Session, TargetLimits, WriteError};
 use crate::config::client::ClientSettings;
+use crate::formats::ProducerState;
 use crate::model::{Alias, Fault, FaultKind, FlowName, Generation, WriteErrorClass};
 use crate::topology::{Codec, Isolation};
 
@@ -301,6 +302,11 @@ impl Session for RecordsSession {
         if let Some((batch, sink)) = lane.begin_write(generation, &info, sources, permit) {
             sink.write(batch, records);
         }
+    }
+
+    fn producer(&self, _lane: &LaneId) -> Option<ProducerState> {
+        // librdkafka keeps its producer ids to itself.
+        None
     }
 
     fn close(&self, lane: &LaneId, generation: Generation) -> BoxFuture<'_, ()> {

@@ -11,14 +11,13 @@ use tracing::{error, warn};
 use super::children::Children;
 use super::context::FlowContext;
 use super::positions::{LoadError, Loaded};
-use super::session;
 use super::topics::Reconciliation;
 use crate::formats::Claim;
 use crate::mesh::supervise::{self, Backoff};
 use crate::model::status::FlowState;
 use crate::model::{Fault, Generation, TopicName, TopicPartition};
 use crate::telemetry::Restarted;
-use crate::topology::Selector;
+use crate::topology::{Selector, engine};
 
 /// Faulted topics, limits and loops are looked after this often.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -116,8 +115,7 @@ impl Actor for FlowActor {
     ) -> Result<Self::State, ActorProcessingErr> {
         let flow = args.flow;
         let blocked_before = flow.account.blocked_time();
-        let choice = session::choose(&flow);
-        flow.board.set_engine(choice.engine, choice.reason, Generation::default());
+        flow.board.set_engine(engine::choose(&flow.spec), Generation::default());
         flow.board.set_state(FlowState::Starting, None);
         let watchers = vec![
             watch(flow.source.watch(), &myself, || FlowMsg::ClusterChanged),

@@ -1,4 +1,4 @@
-//! The flow's engine session: which engine, how it is built, and built again.
+//! The flow's engine session: how it is built, and built again.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,11 +8,14 @@ use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
 use super::context::FlowContext;
+use crate::batch::Codec;
+use crate::engine::passthrough::{PassthroughSession, PassthroughSpec};
 use crate::engine::records::{RecordsSession, RecordsSpec};
 use crate::engine::{EngineError, Session};
 use crate::model::status::FlowState;
 use crate::model::{Event, Generation};
 use crate::telemetry::Restarted;
+use crate::topology::{self, EngineKind, engine};
 
 /// How long a lost session may take to close before the next one is built beside it; what it still sends is
 /// found by the resume rule.
@@ -20,20 +23,6 @@ const CLOSE_LOST: Duration = Duration::from_secs(10);
 
 /// A session that lived this long counts as a success.
 const SESSION_SUCCESS: Duration = Duration::from_secs(60);
-
-/// The engine a flow uses, and why.
-#[derive(Clone, Copy, Debug)]
-pub struct EngineChoice {
-    /// Its name.
-    pub engine: &'static str,
-    /// Why it was taken.
-    pub reason: &'static str,
-}
-
-/// Chooses the engine of a flow.
-pub fn choose(_flow: &FlowContext) -> EngineChoice {
-    EngineChoice { engine: "records", reason: "the only engine there is" }
-}
 
 /// Builds a session; the flow is told when it is lost.
 pub fn start(
@@ -43,7 +32,46 @@ pub fn start(
     expected_partitions: usize,
 ) -> Result<Arc<dyn Session>, EngineError> {
     let told = myself.clone();
-    let spec = RecordsSpec {
+    let on_lost = Box::new(move |reason: String| {
+        let _ = told.cast(FlowMsg::SessionLost(generation, reason));
+    });
+    let engine = engine::choose(&flow.spec).engine;
+    let session: Arc<dyn Session> = match engine {
+        EngineKind::Passthrough => PassthroughSession::start(passthrough(flow), on_lost),
+        EngineKind::Records => RecordsSession::start(records(flow, expected_partitions), on_lost)?,
+    };
+    for (topic, limits) in flow.limits.all() {
+        session.set_target_limits(topic.as_str(), limits);
+    }
+    info!(flow = %flow.spec.name, engine = engine.as_str(), %generation, "engine session started");
+    Ok(session)
+}
+
+fn passthrough(flow: &FlowContext) -> PassthroughSpec {
+    PassthroughSpec {
+        flow: flow.spec.name.clone(),
+        source: flow.source.wire().clone(),
+        target: flow.target.wire().clone(),
+        isolation: flow.spec.isolation,
+        codec: batch_codec(flow.spec.codec),
+        rack: flow.source.settings().rack.clone(),
+        account: flow.account.clone(),
+    }
+}
+
+/// The format's number for what the configuration calls it.
+fn batch_codec(codec: topology::Codec) -> Codec {
+    match codec {
+        topology::Codec::None => Codec::None,
+        topology::Codec::Gzip => Codec::Gzip,
+        topology::Codec::Snappy => Codec::Snappy,
+        topology::Codec::Lz4 => Codec::Lz4,
+        topology::Codec::Zstd => Codec::Zstd,
+    }
+}
+
+fn records(flow: &FlowContext, expected_partitions: usize) -> RecordsSpec {
+    RecordsSpec {
         flow: flow.spec.name.clone(),
         source_alias: flow.source.alias().clone(),
         target_alias: flow.target.alias().clone(),
@@ -55,16 +83,7 @@ pub fn start(
         queue_bytes: flow.mesh.queue_bytes_per_client,
         expected_partitions,
         suspects: flow.suspects.clone(),
-    };
-    let on_lost = Box::new(move |reason: String| {
-        let _ = told.cast(FlowMsg::SessionLost(generation, reason));
-    });
-    let session = RecordsSession::start(spec, on_lost)?;
-    for (topic, limits) in flow.limits.all() {
-        session.set_target_limits(topic.as_str(), limits);
     }
-    info!(flow = %flow.spec.name, engine = "records", %generation, "engine session started");
-    Ok(session)
 }
 
 /// Closes a lost session and says when it is gone.
@@ -100,8 +119,7 @@ impl FlowRun {
             Ok(session) => {
                 self.session_started = Instant::now();
                 self.flow.session.send_replace(Some(session));
-                let choice = choose(&self.flow);
-                self.flow.board.set_engine(choice.engine, choice.reason, self.session_generation);
+                self.flow.board.set_engine(engine::choose(&self.flow.spec), self.session_generation);
                 self.flow.board.set_state(FlowState::Running, None);
             }
             Err(failure) => self.session_refused(myself, &failure),

@@ -8,7 +8,7 @@ use ractor::ActorRef;
 use super::actor::{InFlight, PartitionMsg, PartitionShell, Trace};
 use super::resolve::{self, Question};
 use crate::engine::{LaneSpec, SourceError};
-use crate::formats::Position;
+use crate::formats::{Position, ProducerState};
 use crate::mesh::clock;
 use crate::mesh::flow::{Save, StoreMsg};
 use crate::model::{Fault, FaultKind, Generation};
@@ -59,6 +59,7 @@ impl PartitionShell {
             generation,
             // A partition that ended drops what still comes.
             port: Arc::new(move |generation, event| drop(port.cast(PartitionMsg::Lane(generation, event)))),
+            producer: self.last_producer(),
         };
         let flow = self.args.flow.clone();
         let myself = myself.clone();
@@ -66,6 +67,11 @@ impl PartitionShell {
             let outcome = flow.open_lane(&spec).await;
             let _ = myself.cast(PartitionMsg::Opened(generation, outcome));
         }));
+    }
+
+    /// The producer of the newest saved position.
+    fn last_producer(&self) -> Option<ProducerState> {
+        self.args.flow.book.get(&self.args.source)?.producer
     }
 
     fn resolve(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
@@ -92,7 +98,9 @@ impl PartitionShell {
     }
 
     fn save(&self, myself: &ActorRef<PartitionMsg>, position: Position) {
-        let position = Position { written_ms: clock::now_ms(), ..position };
+        let producer = self.session.as_ref().and_then(|session| session.producer(&self.args.source));
+        let producer = producer.or(position.producer.clone());
+        let position = Position { written_ms: clock::now_ms(), producer, ..position };
         let save = Save { partition: self.args.source.clone(), position, reply: myself.clone() };
         if let Some(store) = self.args.flow.store.lock().as_ref() {
             // A store that ended takes the flow down with it; the next start finds the records on the target.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::debug;
+
 use super::tail;
 use crate::formats::Position;
 use crate::mesh::cluster::ClusterHandle;
@@ -87,6 +89,7 @@ pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resoluti
         let mut target = target_facts(flow, question, position.as_ref()).await?;
         target.stood_still = before == Some((target.log_end, target.high_watermark));
         before = Some((target.log_end, target.high_watermark));
+        debug!(partition = %question.source, ?position, ?source, ?target, "facts to resume by");
         let verdict = resume::decide(position.as_ref(), &source, &target, &policy);
         let tail = match verdict.next {
             Next::Settle => {

@@ -91,20 +91,34 @@ impl KafkaClient {
 
     /// Which broker leads a partition.
     pub async fn leader(&self, topic: &str, partition: i32) -> i32 {
-        let (client, topic) = (self.clone(), topic.to_owned());
         wait_for(&format!("{topic}-{partition} to have a leader"), async || {
-            let (client, topic) = (client.clone(), topic.clone());
-            let metadata = blocking(move || {
-                let consumer: BaseConsumer = client.build(&client.config());
-                let metadata =
-                    consumer.fetch_metadata(Some(&topic), CALL).map_err(|error| error.to_string())?;
-                let partitions = metadata.topics()[0].partitions();
-                Ok::<_, String>(partitions.iter().find(|p| p.id() == partition).map(|p| p.leader()))
-            });
-            match metadata.await? {
+            match self.leader_now(topic, partition).await? {
                 Some(leader) if leader >= 0 => Ok(leader),
                 other => Err(format!("{other:?}")),
             }
+        })
+        .await
+    }
+
+    /// Waits until the cluster has noticed that the partition's leader is gone: the next one then leads under a
+    /// higher epoch. A broker that comes back before that may go on under the old one.
+    pub async fn leaderless(&self, topic: &str, partition: i32) {
+        wait_for(&format!("{topic}-{partition} to have no leader"), async || {
+            match self.leader_now(topic, partition).await? {
+                Some(leader) if leader >= 0 => Err(format!("broker {leader} leads")),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    }
+
+    async fn leader_now(&self, topic: &str, partition: i32) -> Result<Option<i32>, String> {
+        let (client, topic) = (self.clone(), topic.to_owned());
+        blocking(move || {
+            let consumer: BaseConsumer = client.build(&client.config());
+            let metadata = consumer.fetch_metadata(Some(&topic), CALL).map_err(|error| error.to_string())?;
+            let partitions = metadata.topics()[0].partitions();
+            Ok(partitions.iter().find(|p| p.id() == partition).map(|p| p.leader()))
         })
         .await
     }

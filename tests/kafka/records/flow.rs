@@ -122,6 +122,7 @@ impl Flow {
             source: source.clone(),
             target,
             generation,
+            producer: None,
             port: Arc::new(move |generation, event| {
                 // The test may be over.
                 let _ = sender.send((generation, event));

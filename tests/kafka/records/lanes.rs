@@ -171,6 +171,7 @@ fn spec_of(lane: &Lane) -> mirrormesh::engine::LaneSpec {
         source: lane.id.clone(),
         target: lane.id.clone(),
         generation: lane.generation.next(),
+        producer: None,
         port: std::sync::Arc::new(|_, _| {}),
     }
 }
