@@ -13,10 +13,17 @@ use crate::common::{Cluster, ClusterBuilder};
 /// The brokers' JVM: a bounded heap, and all compiler tiers, unlike in tests, where a quick start matters more.
 pub const BROKER_JVM: &[&str] = &["-Xmx1g", "-XX:TieredStopAtLevel=4"];
 
-/// A cluster of one broker, as all benches use it.
+/// A cluster of one broker, as all benches use it: where the harness is hasty for the tests' sake, Kafka's defaults.
 pub fn broker(name: &str) -> ClusterBuilder {
-    // A topic that was measured goes at once and makes room.
-    Cluster::builder(name).jvm(BROKER_JVM).property("log.segment.delete.delay.ms", 100)
+    Cluster::builder(name)
+        .jvm(BROKER_JVM)
+        .property("log.retention.check.interval.ms", 300_000)
+        .property("log.cleaner.backoff.ms", 15_000)
+        .property("broker.heartbeat.interval.ms", 2_000)
+        // Busy for seconds is not dead, with all on the same cores.
+        .property("broker.session.timeout.ms", 30_000)
+        // A topic that was measured goes at once and makes room.
+        .property("log.segment.delete.delay.ms", 100)
 }
 
 /// A topology of one flow, called `bench`, to a cluster `target`; `more` are further keys of the flow.
