@@ -122,9 +122,14 @@ impl MirrorProcess {
         fs::read_to_string(self.dir.join("output.log")).unwrap_or_default()
     }
 
+    /// Its pid.
+    pub fn pid(&self) -> u32 {
+        self.process().as_ref().expect("the mirror runs").pid()
+    }
+
     /// Resident memory, in bytes.
     pub fn resident_bytes(&self) -> u64 {
-        let pid = self.process().as_ref().expect("the mirror runs").pid();
+        let pid = self.pid();
         let status =
             fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process has a status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("status has VmRSS");
@@ -132,7 +137,8 @@ impl MirrorProcess {
         kib * 1024
     }
 
-    fn assert_running(&self) {
+    /// Fails when it has ended.
+    pub fn assert_running(&self) {
         if let Some(status) = self.process().as_mut().expect("the mirror was started").try_wait() {
             panic!("mirrormesh ended by itself: {status}");
         }
