@@ -21,11 +21,14 @@ use std::time::Duration;
 use super::fault::{Failure, Place};
 use super::packing::{self, Content, PackProblem, Packing};
 use super::parcel::{Input, Parcel, State, advance, cut, lay};
+use super::topic::Topic;
 use super::verdict::TOPIC_PATIENCE;
 use crate::batch::{Acceptance, BatchError, RawBatch, Restamped, Stamp};
 use crate::engine::TargetLimits;
 use crate::formats::ProducerState;
 use crate::model::{Segment, TopicPartition};
+
+use answers::is_stale;
 
 pub(super) use answers::Answer;
 pub(super) use events::Told;
@@ -81,8 +84,10 @@ pub(super) enum Identify {
 pub(super) enum Known {
     /// It knows it, and how far it got.
     Yes(ProducerState),
-    /// It does not, or nobody wrote yet.
-    No,
+    /// It does not: nothing of it ever arrived, or it was long ago.
+    No(ProducerState),
+    /// Nobody wrote yet.
+    Nobody,
     /// It can't tell.
     Untold,
 }
@@ -191,26 +196,25 @@ impl Outbox {
 
     /// Opens it, being settled.
     ///
-    /// Where the target knows the producer that wrote last, or nothing of it ever arrived, its sequence goes on: then
-    /// a late request and ours exclude each other. Else another epoch, or another producer, starts at 0.
+    /// Where the target knows the producer that wrote last, or nothing of it at all, its sequence goes on: then a late
+    /// request and ours exclude each other. Else another epoch, or another producer, starts at 0.
     pub(super) fn open(&mut self, place: Place, known: Known) {
         self.forget();
         self.place = place;
-        let own = self.line.filter(|line| self.used == Some((line.id, line.epoch)) && !self.spent);
-        self.line = match (known, own) {
-            (Known::Yes(known), _) if self.barred != Some(known.id) => Some(Line {
-                id: known.id,
-                epoch: known.epoch,
-                established: true,
-                next: known.next_sequence,
-                acknowledged: known.next_sequence,
-                last_timestamp_ms: None,
-            }),
-            (Known::No, Some(own)) => {
-                Some(Line { established: false, next: own.acknowledged, last_timestamp_ms: None, ..own })
-            }
-            _ => None,
+        let (producer, established) = match known {
+            Known::Yes(producer) => (Some(producer), true),
+            Known::No(producer) => (Some(producer).filter(|_| !self.spent), false),
+            Known::Nobody | Known::Untold => (None, false),
         };
+        let producer = producer.filter(|producer| self.barred != Some(producer.id));
+        self.line = producer.map(|producer| Line {
+            id: producer.id,
+            epoch: producer.epoch,
+            established,
+            next: producer.next_sequence,
+            acknowledged: producer.next_sequence,
+            last_timestamp_ms: None,
+        });
         self.check = self.line.map(|line| line.established.then_some(line.next));
         self.spent = false;
         self.open = true;
@@ -286,8 +290,8 @@ impl Outbox {
     /// The producer, and the sequence number after everything acknowledged.
     pub(super) fn producer(&self) -> Option<ProducerState> {
         let line = self.line?;
-        let wrote = self.used == Some((line.id, line.epoch)) || line.established;
-        wrote.then_some(ProducerState { id: line.id, epoch: line.epoch, next_sequence: line.acknowledged })
+        let known = self.used == Some((line.id, line.epoch)) || self.check.is_some() || line.established;
+        known.then_some(ProducerState { id: line.id, epoch: line.epoch, next_sequence: line.acknowledged })
     }
 
     /// What it needs now.
@@ -411,8 +415,8 @@ impl Outbox {
         &mut self,
         link: u64,
         merge: bool,
-        acceptance: &Acceptance,
-        limits: &TargetLimits,
+        topic: &Topic,
+        wall_ms: i64,
     ) -> Option<Outgoing> {
         // All that is unanswered is on one connection.
         if self.wants() != Wants::Sending || (self.sent > 0 && self.link != link) {
@@ -421,7 +425,8 @@ impl Outbox {
         let fresh = match self.next_fresh() {
             Some(index) => index,
             None => {
-                self.pack(merge, acceptance, limits);
+                self.look_at_age(topic, wall_ms);
+                self.pack(merge, &topic.acceptance(), &topic.limits());
                 self.next_fresh()?
             }
         };
@@ -433,6 +438,16 @@ impl Outbox {
         parcel.state = State::Sent;
         parcel.tried = true;
         Some(Outgoing { serial: self.first_serial + fresh as u64, batch: parcel.sealed.clone() })
+    }
+
+    /// After a pause on old records the target may have forgotten the producer: the next batch goes alone again.
+    fn look_at_age(&mut self, topic: &Topic, wall_ms: i64) {
+        if self.parcels.is_empty()
+            && let Some(line) = &mut self.line
+            && line.last_timestamp_ms.is_some_and(|last| is_stale(last, topic, wall_ms))
+        {
+            line.established = false;
+        }
     }
 
     /// Packs the inputs that come next, until there is something to send.

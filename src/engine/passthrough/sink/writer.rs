@@ -242,7 +242,7 @@ impl Writer {
         let mut state = self.lock();
         state.queued = false;
         let topic = state.topic.clone()?;
-        let outgoing = state.outbox.take(link, merge, &topic.acceptance(), &topic.limits())?;
+        let outgoing = state.outbox.take(link, merge, &topic, moment().wall_ms)?;
         let target = state.outbox.place().target.clone();
         Some(Given { outgoing, target, opened: state.outbox.take_opened() })
     }

@@ -184,7 +184,6 @@ impl Outbox {
         let offset = self.parcels[index].source_base();
         if self.is_stale(at.wall_ms, topic) {
             let cause = format!("{cause}; the batches are so old that the target may have forgotten the producer");
-            self.spent |= self.parcels.iter().any(|parcel| parcel.uncertain);
             self.fail(self.place.resolve(offset, &cause));
         } else if let Some(patience) = again.patience
             && at.now.saturating_sub(since) >= patience
@@ -204,15 +203,9 @@ impl Outbox {
     /// Whether the target may have forgotten the producer since its last batch, going by the timestamps: a batch
     /// sent again would then be taken for a new one.
     fn is_stale(&self, wall_ms: i64, topic: &Topic) -> bool {
-        if topic.limits().append_time {
-            return false;
-        }
         let tried = self.parcels.iter().filter(|parcel| parcel.tried);
         let last = self.line.and_then(|line| line.last_timestamp_ms);
-        tried
-            .map(|parcel| parcel.max_timestamp_ms())
-            .chain(last)
-            .any(|timestamp_ms| timestamp_ms < 0 || wall_ms.saturating_sub(timestamp_ms) > STALE_MS)
+        tried.map(|parcel| parcel.max_timestamp_ms()).chain(last).any(|last| is_stale(last, topic, wall_ms))
     }
 
     /// Nothing is on its way any more.
@@ -279,4 +272,11 @@ impl Outbox {
         }
         Some(count)
     }
+}
+
+/// Whether a broker may forget a producer whose last batch has this timestamp. A topic that stamps on append goes by
+/// its own time.
+pub(super) fn is_stale(timestamp_ms: i64, topic: &Topic, wall_ms: i64) -> bool {
+    let old = timestamp_ms < 0 || wall_ms.saturating_sub(timestamp_ms) > STALE_MS;
+    old && !topic.limits().append_time
 }
