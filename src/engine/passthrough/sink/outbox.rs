@@ -411,13 +411,7 @@ impl Outbox {
 
     /// The next parcel to be sent over connection `link`. Where `merge`, small batches that wait for others to be
     /// answered become large ones.
-    pub(super) fn take(
-        &mut self,
-        link: u64,
-        merge: bool,
-        topic: &Topic,
-        wall_ms: i64,
-    ) -> Option<Outgoing> {
+    pub(super) fn take(&mut self, link: u64, merge: bool, topic: &Topic, wall_ms: i64) -> Option<Outgoing> {
         // All that is unanswered is on one connection.
         if self.wants() != Wants::Sending || (self.sent > 0 && self.link != link) {
             return None;
@@ -533,8 +527,7 @@ impl Outbox {
         let mut parcels = Vec::with_capacity(contents.len());
         for (at, content) in contents.into_iter().enumerate() {
             let count = content.runs.iter().map(|run| run.count).sum();
-            let stamp =
-                Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: sequence };
+            let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: sequence };
             let sealed = content.raw.restamp(stamp).map_err(|error| {
                 self.place.unpackable(old.source_base(), &error.into(), &TargetLimits::default())
             })?;

@@ -86,13 +86,7 @@ impl Writer {
     }
 
     /// Opens it under a generation; an older one than it has is ignored.
-    pub(super) fn open(
-        &self,
-        generation: Generation,
-        place: Place,
-        topic: Arc<Topic>,
-        known: Known,
-    ) {
+    pub(super) fn open(&self, generation: Generation, place: Place, topic: Arc<Topic>, known: Known) {
         let mut state = self.lock();
         if generation < state.generation {
             return;

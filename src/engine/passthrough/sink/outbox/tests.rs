@@ -5,18 +5,22 @@ mod model;
 use kafka_protocol::error::ResponseError;
 use proptest::prelude::*;
 
-use model::{Fault, Sizes, World};
 use crate::model::WriteErrorClass;
+use model::{Fault, Sizes, World};
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Write,
-    Send { merge: bool },
+    Send {
+        merge: bool,
+    },
     Process(Fault),
     Answer,
     /// The connection breaks; requests that were not processed may still be, later.
-    Cut { kept: usize },
+    Cut {
+        kept: usize,
+    },
     /// A request of a broken connection is processed.
     Late,
     /// The lane is opened under a new generation.
@@ -24,7 +28,9 @@ enum Step {
     /// Where to go on is found out from the log.
     Resolve,
     /// The process dies, and another begins with the saved producer.
-    Restart { kept: usize },
+    Restart {
+        kept: usize,
+    },
     /// The broker forgets its producers: their records are old.
     Forget,
 }

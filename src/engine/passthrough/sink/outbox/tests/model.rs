@@ -80,6 +80,8 @@ pub struct World {
     expected: VecDeque<i64>,
     flights: VecDeque<Flight>,
     late: VecDeque<Restamped>,
+    /// A late request was taken since the lane was opened.
+    landed: bool,
     link: u64,
     session: i64,
     saved: Option<ProducerState>,
@@ -115,6 +117,7 @@ impl World {
             expected: VecDeque::new(),
             flights: VecDeque::new(),
             late: VecDeque::new(),
+            landed: false,
             link: 1,
             session: 10,
             saved,
@@ -147,14 +150,19 @@ impl World {
     /// Source offset of the first record that is not in the log.
     pub fn log_end_source(&self) -> i64 {
         let wanted = self.source.iter().flatten();
-        *wanted.clone().find(|offset| self.log.last().is_none_or(|last| *offset > last)).expect("there are more")
+        *wanted
+            .clone()
+            .find(|offset| self.log.last().is_none_or(|last| *offset > last))
+            .expect("there are more")
     }
 
     pub fn write(&mut self) {
         if self.phase != Phase::Resolved {
             return;
         }
-        let Some(offsets) = self.source.iter().find(|offsets| offsets.last() >= Some(&self.next)) else { return };
+        let Some(offsets) = self.source.iter().find(|offsets| offsets.last() >= Some(&self.next)) else {
+            return;
+        };
         let timestamp_ms = if self.sizes.old { WALL_MS - 3 * DAY_MS } else { WALL_MS };
         let mut builder = BatchBuilder::new(Codec::None).base_offset(offsets[0]);
         let mut at = offsets[0];
@@ -309,13 +317,15 @@ impl World {
 
     pub fn late(&mut self) {
         if let Some(batch) = self.late.pop_front() {
+            self.landed = true;
             // Nobody is there to be told.
             let _ = self.append(&batch);
         }
     }
 
+    /// Not what came a moment ago: brokers look for what to forget every ten minutes.
     pub fn forget(&mut self) {
-        if self.sizes.old && self.flights.is_empty() && self.late.is_empty() {
+        if self.sizes.old && self.flights.is_empty() && self.late.is_empty() && !self.landed {
             self.producers.clear();
         }
     }
@@ -348,9 +358,11 @@ impl World {
                 None => Known::No(producer),
             },
         };
-        let place = Place { source: TopicPartition::new("orders", 0), target: TopicPartition::new("copy", 0) };
+        let place =
+            Place { source: TopicPartition::new("orders", 0), target: TopicPartition::new("copy", 0) };
         self.outbox.open(place, known);
         self.expected.clear();
+        self.landed = false;
         self.phase = Phase::Opened;
     }
 
