@@ -1,3 +1,5 @@
 //! The passthrough engine against real clusters.
 
+mod link;
+mod rig;
 mod sink;
