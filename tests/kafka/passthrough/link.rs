@@ -66,3 +66,27 @@ async fn everything_arrives_once_and_in_order_through_cuts_and_a_killed_broker()
     assert_eq!(rig.session.producer(&lane.id).expect("it wrote").next_sequence, RECORDS as i32);
     rig.end().await;
 }
+
+#[tokio::test]
+async fn the_next_leader_is_found_when_one_dies() {
+    let cluster = Cluster::builder("leaders").brokers(3).start().await;
+    let client = cluster.client();
+    client.create_topic_with("copy", 1, 3, &[("min.insync.replicas", "2")]).await;
+    let rig = Rig::on(client, "copy");
+    let mut lane = rig.lane(1, None).await;
+    const RECORDS: i64 = 2_000;
+    for offset in 0..RECORDS / 2 {
+        rig.write(&lane, &stored(&[offset]));
+    }
+    acknowledged(&mut lane, 100).await;
+    let leader = client.leader("copy", 0).await;
+    let broker = cluster.brokers().iter().find(|broker| broker.node_id() == leader).expect("it is one of three");
+    broker.kill();
+    for offset in RECORDS / 2..RECORDS {
+        rig.write(&lane, &stored(&[offset]));
+    }
+    acknowledged(&mut lane, RECORDS).await;
+    assert_ne!(client.leader("copy", 0).await, leader);
+    assert_eq!(rig.values().await, expected(RECORDS));
+    rig.end().await;
+}

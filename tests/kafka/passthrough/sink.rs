@@ -175,6 +175,23 @@ async fn the_next_process_goes_on_under_the_saved_producer() {
     next.end().await;
 }
 
+/// Brokers take any sequence number of a producer they don't know: what was saved is gone on with, so that a request
+/// of the dead process that nobody answered and ours exclude each other.
+#[tokio::test]
+async fn a_saved_producer_that_the_target_does_not_know_is_gone_on_with() {
+    let rig = Rig::new("forgotten", &[]).await;
+    let saved = ProducerState { id: 1_234_567_890, epoch: 3, next_sequence: i32::MAX - 1 };
+    let mut lane = rig.lane(1, Some(saved.clone())).await;
+    for offset in 0..20 {
+        rig.write(&lane, &stored(&[offset]));
+    }
+    acknowledged(&mut lane, 20).await;
+    assert_eq!(rig.values().await, (0..20).map(|offset| offset.to_string()).collect::<Vec<_>>());
+    // The sequence wrapped on the way.
+    assert_eq!(rig.session.producer(&lane.id), Some(ProducerState { next_sequence: 18, ..saved }));
+    rig.end().await;
+}
+
 #[tokio::test]
 async fn a_late_request_of_a_dead_process_and_ours_exclude_each_other() {
     let rig = Rig::new("zombie", &[]).await;

@@ -104,7 +104,8 @@ impl World {
             }
             source.push(offsets);
         }
-        let saved = sizes.near_wrap.then(|| ProducerState { id: 1, epoch: 0, next_sequence: i32::MAX - 20 });
+        let near = ProducerState { id: 1, epoch: 0, next_sequence: i32::MAX - 20 };
+        let saved = sizes.near_wrap.then_some(near);
         let mut world = Self {
             sizes,
             outbox: Outbox::new(),
