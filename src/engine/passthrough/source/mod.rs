@@ -17,6 +17,9 @@ mod router;
 mod table;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -173,6 +173,63 @@ pub(super) fn judge(code: ResponseError, offset: i64, is_replica: bool) -> Verdi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::LaneSpec;
+    use crate::engine::budget::Budget;
+    use crate::model::{Generation, TopicPartition};
+
+    fn reader() -> Reader {
+        let id = TopicPartition::new("orders", 3);
+        let spec = LaneSpec {
+            source: id.clone(),
+            target: id,
+            generation: Generation(1),
+            port: Arc::new(|_, _| {}),
+            producer: None,
+        };
+        Reader::new(Arc::new(Lane::new(&spec, Budget::new(1).account())), 1, 9, -1)
+    }
+
+    /// How long trouble is borne, and how often a place is looked for meanwhile.
+    async fn borne(why: Why) -> (Duration, u32, SourceError) {
+        let (mut reader, since) = (reader(), Instant::now());
+        let mut tries = 0;
+        loop {
+            match reader.went_wrong(&why) {
+                Ok(pause) => tokio::time::sleep(pause).await,
+                Err(error) => return (since.elapsed(), tries, error),
+            }
+            tries += 1;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_is_told_when_it_lasts() {
+        let (after, tries, error) = borne(Why::Moved(ResponseError::NotLeaderOrFollower)).await;
+        assert!(
+            after >= LEADERLESS && after < LEADERLESS * 2 && (20..60).contains(&tries),
+            "{after:?} {tries}"
+        );
+        assert!(matches!(&error, SourceError::Retriable(text) if text.contains("orders-3")), "{error}");
+        let away = |refused| Why::Unreachable { text: "away".to_owned(), refused };
+        let (after, _, error) = borne(away(false)).await;
+        assert!(after >= UNREACHABLE && after < UNREACHABLE * 2, "{after:?}");
+        assert_eq!(error, SourceError::Retriable("away".to_owned()));
+        let (after, tries, _) = borne(away(true)).await;
+        assert_eq!((after, tries), (Duration::ZERO, 0), "waiting doesn't help");
+        assert_eq!(borne(Why::Unknown).await.2, SourceError::UnknownPartition);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_that_passed_is_forgotten() {
+        let mut reader = reader();
+        let away = Why::Unreachable { text: "away".to_owned(), refused: false };
+        for _ in 0..5 {
+            assert!(reader.went_wrong(&away).is_ok());
+            tokio::time::sleep(UNREACHABLE).await;
+            reader.went_well();
+            assert!(!reader.is_in_trouble());
+        }
+    }
 
     #[test]
     fn errors_mean_what_kafka_says() {

@@ -44,9 +44,10 @@ impl Window {
     /// Takes into account that a request for `asked` bytes got `received`.
     pub(super) fn received(&mut self, asked: u64, received: u64) {
         let is_full = received >= asked / 4 * 3;
-        let was_whole = asked >= self.bytes;
-        self.full = if is_full && was_whole && self.bytes >= self.most { self.full + 1 } else { 0 };
-        if is_full && was_whole {
+        // What the budget cut down says little about the link.
+        let at_most = self.bytes >= self.most && asked >= self.bytes / 2;
+        self.full = if is_full && at_most { self.full + 1 } else { 0 };
+        if is_full && asked >= self.bytes {
             self.bytes = (self.bytes * 2).min(self.most.max(self.bytes));
         }
         self.small = if received < self.bytes / 4 { self.small + 1 } else { 0 };
