@@ -9,27 +9,27 @@ use std::sync::OnceLock;
 
 use super::broker::Broker;
 use super::fresh_dir;
-use super::home::{jdk, kafka_home};
+use super::home::{Release, jdk, kafka_home};
 use super::plan::{Listener, Plan};
 
 /// The archive of this Java and these jars; made once per target folder by starting and stopping a broker.
-pub fn class_archive() -> &'static Path {
-    static ARCHIVE: OnceLock<PathBuf> = OnceLock::new();
-    ARCHIVE.get_or_init(|| {
-        let archive =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kafka-{:016x}.jsa", fingerprint()));
+pub fn class_archive(release: Release) -> &'static Path {
+    static ARCHIVES: [OnceLock<PathBuf>; 2] = [const { OnceLock::new() }; 2];
+    ARCHIVES[release as usize].get_or_init(|| {
+        let file = format!("kafka-{:016x}.jsa", fingerprint(release));
+        let archive = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
         let lock = File::create(archive.with_extension("lock")).expect("the archive's lock can be created");
         lock.lock().expect("the archive's lock can be taken");
         if !archive.exists() {
             eprintln!("harness: making {} (once, a few seconds)", archive.display());
-            train(&archive);
+            train(release, &archive);
         }
         archive
     })
 }
 
-fn train(archive: &Path) {
-    let plan = Plan::new(1, &[Listener::Internal]);
+fn train(release: Release, archive: &Path) {
+    let plan = Plan::new(1, release, &[Listener::Internal]);
     let voters = plan.voter();
     let broker = Broker::new("training", plan, fresh_dir("training"), &voters, 1, &[]);
     let unfinished = archive.with_extension("part");
@@ -41,9 +41,9 @@ fn train(archive: &Path) {
 }
 
 /// What an archive depends on.
-fn fingerprint() -> u64 {
+fn fingerprint(release: Release) -> u64 {
     // First, because it says what to install if there is no Java.
-    let home = kafka_home();
+    let home = kafka_home(release);
     let java = Command::new(jdk("java")).arg("-version").output().expect("java can be run");
     let mut hasher = DefaultHasher::new();
     (home, java.stderr).hash(&mut hasher);

@@ -155,7 +155,7 @@ impl Broker {
 
     /// Formats its data folder; `extra` are more arguments of `StorageTool format`.
     pub fn format(&self, cluster_id: &str, extra: &[String]) {
-        self.format_with(&[shared_archive()], cluster_id, extra);
+        self.format_with(&[self.shared_archive()], cluster_id, extra);
     }
 
     /// [`Self::format`] with these flags for the JVM.
@@ -163,7 +163,15 @@ impl Broker {
         let output = Command::new(jdk("java"))
             .args(JVM)
             .args(flags)
-            .args(["-cp", &class_path(), "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"])
+            .args([
+                "-cp",
+                &class_path(self.inner.plan.release),
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                cluster_id,
+                "-c",
+            ])
             .arg(self.inner.dir.join(PROPERTIES))
             .args(extra)
             .output()
@@ -174,7 +182,7 @@ impl Broker {
 
     /// Starts the process if it is down; doesn't wait for it to answer.
     pub fn launch(&self) {
-        self.launch_with(&[shared_archive()]);
+        self.launch_with(&[self.shared_archive()]);
     }
 
     /// [`Self::launch`] with these flags for the JVM.
@@ -186,7 +194,8 @@ impl Broker {
         let mut command = vec![jdk("java")];
         command.extend(JVM.iter().map(|flag| (*flag).into()));
         command.extend(flags.iter().map(Into::into));
-        command.extend(["-cp".into(), class_path().into(), "kafka.Kafka".into(), PROPERTIES.into()]);
+        let classes = class_path(self.inner.plan.release);
+        command.extend(["-cp".into(), classes.into(), "kafka.Kafka".into(), PROPERTIES.into()]);
         *process = Some(Process::spawn(&self.inner.name, &command, &self.inner.dir, &self.log_path()));
     }
 
@@ -219,6 +228,10 @@ impl Broker {
         }
     }
 
+    fn shared_archive(&self) -> String {
+        format!("-XX:SharedArchiveFile={}", class_archive(self.inner.plan.release).display())
+    }
+
     fn log_path(&self) -> PathBuf {
         self.inner.dir.join("broker.log")
     }
@@ -226,10 +239,6 @@ impl Broker {
     fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
         self.inner.process.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
-}
-
-fn shared_archive() -> String {
-    format!("-XX:SharedArchiveFile={}", class_archive().display())
 }
 
 fn copy_dir(from: &Path, to: &Path) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::archive::class_archive;
 use super::broker::Broker;
 use super::dirs::fresh_dir;
-use super::home::java;
+use super::home::{Release, java};
 use super::plan::{Listener, Plan};
 use super::proxy::Proxy;
 use super::security::{self, Certificates, User};
@@ -15,6 +15,7 @@ use super::{KafkaClient, blocking, random_cluster_id};
 #[derive(Clone, Debug)]
 pub struct ClusterBuilder {
     name: String,
+    release: Release,
     brokers: u16,
     properties: Vec<(String, String)>,
     proxied: bool,
@@ -28,6 +29,7 @@ impl ClusterBuilder {
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            release: Release::default(),
             brokers: 1,
             properties: Vec::new(),
             proxied: false,
@@ -35,6 +37,12 @@ impl ClusterBuilder {
             users: Vec::new(),
             authorizer: false,
         }
+    }
+
+    /// Which Kafka the brokers run; 4.3 unless told otherwise.
+    pub fn release(mut self, release: Release) -> Self {
+        self.release = release;
+        self
     }
 
     /// How many brokers: 1 or 3.
@@ -81,13 +89,14 @@ impl ClusterBuilder {
     /// [`Self::start`] for callers outside a runtime.
     pub fn start_blocking(self) -> Cluster {
         // First, and here: a panic on the threads below would not tell what to install.
-        class_archive();
+        class_archive(self.release);
         let id = random_cluster_id();
         let dir = fresh_dir(&self.name);
         let certificates = self.tls.then(|| Certificates::create(dir.clone()));
         let extra = self.extra_properties(certificates.as_ref());
         let listeners = self.listeners();
-        let plans: Vec<Plan> = (1..=self.brokers).map(|node| Plan::new(node, &listeners)).collect();
+        let plans: Vec<Plan> =
+            (1..=self.brokers).map(|node| Plan::new(node, self.release, &listeners)).collect();
         let voters: Vec<String> = plans.iter().map(Plan::voter).collect();
         let voters = voters.join(",");
         let broker = |plan: Plan| {

@@ -1,4 +1,4 @@
-//! The test harness: real Apache Kafka 4.3 in child processes, and what tests do with it.
+//! The test harness: real Apache Kafka 4.3 (or 3.9) in child processes, and what tests do with it.
 //!
 //! ```ignore
 //! use crate::common::{Cluster, Ending, Produce, TestRecord, pair, topic, wait_for};
@@ -16,8 +16,8 @@
 //! west.broker().start().await;
 //! ```
 //!
-//! - [`Cluster::builder`]`(name)` `.brokers(n) .property(key, value) .proxied() .tls() .user(name, password)
-//!   .authorizer() .start().await` → [`Cluster`]: `name() id() bootstrap() bootstrap_at(Listener) client() brokers()
+//! - [`Cluster::builder`]`(name)` `.release(Release::V3_9) .brokers(n) .property(key, value) .proxied() .tls()
+//!   .user(name, password) .authorizer() .start().await` → [`Cluster`]: `name() id() bootstrap() bootstrap_at(Listener) client() brokers()
 //!   broker() data_dir()`, `stop().await start().await kill() pause() resume()` for all its brokers; each [`Broker`]
 //!   has the same for itself, and `address() address_at(Listener) node_id() pid() log() proxy()`,
 //!   `save_data() restore_data(&saved)` (while it is down: the log then ends where it did).
@@ -53,8 +53,9 @@
 //! - [`wait_for`]`("what", async || Ok(value) or Err("what is seen instead")).await`: polls, fails after 60 s.
 //! - [`topic`]`("orders")`: a name no other test uses. [`fresh_dir`]`("name")`: an empty folder for a test's files.
 //!
-//! Every call does its work or fails the test with a message. `KAFKA_HOME` (a folder with `libs/*.jar`) saves the
-//! download. Logs of the last run stay in `target/tmp/run-*`.
+//! Every call does its work or fails the test with a message. Kafka comes from Maven Central, each release once and
+//! only when a test asks for it; `KAFKA_HOME` for 4.3 and `KAFKA_HOME_3_9` for 3.9 (each a folder with `libs/*.jar`)
+//! save the download. Logs of the last run stay in `target/tmp/run-*`.
 
 mod archive;
 mod broker;
@@ -80,7 +81,7 @@ pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;
-pub use home::{java, java_source};
+pub use home::{Release, java, java_source};
 pub use load::Load;
 pub use mirror::MirrorProcess;
 pub use oracle::{await_exact, compare, difference, verify_acknowledged, verify_exact};

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use super::home::Release;
 use super::ports::Port;
 use super::proxy::Proxy;
 
@@ -55,6 +56,8 @@ impl Listener {
 pub struct Plan {
     /// `node.id`.
     pub node_id: u16,
+    /// The Kafka it runs.
+    pub release: Release,
     controller: Port,
     listeners: Vec<(Listener, Port)>,
     proxy: Option<Proxy>,
@@ -62,12 +65,12 @@ pub struct Plan {
 
 impl Plan {
     /// Reserves the ports of a node and starts the proxy in front of it, if [`Listener::Link`] is wanted.
-    pub fn new(node_id: u16, listeners: &[Listener]) -> Self {
+    pub fn new(node_id: u16, release: Release, listeners: &[Listener]) -> Self {
         let listeners: Vec<(Listener, Port)> =
             listeners.iter().map(|listener| (*listener, Port::reserve())).collect();
         let linked = listeners.iter().find(|(listener, _)| *listener == Listener::Link);
         let proxy = linked.map(|(_, port)| Proxy::start(&format!("127.0.0.1:{}", port.number())));
-        Self { node_id, controller: Port::reserve(), listeners, proxy }
+        Self { node_id, release, controller: Port::reserve(), listeners, proxy }
     }
 
     /// The node as `controller.quorum.voters` names it.

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::home::kafka_home;
+use super::home::{Release, kafka_home};
 use super::{Cluster, ClusterBuilder, blocking};
 
 /// Two clusters that no test breaks.
@@ -27,7 +27,7 @@ pub async fn pair() -> &'static Pair {
     };
     let ready = move || {
         // Says in every test what to install, not only in the first.
-        kafka_home();
+        kafka_home(Release::default());
         PAIR.get_or_init(start)
     };
     match blocking(ready).await {

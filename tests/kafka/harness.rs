@@ -11,8 +11,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::common::topologies::{flow, topology};
 use crate::common::{
     Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MirrorProcess, Pair,
-    Process, Produce, Proxy, TestRecord, await_exact, blocking, compare, difference, fresh_dir, java,
-    java_source, pair, topic, verify_acknowledged, verify_exact, wait_for,
+    Process, Produce, Proxy, Release, TestRecord, await_exact, blocking, compare, difference, fresh_dir,
+    java, java_source, pair, topic, verify_acknowledged, verify_exact, wait_for,
 };
 
 /// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
@@ -87,6 +87,18 @@ async fn a_killed_broker_comes_back_with_its_data() {
     cluster.start().await;
     assert_eq!(client.consume_all("orders").await[0].len(), 5);
     assert!(cluster.data_dir().join("orders-0").is_dir());
+}
+
+#[tokio::test]
+async fn a_broker_of_an_older_release_says_so_and_serves() {
+    let _turn = turn().await;
+    let cluster = Cluster::builder("older").release(Release::V3_9).start().await;
+    let said = format!("Kafka version: {}", Release::V3_9.version());
+    assert!(cluster.broker().log().lines().any(|line| line.ends_with(&said)), "its log has no {said}");
+    let client = cluster.client();
+    client.create_topic("orders", 1, &[]).await;
+    client.produce("orders", 0, TestRecord::numbered(5)).await;
+    assert_eq!(client.consume_all("orders").await[0].len(), 5);
 }
 
 #[tokio::test]
