@@ -45,6 +45,10 @@
 //!   `http.listen` on a free port. `ready().await`, `status().await → Result<serde_json::Value, String>`,
 //!   `get(path).await`, `kill()`, `launch()`, `terminate().await → exit code`, `ask_to_stop()`, `ended().await`, `pause() resume()`,
 //!   `output()`, `resident_bytes()`. Killed on drop; its output is printed when the test fails.
+//! - [`Engine`]`::{Passthrough, Records}` `.start(topology, settings)`: [`MirrorProcess::start`] with that engine.
+//!   `both_engines!(name, ..)` makes two tests of an `async fn name(engine: Engine)`; [`twins`]`("east", settings,
+//!   |source| topology_as(..))` → `[Twin { engine, source, mirror }; 2]`, `remote(topic)`: a mirror per engine over the
+//!   same clusters and through the same outage.
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
 //!   other command of the binary.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
@@ -63,6 +67,7 @@ mod client;
 mod cluster;
 mod command;
 mod dirs;
+mod engine;
 mod home;
 mod load;
 mod mirror;
@@ -81,6 +86,8 @@ pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;
+pub(crate) use engine::both_engines;
+pub use engine::{Engine, Twin, twins};
 pub use home::{Release, java, java_source};
 pub use load::Load;
 pub use mirror::MirrorProcess;
