@@ -30,7 +30,7 @@ pub fn control_kind(batch: &RawBatch) -> Result<Option<ControlKind>, BatchError>
     let Some(key) = marker.key else {
         return Err(unreadable.at(batch.header().base_offset));
     };
-    let mut cursor = Cursor::new(key);
+    let mut cursor = Cursor::new(&key);
     // Kafka reads any version's first four bytes alike: later ones may only append.
     match (cursor.i16(), cursor.i16()) {
         (Ok(0..), Ok(0)) => Ok(Some(ControlKind::Abort)),

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
-use super::cursor::{put_varint, put_varlong};
-use super::header::{CHECKED_FROM, HEADER_BYTES, PREFIX_BYTES, TRANSACTIONAL};
-use super::{BatchError, BatchProblem, Codec};
+use super::cursor::{put_nullable, put_varlong};
+use super::header::{HEADER_BYTES, TRANSACTIONAL};
+use super::{BatchError, BatchProblem, Codec, Header};
 
 /// Builds one batch of magic 2, record by record.
 ///
@@ -128,38 +128,25 @@ impl BatchBuilder {
             Codec::None => self.body,
             codec => codec.compress(&self.body)?,
         };
-        let length = i32::try_from(HEADER_BYTES - PREFIX_BYTES + body.len());
-        let length = length.map_err(|_| BatchProblem::Overflow)?;
-        let attributes = i16::from(self.codec.number()) | if self.transactional { TRANSACTIONAL } else { 0 };
-        let (producer_id, producer_epoch, sequence) = self.producer;
-
+        let (producer_id, producer_epoch, base_sequence) = self.producer;
+        let header = Header {
+            base_offset: self.base_offset,
+            batch_length: 0,
+            leader_epoch: self.leader_epoch,
+            magic: 2,
+            crc: 0,
+            attributes: i16::from(self.codec.number()) | if self.transactional { TRANSACTIONAL } else { 0 },
+            last_offset_delta: last_delta,
+            base_timestamp_ms: base_ms,
+            max_timestamp_ms: max_ms,
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            record_count: count,
+        };
         let mut out = Vec::with_capacity(HEADER_BYTES + body.len());
-        out.extend_from_slice(&self.base_offset.to_be_bytes());
-        out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(&self.leader_epoch.to_be_bytes());
-        out.push(2);
-        out.extend_from_slice(&[0; size_of::<u32>()]);
-        out.extend_from_slice(&attributes.to_be_bytes());
-        out.extend_from_slice(&last_delta.to_be_bytes());
-        out.extend_from_slice(&base_ms.to_be_bytes());
-        out.extend_from_slice(&max_ms.to_be_bytes());
-        out.extend_from_slice(&producer_id.to_be_bytes());
-        out.extend_from_slice(&producer_epoch.to_be_bytes());
-        out.extend_from_slice(&sequence.to_be_bytes());
-        out.extend_from_slice(&count.to_be_bytes());
+        out.extend_from_slice(&header.sealed(&body)?);
         out.extend_from_slice(&body);
-        let crc = crc32c::crc32c(&out[CHECKED_FROM..]);
-        out[CHECKED_FROM - size_of::<u32>()..CHECKED_FROM].copy_from_slice(&crc.to_be_bytes());
         Ok(out.into())
-    }
-}
-
-fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    match bytes {
-        Some(bytes) => {
-            put_varlong(out, bytes.len() as i64);
-            out.extend_from_slice(bytes);
-        }
-        None => put_varint(out, -1),
     }
 }

@@ -1,50 +1,44 @@
 //! Reading and writing the numbers inside a batch.
 
-use bytes::Bytes;
-
 use super::BatchProblem;
 
 const SHORT: BatchProblem = BatchProblem::Malformed("a record ends beyond the bytes that hold it");
 const LONG_VARINT: BatchProblem = BatchProblem::Malformed("a number is longer than its type");
 
-/// Reads from shared bytes; what it hands out shares them too.
+/// Reads from bytes; what it hands out are parts of them.
 #[derive(Debug)]
-pub(super) struct Cursor {
-    bytes: Bytes,
-    at: usize,
+pub(super) struct Cursor<'a> {
+    rest: &'a [u8],
 }
 
-impl Cursor {
+impl<'a> Cursor<'a> {
     /// A cursor at the start.
-    pub(super) fn new(bytes: Bytes) -> Self {
-        Self { bytes, at: 0 }
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
     }
 
     /// Bytes not yet read.
-    pub(super) fn remaining(&self) -> usize {
-        self.bytes.len() - self.at
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// The next `count` bytes.
-    pub(super) fn take(&mut self, count: usize) -> Result<Bytes, BatchProblem> {
-        if count > self.remaining() {
-            return Err(SHORT);
-        }
-        let taken = self.bytes.slice(self.at..self.at + count);
-        self.at += count;
+    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], BatchProblem> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(SHORT)?;
+        self.rest = rest;
         Ok(taken)
     }
 
     /// The next `length` bytes, or `None` for a negative length, as Kafka reads it.
-    pub(super) fn nullable(&mut self, length: i32) -> Result<Option<Bytes>, BatchProblem> {
+    pub(super) fn nullable(&mut self, length: i32) -> Result<Option<&'a [u8]>, BatchProblem> {
         usize::try_from(length).ok().map(|length| self.take(length)).transpose()
     }
 
     /// One byte.
     pub(super) fn u8(&mut self) -> Result<u8, BatchProblem> {
-        let byte = *self.bytes.get(self.at).ok_or(SHORT)?;
-        self.at += 1;
-        Ok(byte)
+        let (byte, rest) = self.rest.split_first().ok_or(SHORT)?;
+        self.rest = rest;
+        Ok(*byte)
     }
 
     /// Four bytes, big endian.
@@ -83,11 +77,20 @@ impl Cursor {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], BatchProblem> {
-        let end = self.at.checked_add(N).ok_or(SHORT)?;
-        let slice = self.bytes.get(self.at..end).ok_or(SHORT)?;
-        self.at = end;
-        slice.try_into().map_err(|_| SHORT)
+        let (array, rest) = self.rest.split_first_chunk().ok_or(SHORT)?;
+        self.rest = rest;
+        Ok(*array)
     }
+}
+
+/// Bytes that a zigzag number takes.
+pub(super) fn varlong_bytes(value: i64) -> usize {
+    let bits = u64::BITS - (zigzag(value) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
 }
 
 /// Appends a zigzag number.
@@ -97,10 +100,21 @@ pub(super) fn put_varint(out: &mut Vec<u8>, value: i32) {
 
 /// Appends a zigzag number.
 pub(super) fn put_varlong(out: &mut Vec<u8>, value: i64) {
-    let mut raw = ((value << 1) ^ (value >> 63)) as u64;
+    let mut raw = zigzag(value);
     while raw >= 0x80 {
         out.push(raw as u8 | 0x80);
         raw >>= 7;
     }
     out.push(raw as u8);
+}
+
+/// Appends bytes behind their length; −1 stands for none.
+pub(super) fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    match bytes {
+        Some(bytes) => {
+            put_varlong(out, bytes.len() as i64);
+            out.extend_from_slice(bytes);
+        }
+        None => put_varint(out, -1),
+    }
 }

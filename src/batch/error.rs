@@ -59,6 +59,9 @@ pub enum BatchProblem {
         /// The limit.
         limit_bytes: usize,
     },
+    /// No producer may send such a batch.
+    #[error("no producer can send it: {0}")]
+    NotSendable(&'static str),
     /// A batch being built outgrew what the format can hold.
     #[error("it has more records, or more bytes, than one batch can hold")]
     Overflow,

@@ -1,11 +1,15 @@
 //! The fixed part of a batch.
 
+use bytes::BufMut;
+
 use super::{BatchError, BatchProblem, Codec};
 
 /// Bytes of a magic 2 header, base offset and length included.
-pub(super) const HEADER_BYTES: usize = 61;
+pub const HEADER_BYTES: usize = 61;
 /// Bytes before the part that the length field counts.
 pub(super) const PREFIX_BYTES: usize = 12;
+/// Where the checksum of magic 2 is.
+pub(super) const CRC_AT: usize = 17;
 /// Where the attributes of magic 2 start; the checksum covers everything from here.
 pub(super) const CHECKED_FROM: usize = 21;
 /// Smallest length field of magic 0: checksum, magic, attributes, key length, value length.
@@ -164,6 +168,38 @@ impl Header {
             return Err(BatchProblem::Malformed("its last offset is out of range").at(base_offset));
         }
         Ok(header)
+    }
+}
+
+impl Header {
+    /// Writes a header of magic 2.
+    pub(super) fn write(&self) -> [u8; HEADER_BYTES] {
+        let mut out = [0; HEADER_BYTES];
+        let mut rest = &mut out[..];
+        rest.put_i64(self.base_offset);
+        rest.put_i32(self.batch_length);
+        rest.put_i32(self.leader_epoch);
+        rest.put_i8(self.magic);
+        rest.put_u32(self.crc);
+        rest.put_i16(self.attributes);
+        rest.put_i32(self.last_offset_delta);
+        rest.put_i64(self.base_timestamp_ms);
+        rest.put_i64(self.max_timestamp_ms);
+        rest.put_i64(self.producer_id);
+        rest.put_i16(self.producer_epoch);
+        rest.put_i32(self.base_sequence);
+        rest.put_i32(self.record_count);
+        out
+    }
+
+    /// Writes the header of a batch that holds `body`: length and checksum are computed. Fails if that is too long.
+    pub(super) fn sealed(mut self, body: &[u8]) -> Result<[u8; HEADER_BYTES], BatchProblem> {
+        let length = i32::try_from(HEADER_BYTES - PREFIX_BYTES + body.len());
+        self.batch_length = length.map_err(|_| BatchProblem::Overflow)?;
+        let mut head = self.write();
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&head[CHECKED_FROM..]), body);
+        head[CRC_AT..CHECKED_FROM].copy_from_slice(&crc.to_be_bytes());
+        Ok(head)
     }
 }
 

@@ -74,20 +74,20 @@ fn place(header: &Header, records: &mut [Record]) -> Result<(), BatchProblem> {
 
 fn read_message(header: &Header, bytes: &Bytes) -> Result<Record, BatchProblem> {
     let timestamp_bytes = if header.magic >= 1 { size_of::<i64>() } else { 0 };
-    let mut cursor = Cursor::new(bytes.clone());
+    let mut cursor = Cursor::new(bytes);
     cursor.take(FIXED_BYTES + timestamp_bytes)?;
     let key_length = cursor.i32()?;
     let key = cursor.nullable(key_length)?;
     let value_length = cursor.i32()?;
     let value = cursor.nullable(value_length)?;
-    if cursor.remaining() > 0 {
+    if !cursor.rest().is_empty() {
         return Err(BatchProblem::Malformed("a message is longer than what it holds"));
     }
     Ok(Record {
         offset: header.base_offset,
         timestamp_ms: header.base_timestamp_ms,
-        key,
-        value,
+        key: key.map(|key| bytes.slice_ref(key)),
+        value: value.map(|value| bytes.slice_ref(value)),
         headers: Vec::new(),
     })
 }

@@ -11,6 +11,8 @@
 mod aborted;
 mod allowance;
 mod builder;
+mod carriage;
+mod checksum;
 mod codec;
 mod cursor;
 mod error;
@@ -18,6 +20,9 @@ mod header;
 mod legacy;
 mod raw;
 mod record;
+mod repack;
+mod restamp;
+mod transcode;
 
 #[cfg(test)]
 mod tests;
@@ -25,8 +30,11 @@ mod tests;
 pub use aborted::{AbortedFilter, ControlKind, Verdict, control_kind};
 pub use allowance::DEFAULT_LIMIT_BYTES;
 pub use builder::BatchBuilder;
+pub use carriage::{Acceptance, Carriage, Codecs, DropReason, OpenReason, OpenReasons, carriage};
 pub use codec::Codec;
 pub use error::{BatchError, BatchProblem};
-pub use header::Header;
+pub use header::{HEADER_BYTES, Header};
 pub use raw::{RawBatch, Split, split};
 pub use record::{Record, RecordHeader};
+pub use repack::{Packed, RepackError, RepackProblem, Run, repack};
+pub use restamp::{Restamped, Stamp};

@@ -75,12 +75,16 @@ impl RawBatch {
         if self.header.record_count == 0 {
             return Ok(Vec::new());
         }
+        record::read_all(&self.header, &self.body(codec, allowance)?, allowance)
+    }
+
+    /// The decompressed records of a batch of magic 2. One that is not compressed takes no memory.
+    pub(super) fn body(&self, codec: Codec, allowance: &mut Allowance) -> Result<Bytes, BatchProblem> {
         let body = self.bytes.slice(HEADER_BYTES..);
-        let body = match codec {
-            Codec::None => body,
-            _ => Bytes::from(codec.decompress(self.header.magic, &body, allowance)?),
-        };
-        record::read_all(&self.header, body, allowance)
+        match codec {
+            Codec::None => Ok(body),
+            _ => Ok(codec.decompress(self.header.magic, &body, allowance)?.into()),
+        }
     }
 
     fn error(&self, problem: BatchProblem) -> BatchError {

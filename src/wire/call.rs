@@ -4,10 +4,11 @@ use kafka_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    FetchRequest, FetchResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse, SaslAuthenticateRequest,
-    SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    DescribeProducersRequest, DescribeProducersResponse, FetchRequest, FetchResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, InitProducerIdRequest,
+    InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
+    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
@@ -59,6 +60,9 @@ calls! {
     IncrementalAlterConfigs: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, 0 to 1,
         |answer| answer.throttle_time_ms;
     DescribeCluster: DescribeClusterRequest => DescribeClusterResponse, 0 to 1, |answer| answer.throttle_time_ms;
+    DescribeProducers: DescribeProducersRequest => DescribeProducersResponse, 0 to 0,
+        |answer| answer.throttle_time_ms;
+    InitProducerId: InitProducerIdRequest => InitProducerIdResponse, 0 to 4, |answer| answer.throttle_time_ms;
     Fetch: FetchRequest => FetchResponse, 4 to 12, |answer| answer.throttle_time_ms;
     Produce: ProduceRequest => ProduceResponse, 3 to 12, |answer| answer.throttle_time_ms;
 }

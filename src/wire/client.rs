@@ -70,9 +70,18 @@ impl Wire {
         }
     }
 
-    /// Ends all connections. Calls under way and later ones fail with [`WireErrorKind::Closed`].
+    /// Ends all connections but links, which are their owners' to close. Calls under way and later ones fail with
+    /// [`WireErrorKind::Closed`].
     pub async fn close(&self) {
         self.inner.pool.close();
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.inner.pool
+    }
+
+    pub(super) fn request_timeout(&self) -> Duration {
+        self.inner.settings.request_timeout
     }
 
     pub(super) fn retry(&self) -> Retry {
@@ -108,15 +117,19 @@ impl Wire {
 
     /// A connection to one broker.
     pub(super) async fn broker(&self, id: i32, purpose: Purpose) -> Result<Arc<Connection>, WireError> {
+        let address = self.address(id).await?;
+        self.inner.pool.get(Target::Broker(id), purpose, &[address]).await
+    }
+
+    /// Where a broker listens.
+    pub(super) async fn address(&self, id: i32) -> Result<Address, WireError> {
         let mut address = self.view().read().address(id);
         if address.is_none() {
             self.metadata(Some(&[])).await?;
             address = self.view().read().address(id);
         }
-        let Some(address) = address else {
-            return Err(self.error(WireErrorKind::Connect(format!("broker {id} is not in the metadata"))));
-        };
-        self.inner.pool.get(Target::Broker(id), purpose, &[address]).await
+        address
+            .ok_or_else(|| self.error(WireErrorKind::Connect(format!("broker {id} is not in the metadata"))))
     }
 
     /// A connection to the controller, or to the broker that forwards to it.

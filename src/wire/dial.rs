@@ -1,6 +1,7 @@
 //! From an address to a connection ready for use: TCP, TLS, ApiVersions, SASL.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
@@ -9,6 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::buffers::Buffers;
 use super::call::{Call, Offered};
 use super::connection::{Connection, Stream};
 use super::error::{WireError, WireErrorKind};
@@ -56,6 +58,7 @@ pub(super) struct Dialer {
     cluster: Alias,
     settings: ClientSettings,
     tls: Option<Tls>,
+    buffers: Arc<Buffers>,
 }
 
 impl Dialer {
@@ -66,7 +69,7 @@ impl Dialer {
         if let Some(sasl) = &settings.sasl {
             sasl::check(sasl).map_err(|kind| WireError::new(cluster, kind))?;
         }
-        Ok(Self { cluster: cluster.clone(), settings: settings.clone(), tls })
+        Ok(Self { cluster: cluster.clone(), settings: settings.clone(), tls, buffers: Arc::default() })
     }
 
     /// Connects, within `connect_timeout` for everything together.
@@ -81,6 +84,11 @@ impl Dialer {
         }
     }
 
+    /// Where the connections get memory for large answers.
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
+    }
+
     fn error(&self, kind: WireErrorKind) -> WireError {
         WireError::new(&self.cluster, kind)
     }
@@ -91,13 +99,19 @@ impl Dialer {
             None => Box::new(tcp),
             Some(tls) => Box::new(tls.connect(&address.host, tcp).await.map_err(|kind| self.error(kind))?),
         };
-        let mut connection =
-            Connection::start(self.cluster.clone(), address.to_string(), &self.settings.client_id, stream);
+        let mut connection = Connection::start(
+            self.cluster.clone(),
+            address.to_string(),
+            &self.settings.client_id,
+            stream,
+            self.buffers.clone(),
+        );
         if self.tls.is_none() {
             connection.set_hint("a TLS listener does so when `security.protocol` says plaintext");
         }
-        let offered = self.ask_versions(&connection).await?;
+        let (offered, round_trip) = self.ask_versions(&connection).await?;
         connection.set_offered(offered);
+        connection.set_round_trip(round_trip);
         match &self.settings.sasl {
             Some(settings) => {
                 let lifetime =
@@ -135,13 +149,15 @@ impl Dialer {
         Err(failed(last))
     }
 
-    /// Asks what the broker offers: in version 3, or in version 0 where that is all it understands.
-    async fn ask_versions(&self, connection: &Connection) -> Result<Offered, WireError> {
+    /// Asks what the broker offers: in version 3, or in version 0 where that is all it understands. Tells as well how
+    /// long the answer took.
+    async fn ask_versions(&self, connection: &Connection) -> Result<(Offered, Duration), WireError> {
         let limit = self.settings.connect_timeout;
         for version in [3, 0] {
+            let asked = Instant::now();
             let answer = connection.call_in(version, limit, versions_request(version)).await?;
             match answer.error_code.err() {
-                None => return Ok(Offered::new(&answer)),
+                None => return Ok((Offered::new(&answer), asked.elapsed())),
                 Some(ResponseError::UnsupportedVersion) if version > 0 => {}
                 Some(code) => {
                     let error = WireError::refused(&self.cluster, code, None);

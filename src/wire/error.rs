@@ -119,8 +119,8 @@ impl WireError {
         self
     }
 
-    /// Whether the request had been handed to the broker when it failed.
-    pub(super) fn was_sent(&self) -> bool {
+    /// Whether the request may have reached the broker; `false` says that no byte of it was written.
+    pub fn may_have_been_sent(&self) -> bool {
         self.0.sent
     }
 

@@ -1,16 +1,23 @@
 //! Length-prefixed frames, as Kafka puts every request and response on a connection.
 
 use std::io;
+use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::buffers::Buffers;
 
 /// Largest response that is read.
 ///
 /// Brokers cap what they take at 100 MiB (`socket.request.max.bytes`), so no stored batch is larger; a response
 /// holds at most one batch beyond what was asked for. What claims more is not a Kafka frame.
 pub(super) const MAX_RESPONSE_BYTES: usize = 128 << 20;
+
+/// How much is read before a frame's length is known: most answers but those of Fetch are smaller, and of a large
+/// frame no more than this is copied.
+const READ_AHEAD: usize = 4096;
 
 /// Why no frame could be read.
 #[derive(Debug, Error)]
@@ -32,26 +39,80 @@ pub(super) enum FrameError {
     Http,
 }
 
-/// Reads one frame without its length.
-pub(super) async fn read_frame<R: AsyncRead + Unpin>(reader: &mut R) -> Result<Bytes, FrameError> {
-    let mut prefix = [0u8; 4];
-    let mut have = 0;
-    while have < prefix.len() {
-        match reader.read(&mut prefix[have..]).await? {
-            0 if have == 0 => return Err(FrameError::Eof),
-            0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            read => have += read,
+/// Reads frames from a stream, each without its length.
+///
+/// One read takes as much as the stream has: whole small frames, several of them if they are there, and of a large
+/// one all that has come, right into its place.
+pub(super) struct FrameReader {
+    /// What was read beyond the frame before.
+    ahead: Box<[u8; READ_AHEAD]>,
+    start: usize,
+    end: usize,
+    buffers: Arc<Buffers>,
+}
+
+impl FrameReader {
+    /// A reader at the start of a stream; large frames get their memory from `buffers`.
+    pub(super) fn new(buffers: Arc<Buffers>) -> Self {
+        Self { ahead: Box::new([0; READ_AHEAD]), start: 0, end: 0, buffers }
+    }
+
+    /// Reads the next frame. Not cancel safe.
+    pub(super) async fn read<R: AsyncRead + Unpin>(&mut self, reader: &mut R) -> Result<Bytes, FrameError> {
+        let prefix = self.read_prefix(reader).await?;
+        let length = check_length(prefix)?;
+        let mut frame = self.buffers.lease(length);
+        let have = length.min(self.end - self.start);
+        frame.spare().put_slice(&self.ahead[self.start..self.start + have]);
+        self.start += have;
+        while frame.missing() > 0 {
+            if frame.missing() < READ_AHEAD {
+                // The rest is small: what follows it may be taken along.
+                self.read_ahead(reader).await?;
+                let have = frame.missing().min(self.end - self.start);
+                frame.spare().put_slice(&self.ahead[self.start..self.start + have]);
+                self.start += have;
+            } else if reader.read_buf(&mut frame.spare()).await? == 0 {
+                return Err(cut_short());
+            }
+        }
+        Ok(frame.freeze())
+    }
+
+    async fn read_prefix<R: AsyncRead + Unpin>(&mut self, reader: &mut R) -> Result<[u8; 4], FrameError> {
+        loop {
+            if let Some(prefix) = self.ahead[self.start..self.end].first_chunk::<4>() {
+                let prefix = *prefix;
+                self.start += prefix.len();
+                return Ok(prefix);
+            }
+            let between = self.start == self.end;
+            match self.read_ahead(reader).await {
+                Err(FrameError::Io(error)) if between && error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Err(FrameError::Eof);
+                }
+                other => other?,
+            }
         }
     }
-    let length = check_length(prefix)?;
-    let mut frame = BytesMut::with_capacity(length);
-    while frame.len() < length {
-        let missing = length - frame.len();
-        if (&mut *reader).take(missing as u64).read_buf(&mut frame).await? == 0 {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+
+    /// Adds to what was read ahead; there is room, as less than a prefix is left of it.
+    async fn read_ahead<R: AsyncRead + Unpin>(&mut self, reader: &mut R) -> Result<(), FrameError> {
+        self.ahead.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        match reader.read(&mut self.ahead[self.end..]).await? {
+            0 => Err(cut_short()),
+            read => {
+                self.end += read;
+                Ok(())
+            }
         }
     }
-    Ok(frame.freeze())
+}
+
+fn cut_short() -> FrameError {
+    io::Error::from(io::ErrorKind::UnexpectedEof).into()
 }
 
 /// Checks an announced length, and tells well-known other protocols by their first bytes.
@@ -72,17 +133,46 @@ fn check_length(prefix: [u8; 4]) -> Result<usize, FrameError> {
 mod tests {
     use super::*;
 
-    async fn read(bytes: &[u8]) -> Result<Bytes, FrameError> {
-        let mut reader = bytes;
-        read_frame(&mut reader).await
+    async fn read(mut bytes: &[u8]) -> Result<Bytes, FrameError> {
+        FrameReader::new(Arc::default()).read(&mut bytes).await
     }
 
     #[tokio::test]
     async fn a_frame_is_read_to_its_end_and_not_beyond() {
-        let mut reader = &b"\0\0\0\x03abcdef"[..];
-        assert_eq!(read_frame(&mut reader).await.unwrap(), "abc");
-        assert_eq!(reader, b"def");
-        assert_eq!(read(b"\0\0\0\0").await.unwrap(), "");
+        let mut stream = &b"\0\0\0\x03abc\0\0\0\0\0\0\0\x02de"[..];
+        let mut frames = FrameReader::new(Arc::default());
+        for expected in ["abc", "", "de"] {
+            assert_eq!(frames.read(&mut stream).await.unwrap(), expected);
+        }
+        assert!(matches!(frames.read(&mut stream).await, Err(FrameError::Eof)));
+    }
+
+    #[tokio::test]
+    async fn frames_of_all_sizes_are_read_whatever_the_pieces_they_come_in() {
+        let sizes = [0, 1, 3, READ_AHEAD - 5, READ_AHEAD, 70_000, 2, READ_AHEAD + 1, 200_000, 9];
+        let frame = |(n, size): (usize, usize)| (0..size).map(|at| (at * 7 + n) as u8).collect::<Vec<u8>>();
+        let frames: Vec<Vec<u8>> = sizes.into_iter().enumerate().map(frame).collect();
+        let lengths = frames.iter().map(|frame| u32::try_from(frame.len()).unwrap().to_be_bytes());
+        let stream = lengths.zip(&frames).flat_map(|(length, frame)| [&length, &frame[..]].concat());
+        let stream: Vec<u8> = stream.collect();
+        for piece in [1, 5, READ_AHEAD, READ_AHEAD + 3, 100_000, stream.len()] {
+            let mut script = in_pieces(&stream, piece);
+            let mut reader = FrameReader::new(Arc::default());
+            for frame in &frames {
+                assert_eq!(reader.read(&mut script).await.unwrap(), frame, "in pieces of {piece}");
+            }
+            assert!(matches!(reader.read(&mut script).await, Err(FrameError::Eof)));
+        }
+    }
+
+    /// A stream that gives this many bytes at a time.
+    fn in_pieces(bytes: &[u8], piece: usize) -> impl AsyncRead + Unpin {
+        let (mut near, far) = tokio::io::duplex(piece);
+        let bytes = bytes.to_vec();
+        tokio::spawn(async move {
+            tokio::io::AsyncWriteExt::write_all(&mut near, &bytes).await.unwrap();
+        });
+        far
     }
 
     #[tokio::test]

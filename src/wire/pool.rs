@@ -10,6 +10,7 @@ use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::buffers::Buffers;
 use super::connection::Connection;
 use super::dial::{Address, Dialer, reconnect_pause};
 use super::error::{WireError, WireErrorKind};
@@ -118,6 +119,28 @@ impl Pool {
                 Err(error)
             }
         }
+    }
+
+    /// A connection of the caller's own, in no slot.
+    pub(super) async fn dial(&self, address: &Address) -> Result<Connection, WireError> {
+        let closed = || match self.closed.load(Ordering::Acquire) {
+            true => Err(WireError::new(&self.cluster, WireErrorKind::Closed)),
+            false => Ok(()),
+        };
+        closed()?;
+        let connection = self.dialer.dial(address).await?;
+        closed()?;
+        Ok(connection)
+    }
+
+    /// How long a pause before the next attempt after so many failed ones.
+    pub(super) fn reconnect_pause(&self, failures: u32) -> Duration {
+        reconnect_pause(&self.settings, failures)
+    }
+
+    /// Where the connections get memory for large answers.
+    pub(super) fn buffers(&self) -> &Buffers {
+        self.dialer.buffers()
     }
 
     /// A connection for look-ups that is open already, to whichever broker.

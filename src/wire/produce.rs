@@ -17,7 +17,7 @@ use crate::batch::{BatchBuilder, Codec};
 use crate::model::TopicPartition;
 
 /// All in-sync replicas.
-const ACKS_ALL: i16 = -1;
+pub(super) const ACKS_ALL: i16 = -1;
 
 /// A record to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +58,9 @@ impl Wire {
         let batch = self.encode(records, codec).map_err(|error| error.about(partition))?;
         let build = |_, _, retry: &Retry| produce_request(partition, batch.clone(), retry);
         let read = |answer| self.read_produced(partition, answer);
-        let again = |error: &WireError| !error.is_outcome_unknown() && !error.was_sent();
+        let again = |error: &WireError| !error.is_outcome_unknown() && !error.may_have_been_sent();
         let written = self.call_leader(partition, Purpose::Produce, Duration::ZERO, build, read, again).await;
-        written.map_err(|error| if error.was_sent() { error.with_unknown_outcome() } else { error })
+        written.map_err(|error| if error.may_have_been_sent() { error.with_unknown_outcome() } else { error })
     }
 
     fn encode(&self, records: &[NewRecord], codec: Codec) -> Result<Bytes, WireError> {

@@ -49,7 +49,8 @@ impl Wire {
         let mut open: Vec<usize> = (0..questions.len()).collect();
         let mut retry = self.retry();
         while !open.is_empty() {
-            let refusals = self.learn_leaders(open.iter().map(|index| partition(&questions[*index]))).await?;
+            let refusals =
+                self.look_up_leaders(open.iter().map(|index| partition(&questions[*index]))).await?;
             let mut groups: BTreeMap<Group, Vec<Ask>> = BTreeMap::new();
             let mut turns: HashMap<(&TopicPartition, u8), usize> = HashMap::new();
             for &index in &open {
@@ -108,7 +109,7 @@ impl Wire {
     }
 
     /// Asks for the leaders that are not known; returns why some are still not.
-    async fn learn_leaders<'a>(
+    pub(super) async fn look_up_leaders<'a>(
         &self,
         partitions: impl Iterator<Item = &'a TopicPartition>,
     ) -> Result<HashMap<&'a TopicPartition, WireError>, WireError> {
@@ -140,7 +141,7 @@ impl Wire {
         }
     }
 
-    fn no_leader(&self) -> WireError {
+    pub(super) fn no_leader(&self) -> WireError {
         self.refused(ResponseError::LeaderNotAvailable, None)
     }
 }

@@ -23,7 +23,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use super::client::Wire;
 use super::connection::Stream;
-use super::frame::read_frame;
+use super::frame::FrameReader;
 use crate::config::client::ClientSettings;
 use crate::model::{TopicName, TopicPartition};
 
@@ -168,6 +168,8 @@ pub(super) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
         (ApiKey::AlterConfigs, 0, 2),
         (ApiKey::IncrementalAlterConfigs, 0, 1),
         (ApiKey::DescribeCluster, 0, 2),
+        (ApiKey::DescribeProducers, 0, 0),
+        (ApiKey::InitProducerId, 0, 5),
         (ApiKey::Fetch, 4, 17),
         (ApiKey::Produce, 3, 13),
     ];
@@ -273,7 +275,8 @@ impl Scripted {
 
 async fn serve(mut stream: impl Stream, broker: SocketAddr, script: Script, seen: Arc<Mutex<Seen>>) {
     let mut held = Vec::new();
-    while let Ok(mut body) = read_frame(&mut stream).await {
+    let mut frames = FrameReader::new(Arc::default());
+    while let Ok(mut body) = frames.read(&mut stream).await {
         let header: RequestHeader =
             decode_request_header_from_buffer(&mut body).expect("a sound request header");
         let api = ApiKey::try_from(header.request_api_key).expect("a known call");

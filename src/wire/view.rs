@@ -8,11 +8,11 @@ use crate::model::{TopicName, TopicPartition};
 
 /// The leader of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Leader {
+pub struct Leader {
     /// The broker's id.
-    pub(super) broker: i32,
-    /// Under which epoch it leads; −1 when brokers don't tell.
-    pub(super) epoch: i32,
+    pub broker: i32,
+    /// Under which epoch it leads; −1 from brokers before 2.1.
+    pub epoch: i32,
 }
 
 /// The newest answer of Metadata, as far as routing needs it.
@@ -74,6 +74,11 @@ impl View {
     /// Where a broker listens.
     pub(super) fn address(&self, broker: i32) -> Option<Address> {
         self.brokers.get(&broker).cloned()
+    }
+
+    /// Forgets where a broker listens: it is to be asked again.
+    pub(super) fn forget_address(&mut self, broker: i32) {
+        self.brokers.remove(&broker);
     }
 
     /// Where brokers listen.

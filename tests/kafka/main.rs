@@ -6,6 +6,7 @@ mod common;
 mod cli;
 mod harness;
 mod mirror;
+mod passthrough;
 mod records;
 mod topics;
 mod wire;

@@ -3,6 +3,7 @@
 mod aborted;
 mod golden;
 mod hostile;
+mod restamp;
 mod round_trip;
 
 use bytes::Bytes;

@@ -103,7 +103,11 @@ impl PassthroughSession {
         if !lane.is_held_by(generation) {
             return Err(EngineError::SessionLost("the lane was opened again meanwhile".to_owned()));
         }
-        self.sink.open(&lane, generation, target, producer);
+        self.sink.open(&lane, generation, target, producer).await;
+        self.shared.check()?;
+        if !lane.is_held_by(generation) {
+            return Err(EngineError::SessionLost("the lane was opened again meanwhile".to_owned()));
+        }
         Ok(LaneOpened { acknowledged: None })
     }
 }

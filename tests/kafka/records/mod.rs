@@ -1,7 +1,7 @@
 //! The records engine between two real clusters.
 
 mod fidelity;
-mod flow;
+pub mod flow;
 mod lanes;
-mod raw;
+pub mod raw;
 mod refusals;

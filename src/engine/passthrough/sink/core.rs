@@ -1,0 +1,169 @@
+//! What the parts of the sink share.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+
+use super::SinkSpec;
+use super::inquiry::Inquiry;
+use super::scout;
+use super::sender::{self, Queue};
+use super::topic::Topic;
+use super::writer::Step;
+use crate::batch::Codec;
+use crate::engine::TargetLimits;
+use crate::engine::passthrough::Shared;
+use crate::engine::passthrough::lane::Lane;
+use crate::model::FlowName;
+use crate::wire::Wire;
+
+/// What the parts of the sink share.
+pub(super) struct Core {
+    pub(super) flow: FlowName,
+    pub(super) wire: Wire,
+    pub(super) inquiry: Inquiry,
+    codec: Codec,
+    shared: Arc<Shared>,
+    topics: Mutex<HashMap<String, Arc<Topic>>>,
+    queues: Mutex<HashMap<i32, Arc<Queue>>>,
+    /// Lanes that are to be prepared; each at most once.
+    to_scout: UnboundedSender<Arc<Lane>>,
+    /// Numbers connections.
+    links: AtomicU64,
+    /// `None` once it has ended.
+    tasks: Mutex<Option<JoinSet<()>>>,
+}
+
+impl Core {
+    pub(super) fn start(spec: SinkSpec, shared: Arc<Shared>) -> Arc<Self> {
+        let (to_scout, lanes) = unbounded_channel();
+        let (inquiry, questions) = Inquiry::new();
+        let core = Arc::new(Self {
+            flow: spec.flow,
+            wire: spec.wire,
+            inquiry,
+            codec: spec.codec,
+            shared,
+            topics: Mutex::default(),
+            queues: Mutex::default(),
+            to_scout,
+            links: AtomicU64::new(1),
+            tasks: Mutex::new(Some(JoinSet::new())),
+        });
+        core.spawn("scout", scout::run(core.clone(), lanes));
+        core.spawn("inquiry", super::inquiry::run(core.clone(), questions));
+        core
+    }
+
+    /// Runs a task of the session. A panic in it ends the session.
+    pub(super) fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let shared = self.shared.clone();
+        if let Some(tasks) = &mut *self.tasks.lock() {
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(async move {
+                if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
+                    shared.lose(format!("task `{name}` of the sink panicked: {}", panic_text(&*panic)));
+                }
+            });
+        }
+    }
+
+    /// Ends all tasks, and with them all connections.
+    pub(super) async fn end(&self) {
+        let tasks = self.tasks.lock().take();
+        if let Some(mut tasks) = tasks {
+            tasks.shutdown().await;
+        }
+    }
+
+    /// [`Core::end`], without waiting.
+    pub(super) fn abort(&self) {
+        drop(self.tasks.lock().take());
+    }
+
+    /// A number for a new connection.
+    pub(super) fn next_link(&self) -> u64 {
+        self.links.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// All lanes of the session.
+    pub(super) fn lanes(&self) -> Vec<Arc<Lane>> {
+        self.shared.lanes.lock().values().cloned().collect()
+    }
+
+    /// What a target topic takes.
+    pub(super) fn topic(&self, name: &str) -> Arc<Topic> {
+        let mut topics = self.topics.lock();
+        if let Some(topic) = topics.get(name) {
+            return topic.clone();
+        }
+        let topic = Arc::new(Topic::new(TargetLimits::default(), self.codec));
+        topics.insert(name.to_owned(), topic.clone());
+        topic
+    }
+
+    pub(super) fn set_limits(&self, name: &str, limits: TargetLimits) {
+        self.topic(name).set(limits);
+    }
+
+    /// Tells what the lane has to tell.
+    pub(super) fn tell(&self, lane: &Lane) {
+        let mut done = Vec::new();
+        lane.tell(lane.writer.generation(), || {
+            // Freed one event later, and outside the writer's lock: it wakes others.
+            done.clear();
+            let told = lane.writer.next_event()?;
+            done = told.done;
+            Some(told.event)
+        });
+        drop(done);
+        lane.writer.tell_settled();
+    }
+
+    /// Takes the lane to where it has to go.
+    pub(super) fn guide(self: &Arc<Self>, lane: &Arc<Lane>) {
+        match lane.writer.step() {
+            Step::Nothing => {}
+            Step::Queue(broker) => self.queue(broker).push(lane.clone()),
+            Step::Prepare { tries: 0 } => self.scout(lane.clone()),
+            Step::Prepare { tries } => {
+                let (core, lane) = (self.clone(), lane.clone());
+                self.spawn("pause", async move {
+                    tokio::time::sleep(scout::pause(tries)).await;
+                    core.scout(lane);
+                });
+            }
+        }
+    }
+
+    fn scout(&self, lane: Arc<Lane>) {
+        // The scout is gone only when the session is.
+        let _ = self.to_scout.send(lane);
+    }
+
+    /// The queue of a broker's sender, which is started with it.
+    fn queue(self: &Arc<Self>, broker: i32) -> Arc<Queue> {
+        let mut queues = self.queues.lock();
+        if let Some(queue) = queues.get(&broker) {
+            return queue.clone();
+        }
+        let queue = Arc::new(Queue::default());
+        queues.insert(broker, queue.clone());
+        drop(queues);
+        self.spawn("sender", sender::run(self.clone(), broker, queue.clone()));
+        queue
+    }
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}

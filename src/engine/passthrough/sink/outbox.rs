@@ -1,0 +1,548 @@
+//! One partition's idempotent producer as a state machine. No clock, no I/O.
+//!
+//! Batches come in as *inputs* and leave as *parcels*: usually the same, but an input may become several parcels
+//! (when it is split) and several inputs one (when they are merged). A parcel has its sequence number from when it
+//! is packed to when it is acknowledged, and is sent as the same bytes each time; only one that the target certainly
+//! did not append may be packed anew, under the same sequence numbers.
+//!
+//! What is sent again is sent in order, and only when every parcel that was on its way is answered or its connection
+//! is gone. A broker remembers the last five batches of a producer: so many parcels are between the oldest that is
+//! not acknowledged and the newest that was sent, never more, and a repeated one is always recognised.
+
+mod answers;
+mod events;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::fault::{Failure, Place};
+use super::packing::{self, Content, PackProblem, Packing};
+use super::parcel::{Input, Parcel, State, advance, cut, lay};
+use super::verdict::TOPIC_PATIENCE;
+use crate::batch::{Acceptance, BatchError, RawBatch, Restamped, Stamp};
+use crate::engine::TargetLimits;
+use crate::formats::ProducerState;
+use crate::model::{Segment, TopicPartition};
+
+pub(super) use answers::Answer;
+pub(super) use events::Told;
+
+/// Parcels from the oldest that is not acknowledged to the newest that was sent: as many batches of a producer as
+/// brokers remember.
+pub(super) const WINDOW: usize = 5;
+
+/// When something happens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// On a clock that never goes back.
+    pub(super) now: Duration,
+    /// Milliseconds since the epoch: brokers forget producers by it.
+    pub(super) wall_ms: i64,
+}
+
+/// What the partition needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// Nothing, or an answer.
+    Nothing,
+    /// To be prepared: [`Outbox::preparation`] says how.
+    Preparation,
+    /// To send: [`Outbox::take`].
+    Sending,
+}
+
+/// What is to be found out before the partition sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Preparation {
+    /// How long to wait first, as a number of tries that came to nothing.
+    pub(super) tries: u32,
+    /// Whether what is known of the leader is out of date.
+    pub(super) moved: bool,
+    /// Which producer to go on under.
+    pub(super) producer: Identify,
+}
+
+/// Which producer is to be found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Identify {
+    /// It is settled.
+    Settled,
+    /// Any that did not write here under an epoch that can't be raised: not this id.
+    Any { but: Option<i64> },
+    /// Whether this is still what the target knows of the producer: its next sequence number, or nothing.
+    Check { id: i64, epoch: i16, next_sequence: Option<i32> },
+}
+
+/// What the target said of the producer that wrote last, when the lane was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// It knows it, and how far it got.
+    Yes(ProducerState),
+    /// It does not, or nobody wrote yet.
+    No,
+    /// It can't tell.
+    Untold,
+}
+
+/// A producer that wrote to the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Line {
+    id: i64,
+    epoch: i16,
+    /// The target knows it: more than one batch may be on its way.
+    established: bool,
+    /// Sequence number of the next record to be packed.
+    next: i32,
+    /// Sequence number after everything acknowledged.
+    acknowledged: i32,
+    /// Largest timestamp of the last batch that was acknowledged.
+    last_timestamp_ms: Option<i64>,
+}
+
+/// A parcel to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    /// Names it in the answer.
+    pub(super) serial: u64,
+    pub(super) batch: Restamped,
+}
+
+/// The machine; it outlives the lane's generations.
+pub(super) struct Outbox {
+    place: Place,
+    inputs: VecDeque<Input>,
+    /// Number of the oldest input.
+    first_input: u64,
+    /// How many of `inputs`, from the oldest on, are packed.
+    packed: usize,
+    parcels: VecDeque<Parcel>,
+    /// Serial of the oldest parcel.
+    first_serial: u64,
+    /// Parcels on their way, all over this connection.
+    sent: usize,
+    link: u64,
+    /// Under which it writes; `None` until that is settled.
+    line: Option<Line>,
+    /// Under which it wrote last, in this session.
+    used: Option<(i64, i16)>,
+    /// The target does not take what `line` writes any more: another epoch is needed.
+    spent: bool,
+    /// Nor what this producer writes under any epoch.
+    barred: Option<i64>,
+    /// The next sequence number that the target knew when the lane was opened, if it knew the producer; to be
+    /// compared before the first write.
+    check: Option<Option<i32>>,
+    /// Open under a generation, and nothing failed.
+    open: bool,
+    /// The generation is over: nothing is sent any more.
+    settling: bool,
+    /// Leader known, no back-off.
+    ready: bool,
+    /// Something is to be sent again: nothing new until all is answered.
+    halted: bool,
+    moved: bool,
+    tries: u32,
+    trouble_since: Option<Duration>,
+    failure: Option<Failure>,
+    /// What follows on the parcels can't be packed; told when they are acknowledged.
+    dead_end: Option<Failure>,
+    /// What was given after the inputs can't be read; told when they are acknowledged.
+    broken: Option<Failure>,
+    done: VecDeque<Input>,
+    /// Why batches were opened since it was asked last.
+    opened: Option<String>,
+}
+
+impl Outbox {
+    /// A machine that is not open.
+    pub(super) fn new() -> Self {
+        let nowhere = TopicPartition::new("", -1);
+        Self {
+            place: Place { source: nowhere.clone(), target: nowhere },
+            inputs: VecDeque::new(),
+            first_input: 0,
+            packed: 0,
+            parcels: VecDeque::new(),
+            first_serial: 0,
+            sent: 0,
+            link: 0,
+            line: None,
+            used: None,
+            spent: false,
+            barred: None,
+            check: None,
+            open: false,
+            settling: false,
+            ready: false,
+            halted: false,
+            moved: false,
+            tries: 0,
+            trouble_since: None,
+            failure: None,
+            dead_end: None,
+            broken: None,
+            done: VecDeque::new(),
+            opened: None,
+        }
+    }
+
+    /// Opens it, being settled.
+    ///
+    /// Where the target knows the producer that wrote last, or nothing of it ever arrived, its sequence goes on: then
+    /// a late request and ours exclude each other. Else another epoch, or another producer, starts at 0.
+    pub(super) fn open(&mut self, place: Place, known: Known) {
+        self.forget();
+        self.place = place;
+        let own = self.line.filter(|line| self.used == Some((line.id, line.epoch)) && !self.spent);
+        self.line = match (known, own) {
+            (Known::Yes(known), _) if self.barred != Some(known.id) => Some(Line {
+                id: known.id,
+                epoch: known.epoch,
+                established: true,
+                next: known.next_sequence,
+                acknowledged: known.next_sequence,
+                last_timestamp_ms: None,
+            }),
+            (Known::No, Some(own)) => {
+                Some(Line { established: false, next: own.acknowledged, last_timestamp_ms: None, ..own })
+            }
+            _ => None,
+        };
+        self.check = self.line.map(|line| line.established.then_some(line.next));
+        self.spent = false;
+        self.open = true;
+        self.settling = false;
+        self.ready = false;
+        self.moved = false;
+        self.tries = 0;
+    }
+
+    /// Forgets all that waits or is on its way, and writes nothing until it is opened.
+    pub(super) fn forget(&mut self) -> Vec<Input> {
+        self.first_input += self.inputs.len() as u64;
+        self.first_serial += self.parcels.len() as u64;
+        self.parcels.clear();
+        self.packed = 0;
+        self.sent = 0;
+        self.open = false;
+        self.halted = false;
+        self.trouble_since = None;
+        self.failure = None;
+        self.dead_end = None;
+        self.broken = None;
+        self.inputs.drain(..).chain(self.done.drain(..)).collect()
+    }
+
+    /// Takes a batch. `false`, and nothing happens, when a write before it failed or it is not open.
+    pub(super) fn write(&mut self, input: Input) -> Result<(), Input> {
+        let failed = self.failure.is_some() || self.dead_end.is_some() || self.broken.is_some();
+        if !self.open || self.settling || failed {
+            return Err(input);
+        }
+        self.inputs.push_back(input);
+        Ok(())
+    }
+
+    /// Ends the generation: what was not sent is dropped (and given back), and nothing is sent again.
+    pub(super) fn settle(&mut self) -> Vec<Input> {
+        self.settling = true;
+        while self.parcels.back().is_some_and(|parcel| !parcel.tried) {
+            self.parcels.pop_back();
+        }
+        if self.sent == 0 {
+            return self.abandon();
+        }
+        let dropped = self.inputs.split_off(self.packed);
+        dropped.into()
+    }
+
+    /// Nothing more comes of what is not acknowledged by now.
+    fn abandon(&mut self) -> Vec<Input> {
+        while self.step_acknowledged() {}
+        let told = std::mem::take(&mut self.done);
+        let dropped = self.forget();
+        self.done = told;
+        dropped
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.sent == 0
+    }
+
+    /// Whether nothing waits either.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sent == 0 && self.inputs.is_empty() && self.done.is_empty()
+    }
+
+    /// Why batches were opened since the last call, in words.
+    pub(super) fn take_opened(&mut self) -> Option<String> {
+        self.opened.take()
+    }
+
+    /// The producer, and the sequence number after everything acknowledged.
+    pub(super) fn producer(&self) -> Option<ProducerState> {
+        let line = self.line?;
+        let wrote = self.used == Some((line.id, line.epoch)) || line.established;
+        wrote.then_some(ProducerState { id: line.id, epoch: line.epoch, next_sequence: line.acknowledged })
+    }
+
+    /// What it needs now.
+    pub(super) fn wants(&self) -> Wants {
+        if !self.open || self.settling || self.failure.is_some() || self.halted {
+            return Wants::Nothing;
+        }
+        let waiting = self.packed < self.inputs.len() && self.dead_end.is_none();
+        let Some(at) = self.next_fresh().or_else(|| waiting.then_some(self.parcels.len())) else {
+            return Wants::Nothing;
+        };
+        if self.line.is_none() || self.check.is_some() || !self.ready {
+            return Wants::Preparation;
+        }
+        if at < self.window() { Wants::Sending } else { Wants::Nothing }
+    }
+
+    /// Parcels up to the newest that may be on its way.
+    fn window(&self) -> usize {
+        match self.line {
+            Some(line) if line.established => WINDOW,
+            // Under a producer that the target doesn't know, it takes any sequence number: only one at a time is
+            // sure to be in order.
+            _ => 1,
+        }
+    }
+
+    fn next_fresh(&self) -> Option<usize> {
+        self.parcels.iter().position(|parcel| parcel.state == State::Fresh)
+    }
+
+    /// What to find out.
+    pub(super) fn preparation(&self) -> Preparation {
+        let producer = match (self.line, self.check) {
+            (Some(line), Some(next)) => {
+                Identify::Check { id: line.id, epoch: line.epoch, next_sequence: next }
+            }
+            (Some(_), None) => Identify::Settled,
+            (None, _) => {
+                let exhausted = self.used.filter(|used| used.1 == i16::MAX).map(|used| used.0);
+                Identify::Any { but: self.barred.or(exhausted) }
+            }
+        };
+        Preparation { tries: self.tries, moved: self.moved, producer }
+    }
+
+    /// The leader is known, and what was asked about the producer: `id` and `epoch` are the session's own.
+    pub(super) fn prepared(&mut self, session: Option<(i64, i16)>) {
+        self.check = None;
+        if self.line.is_none() {
+            let Some((id, epoch)) = session else { return };
+            let epoch = match self.used {
+                // What it wrote under before has an unknown end: a higher epoch shuts that out, and starts at 0.
+                Some((used, last)) if used == id => match last.checked_add(1) {
+                    Some(epoch) => epoch,
+                    None => return,
+                },
+                _ => epoch,
+            };
+            self.line = Some(Line {
+                id,
+                epoch,
+                established: false,
+                next: 0,
+                acknowledged: 0,
+                last_timestamp_ms: None,
+            });
+        }
+        self.ready = true;
+        self.moved = false;
+    }
+
+    /// The preparation came to nothing; it is to be tried again after a longer wait. A topic that is `missing` is
+    /// not waited for without end.
+    pub(super) fn unprepared(&mut self, missing: bool, cause: &str, at: Moment) {
+        self.tries = self.tries.saturating_add(1);
+        self.moved = true;
+        let since = *self.trouble_since.get_or_insert(at.now);
+        if missing && at.now.saturating_sub(since) >= TOPIC_PATIENCE {
+            let cause = format!("{cause}, for {} s", TOPIC_PATIENCE.as_secs());
+            self.fail(self.place.missing(self.first_open_offset(), &cause));
+        }
+    }
+
+    /// The leader can't be reached: it is asked for again.
+    pub(super) fn unrouted(&mut self) {
+        self.ready = false;
+        self.moved = true;
+        self.tries = self.tries.saturating_add(1);
+    }
+
+    /// What was given can't be cut into batches; told when what precedes it is acknowledged.
+    pub(super) fn unreadable(&mut self, offset: i64, error: &BatchError) {
+        if self.open && !self.settling && self.failure.is_none() {
+            let problem = PackProblem::Batch(error.to_string());
+            let failure = self.place.unpackable(offset, &problem, &TargetLimits::default());
+            self.broken.get_or_insert(failure);
+        }
+    }
+
+    /// Writes nothing more under this generation; told when what is on its way is answered.
+    pub(super) fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Between which partitions it writes.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Source offset of the first record that is not acknowledged.
+    pub(super) fn first_open_offset(&self) -> i64 {
+        let parcel = self.parcels.iter().find(|parcel| !matches!(parcel.state, State::Written(_)));
+        let input = || self.inputs.get(self.packed).map_or(-1, |input| input.info.source_base);
+        parcel.map_or_else(input, Parcel::source_base)
+    }
+
+    /// The next parcel to be sent over connection `link`. Where `merge`, small batches that wait for others to be
+    /// answered become large ones.
+    pub(super) fn take(
+        &mut self,
+        link: u64,
+        merge: bool,
+        acceptance: &Acceptance,
+        limits: &TargetLimits,
+    ) -> Option<Outgoing> {
+        // All that is unanswered is on one connection.
+        if self.wants() != Wants::Sending || (self.sent > 0 && self.link != link) {
+            return None;
+        }
+        let fresh = match self.next_fresh() {
+            Some(index) => index,
+            None => {
+                self.pack(merge, acceptance, limits);
+                self.next_fresh()?
+            }
+        };
+        let line = self.line?;
+        self.used = Some((line.id, line.epoch));
+        self.link = link;
+        self.sent += 1;
+        let parcel = &mut self.parcels[fresh];
+        parcel.state = State::Sent;
+        parcel.tried = true;
+        Some(Outgoing { serial: self.first_serial + fresh as u64, batch: parcel.sealed.clone() })
+    }
+
+    /// Packs the inputs that come next, until there is something to send.
+    fn pack(&mut self, merge: bool, acceptance: &Acceptance, limits: &TargetLimits) {
+        while self.dead_end.is_none() && self.next_fresh().is_none() && self.packed < self.inputs.len() {
+            let count = if merge { self.mergeable(acceptance.max_message_bytes) } else { 1 };
+            let range = self.packed..self.packed + count;
+            let wanted = self.inputs[range.start].info.source_base;
+            let batches: Vec<RawBatch> =
+                self.inputs.range_mut(range.clone()).flat_map(|input| input.unpack()).collect();
+            let Packing { contents, problem, opened } =
+                packing::pack(&batches, wanted, acceptance, limits.max_message_bytes);
+            self.opened = opened.or(self.opened.take());
+            for Content { raw, runs } in contents {
+                let ends = self.inputs.range(range.clone()).map(|input| input.info.source_next);
+                let segments = lay(&runs, ends);
+                if let Err(failure) = self.seal(raw, segments) {
+                    self.dead_end = Some(failure);
+                    return;
+                }
+            }
+            if let Some(problem) = problem {
+                self.dead_end = Some(self.place.unpackable(wanted, &problem, limits));
+            }
+            self.packed += count;
+            // Inputs that were packed in part are never complete: the failure is told in their place.
+            if self.dead_end.is_none() {
+                let completes = self.first_input + self.packed as u64;
+                match self.parcels.back_mut() {
+                    Some(last) => last.completes = completes,
+                    None => self.complete(completes),
+                }
+            }
+        }
+    }
+
+    /// How many of the inputs that wait may become one parcel: more than one only where they wait for the window.
+    fn mergeable(&self, most_bytes: usize) -> usize {
+        let waiting = self.inputs.range(self.packed..);
+        let free = WINDOW.saturating_sub(self.parcels.len());
+        if waiting.len() <= free {
+            return 1;
+        }
+        let mut bytes = 0_usize;
+        let fitting = waiting.take_while(|input| {
+            bytes = bytes.saturating_add(input.stored_bytes());
+            bytes <= most_bytes
+        });
+        fitting.count().max(1)
+    }
+
+    /// Gives a batch its sequence number, as the newest parcel. It completes no input yet.
+    fn seal(&mut self, raw: RawBatch, segments: Vec<Segment>) -> Result<(), Failure> {
+        let Some(line) = &mut self.line else { return Ok(()) };
+        let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: line.next };
+        let sealed = raw.restamp(stamp).map_err(|error| {
+            let offset = segments.first().map_or(-1, |segment| segment.source_base);
+            self.place.unpackable(offset, &error.into(), &TargetLimits::default())
+        })?;
+        let parcel = Parcel {
+            sealed,
+            raw,
+            sequence: line.next,
+            segments,
+            completes: 0,
+            state: State::Fresh,
+            uncertain: false,
+            tried: false,
+            corrupt: 0,
+        };
+        line.next = advance(line.next, parcel.records());
+        self.parcels.push_back(parcel);
+        Ok(())
+    }
+
+    /// Puts parcels of these contents in the place of one that the target did not append, under its sequence
+    /// numbers. Where that is not all of it (`cut_short`), nothing follows.
+    fn replace(&mut self, index: usize, contents: Vec<Content>, cut_short: bool) -> Result<(), Failure> {
+        let Some(line) = self.line else { return Ok(()) };
+        let old = &self.parcels[index];
+        let (mut sequence, mut skip) = (old.sequence, 0);
+        let last = contents.len().saturating_sub(1);
+        let mut parcels = Vec::with_capacity(contents.len());
+        for (at, content) in contents.into_iter().enumerate() {
+            let count = content.runs.iter().map(|run| run.count).sum();
+            let stamp =
+                Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: sequence };
+            let sealed = content.raw.restamp(stamp).map_err(|error| {
+                self.place.unpackable(old.source_base(), &error.into(), &TargetLimits::default())
+            })?;
+            parcels.push(Parcel {
+                sealed,
+                raw: content.raw,
+                sequence,
+                segments: cut(&old.segments, skip, count),
+                completes: if at == last && !cut_short { old.completes } else { 0 },
+                state: State::Fresh,
+                uncertain: false,
+                tried: old.tried,
+                corrupt: 0,
+            });
+            sequence = advance(sequence, count);
+            skip += i64::from(count);
+        }
+        let mut later = self.parcels.split_off(index);
+        later.pop_front();
+        self.parcels.extend(parcels);
+        if !cut_short {
+            self.parcels.append(&mut later);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,3 @@
+//! The passthrough engine against real clusters.
+
+mod sink;
