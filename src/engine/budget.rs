@@ -241,6 +241,13 @@ impl Account {
         Some(Permit { node: Some(self.node.clone()), bytes })
     }
 
+    /// Takes up to `most` bytes, but leaves half of what is free to others; `least` bytes, if that is more, as
+    /// [`Account::try_reserve`] does.
+    pub fn try_reserve_share(&self, least: u64, most: u64) -> Option<Permit> {
+        let free = self.node.root.free(&self.node.root.state.lock());
+        self.try_reserve(most.min(free / 2).max(least))
+    }
+
     /// Takes so many bytes as soon as the rule allows it. Cancel safe.
     pub fn reserve(&self, bytes: u64) -> impl Future<Output = Permit> + Send + 'static {
         let account = self.clone();
@@ -310,6 +317,20 @@ impl Permit {
         node.take(&mut state, bytes);
         self.bytes += bytes;
         true
+    }
+
+    /// Moves bytes to another account of the same budget, as a permit of their own. What this permit doesn't hold
+    /// of them is taken without asking, for memory that is already in use.
+    pub fn pass_on(&mut self, bytes: u64, to: &Account) -> Permit {
+        if let Some(node) = &self.node {
+            let moved = bytes.min(self.bytes);
+            let mut state = node.root.state.lock();
+            state.used -= moved;
+            node.chain().for_each(|node| _ = node.held.fetch_sub(moved, Ordering::Relaxed));
+            to.node.take(&mut state, bytes);
+            self.bytes -= moved;
+        }
+        Permit { bytes: if self.node.is_some() { bytes } else { 0 }, node: Some(to.node.clone()) }
     }
 
     /// Sets what the permit holds: less is freed at once; more is taken without asking, for memory that is

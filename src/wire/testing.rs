@@ -28,7 +28,7 @@ use crate::config::client::ClientSettings;
 use crate::model::{TopicName, TopicPartition};
 
 /// Plaintext settings with short, whole limits.
-pub(super) fn settings(bootstrap: &str) -> ClientSettings {
+pub(crate) fn settings(bootstrap: &str) -> ClientSettings {
     ClientSettings {
         bootstrap: bootstrap.split(',').map(str::to_owned).collect(),
         client_id: "mirrormesh".to_owned(),
@@ -45,31 +45,31 @@ pub(super) fn settings(bootstrap: &str) -> ClientSettings {
 }
 
 /// The leader epoch that [`Request::standard`] tells.
-pub(super) const EPOCH: i32 = 7;
+pub(crate) const EPOCH: i32 = 7;
 
 /// The first partition of a topic.
-pub(super) fn place(topic: &str) -> TopicPartition {
+pub(crate) fn place(topic: &str) -> TopicPartition {
     TopicPartition::new(topic, 0)
 }
 
 /// Names of topics.
-pub(super) fn names(topics: &[&str]) -> Vec<TopicName> {
+pub(crate) fn names(topics: &[&str]) -> Vec<TopicName> {
     topics.iter().map(|topic| TopicName::from(*topic)).collect()
 }
 
 /// A request as the scripted broker got it.
-pub(super) struct Request {
-    pub(super) api: ApiKey,
-    pub(super) version: i16,
+pub(crate) struct Request {
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
     /// How many of this call came before, on all connections.
-    pub(super) nth: usize,
+    pub(crate) nth: usize,
     correlation: i32,
     body: Bytes,
     broker: SocketAddr,
 }
 
 /// What the scripted broker does with a request.
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Sends these bytes, length included.
     Bytes(Bytes),
     /// Sends these bytes once the next request is there.
@@ -82,17 +82,17 @@ pub(super) enum Reply {
 
 impl Request {
     /// The request itself.
-    pub(super) fn decode<R: Decodable>(&self) -> R {
+    pub(crate) fn decode<R: Decodable>(&self) -> R {
         R::decode(&mut self.body.clone(), self.version).expect("the request can be decoded")
     }
 
     /// An answer to it, framed.
-    pub(super) fn frame<A: Encodable + HeaderVersion>(&self, answer: &A) -> Bytes {
+    pub(crate) fn frame<A: Encodable + HeaderVersion>(&self, answer: &A) -> Bytes {
         self.frame_in(self.version, self.correlation, answer)
     }
 
     /// An answer in another version, or to another request.
-    pub(super) fn frame_in<A: Encodable + HeaderVersion>(
+    pub(crate) fn frame_in<A: Encodable + HeaderVersion>(
         &self,
         version: i16,
         correlation: i32,
@@ -109,22 +109,22 @@ impl Request {
     }
 
     /// Answers it.
-    pub(super) fn answer<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
+    pub(crate) fn answer<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
         Reply::Bytes(self.frame(&answer))
     }
 
     /// Answers an answer that belongs to another request.
-    pub(super) fn answer_out_of_turn<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
+    pub(crate) fn answer_out_of_turn<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
         Reply::Bytes(self.frame_in(self.version, self.correlation + 1, &answer))
     }
 
     /// Answers it in version 0, as a broker that doesn't know the version asked for.
-    pub(super) fn answer_in_version_0<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
+    pub(crate) fn answer_in_version_0<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
         Reply::Bytes(self.frame_in(0, self.correlation, &answer))
     }
 
     /// Answers ApiVersions and Metadata like a one-broker cluster that has every topic with one partition.
-    pub(super) fn standard(&self) -> Reply {
+    pub(crate) fn standard(&self) -> Reply {
         match self.api {
             ApiKey::ApiVersions => self.answer(offers(&[])),
             ApiKey::Metadata => self.answer(self.metadata()),
@@ -133,7 +133,7 @@ impl Request {
     }
 
     /// What [`Request::standard`] answers to Metadata.
-    pub(super) fn metadata(&self) -> MetadataResponse {
+    pub(crate) fn metadata(&self) -> MetadataResponse {
         let asked = self.decode::<MetadataRequest>().topics.unwrap_or_default();
         let broker = MetadataResponseBroker::default()
             .with_node_id(1.into())
@@ -154,7 +154,7 @@ impl Request {
 
 /// What a broker offers: everything that we speak, but for the calls named here, which get these versions (none
 /// at all if the range is empty).
-pub(super) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
+pub(crate) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
     let known = [
         (ApiKey::ApiVersions, 0, 4),
         (ApiKey::SaslHandshake, 0, 1),
@@ -181,7 +181,7 @@ pub(super) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
 }
 
 /// A broker whose answers are a function in the test.
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
 }
@@ -196,12 +196,12 @@ type Script = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 impl Scripted {
     /// Starts it on a free port.
-    pub(super) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_with(None, script).await
     }
 
     /// Starts it behind TLS.
-    pub(super) async fn start_tls(
+    pub(crate) async fn start_tls(
         config: ServerConfig,
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -233,34 +233,34 @@ impl Scripted {
     }
 
     /// A client of it.
-    pub(super) fn client(&self) -> Wire {
+    pub(crate) fn client(&self) -> Wire {
         self.client_with(|_| {})
     }
 
     /// A client of it, with other settings.
-    pub(super) fn client_with(&self, change: impl FnOnce(&mut ClientSettings)) -> Wire {
+    pub(crate) fn client_with(&self, change: impl FnOnce(&mut ClientSettings)) -> Wire {
         let mut settings = settings(&self.address());
         change(&mut settings);
         Wire::new("east".into(), &settings).expect("the settings are sound")
     }
 
     /// `host:port`.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.address.to_string()
     }
 
     /// How many requests of this kind came.
-    pub(super) fn count(&self, api: ApiKey) -> usize {
+    pub(crate) fn count(&self, api: ApiKey) -> usize {
         self.seen.lock().requests.iter().filter(|seen| **seen == api).count()
     }
 
     /// How many connections were made.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.seen.lock().connections
     }
 
     /// Waits until this many requests of a kind came.
-    pub(super) async fn saw(&self, api: ApiKey, count: usize) {
+    pub(crate) async fn saw(&self, api: ApiKey, count: usize) {
         let seen = async {
             while self.count(api) < count {
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -206,3 +206,34 @@ proptest! {
         prop_assert_eq!(budget.in_flight_bytes(), 0);
     }
 }
+
+#[test]
+fn a_share_leaves_half_of_what_is_free() {
+    let budget = budget_of(10 * MIB);
+    let lane = budget.account().child();
+    let first = lane.try_reserve_share(MIB, 32 * MIB).expect("the budget is empty");
+    assert_eq!(first.bytes(), 5 * MIB);
+    let other = budget.account().child().try_reserve_share(MIB, 2 * MIB).expect("half is free");
+    assert_eq!(other.bytes(), 2 * MIB);
+    let least =
+        budget.account().child().try_reserve_share(4 * MIB, 8 * MIB).expect("the account holds nothing");
+    assert_eq!(least.bytes(), 4 * MIB, "the least passes alone, as a large batch does");
+    assert!(budget.account().child().try_reserve_share(1, MIB).is_none(), "the budget is overdrawn");
+}
+
+#[test]
+fn a_permit_is_passed_on() {
+    let budget = budget_of(10 * MIB);
+    let flow = budget.account();
+    let (from, to) = (flow.child(), flow.child());
+    let mut permit = from.try_reserve(3 * MIB).expect("the budget is empty");
+    let passed = permit.pass_on(2 * MIB, &to);
+    assert_eq!((from.held_bytes(), to.held_bytes(), flow.held_bytes()), (MIB, 2 * MIB, 3 * MIB));
+    let more = permit.pass_on(4 * MIB, &to);
+    assert_eq!((permit.bytes(), more.bytes()), (0, 4 * MIB));
+    assert_eq!(budget.in_flight_bytes(), 6 * MIB, "what is in memory is counted, reserved or not");
+    drop((permit, passed, more));
+    assert_eq!((budget.in_flight_bytes(), flow.held_bytes()), (0, 0));
+    let empty = Permit::empty().pass_on(MIB, &to);
+    assert_eq!((empty.bytes(), to.held_bytes()), (0, 0), "an empty permit has nothing to do with a budget");
+}

@@ -1,3 +1,5 @@
-//! The passthrough engine against real clusters.
+//! The passthrough engine between real clusters.
 
+mod reading;
 mod sink;
+mod source;

@@ -1,7 +1,35 @@
 //! Reads batches: one loop per source broker and connection, with an incremental fetch session (KIP-227).
+//!
+//! A `router` task brings lanes to the loop of their partition's leader, or of a closer replica, and again when those
+//! move. A `fetch_loop` owns a connection and the lanes that are read over it: `table` keeps them and says to the
+//! `fetch_session` which have credit, `window` says how much a request asks for, `answer` hands on what comes, cut
+//! into batches by `response`. A lane's fetch is a `reader`; it is in one place at a time.
+//!
+//! Memory: a request reserves what its answer may take; when the answer is here, each batch gets its part of that as
+//! a permit of its lane. A lane whose account admits no more leaves the session until bytes are freed.
 
+mod answer;
+mod fetch_loop;
+mod fetch_session;
+mod reader;
+mod response;
+mod router;
+mod table;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use self::router::{Order, Router};
 use super::Shared;
 use super::lane::Lane;
 use crate::engine::budget::Account;
@@ -23,20 +51,61 @@ pub(super) struct SourceSpec {
 }
 
 /// The source side of a session.
-pub(super) struct Source {}
+pub(super) struct Source {
+    orders: UnboundedSender<Order>,
+    router: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Source {
     /// Starts it; connections are made when a lane fetches.
-    pub(super) fn start(_spec: SourceSpec, _shared: Arc<Shared>) -> Self {
-        Self {}
+    pub(super) fn start(spec: SourceSpec, shared: Arc<Shared>) -> Self {
+        let (orders, queue) = unbounded_channel();
+        let router = Router::new(spec, shared.clone(), queue, orders.clone());
+        let router = tokio::spawn(async move {
+            if let Err(panic) = AssertUnwindSafe(router.run()).catch_unwind().await {
+                shared.lose(format!("the source side panicked: {}", panic_text(&*panic)));
+            }
+        });
+        Self { orders, router: Mutex::new(Some(router)) }
     }
 
     /// Starts to fetch for a lane, under this fetch number.
-    pub(super) fn start_fetch(&self, _lane: Arc<Lane>, _fetch: u64, _offset: i64, _leader_epoch: i32) {}
+    pub(super) fn start_fetch(&self, lane: Arc<Lane>, fetch: u64, offset: i64, leader_epoch: i32) {
+        self.order(Order::Start { lane, fetch, offset, leader_epoch });
+    }
 
     /// Stops fetching for a lane; what is on its way is dropped by its fetch number.
-    pub(super) fn stop_fetch(&self, _lane: &Arc<Lane>) {}
+    pub(super) fn stop_fetch(&self, lane: &Arc<Lane>) {
+        self.order(Order::Stop(lane.id.clone()));
+    }
 
     /// Ends all loops.
-    pub(super) async fn end(&self) {}
+    pub(super) async fn end(&self) {
+        self.order(Order::End);
+        let router = self.router.lock().take();
+        if let Some(router) = router {
+            // A panic of it was told when it happened.
+            let _ = router.await;
+        }
+    }
+
+    fn order(&self, order: Order) {
+        // Without a router the session has ended, and its lanes were told.
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Drop for Source {
+    /// The router takes its loops with it.
+    fn drop(&mut self) {
+        if let Some(router) = self.router.lock().take() {
+            router.abort();
+        }
+    }
+}
+
+/// What a panic says.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }

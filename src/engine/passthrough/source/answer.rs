@@ -1,0 +1,196 @@
+//! What a loop does with an answer.
+
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
+
+use super::fetch_loop::FetchLoop;
+use super::reader::{Returned, Verdict, Why, judge};
+use super::response::Answer;
+use super::router::Order;
+use super::table::max_bytes;
+use crate::engine::budget::Permit;
+use crate::engine::{Batch, Body, SourceError};
+use crate::model::Isolation;
+
+/// The answers under way may take this part of the budget beyond what batches hold, before batches are copied out of
+/// them.
+const SLACK: u64 = 4;
+
+impl FetchLoop {
+    /// Hands on what an answer holds. False when the answer as a whole is an error.
+    pub(super) fn answered(&mut self, answer: FetchResponse, mut reserved: Permit) -> bool {
+        if let Err(code) = self.table.session.answered(answer.error_code, answer.session_id) {
+            match code {
+                ResponseError::FetchSessionIdNotFound
+                | ResponseError::InvalidFetchSessionEpoch
+                | ResponseError::FetchSessionTopicIdError => {
+                    tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot, %code,
+                        "the fetch session is opened anew");
+                    return true;
+                }
+                code => {
+                    let text = format!("broker {} refuses to be read: {code} ({})", self.broker, code.code());
+                    self.gave_up(&text, false);
+                    return false;
+                }
+            }
+        }
+        let asked = reserved.bytes();
+        let frame: u64 =
+            answer.responses.iter().flat_map(|topic| &topic.partitions).map(|data| bytes_of(data)).sum();
+        let crowded = self.is_crowded();
+        let mut touched = std::mem::take(&mut self.touched);
+        for topic in answer.responses {
+            for data in topic.partitions {
+                let partition = data.partition_index;
+                let has_data = bytes_of(&data) > 0;
+                let copy_below = if crowded { frame / 2 } else { 0 };
+                if self.take_partition(&topic.topic, data, &mut reserved, copy_below) && has_data {
+                    touched.push((topic.topic.clone(), partition));
+                }
+            }
+        }
+        drop(reserved);
+        self.window.received(asked, frame);
+        let share = max_bytes(self.window.share_bytes(self.table.behind()));
+        for (topic, partition) in touched.drain(..) {
+            if let Some(seat) = self.table.seat(&topic, partition) {
+                seat.max_bytes = share;
+            }
+            self.table.settle(&topic, partition);
+        }
+        self.touched = touched;
+        true
+    }
+
+    /// Whether answers take much more memory than the batches that hold permits: then few batches keep many answers.
+    fn is_crowded(&self) -> bool {
+        let in_use = self.spec.wire.buffers_in_use_bytes() as u64;
+        let account = &self.spec.account;
+        in_use > account.held_bytes().saturating_add(account.budget_bytes() / SLACK)
+    }
+
+    /// Hands on what the answer holds of one partition. False when its lane is not here any more.
+    fn take_partition(
+        &mut self,
+        topic: &TopicName,
+        data: PartitionData,
+        reserved: &mut Permit,
+        copy_below: u64,
+    ) -> bool {
+        let (partition, broker, isolation) = (data.partition_index, self.broker, self.spec.isolation);
+        let asked = reserved.bytes();
+        let Some(seat) = self.table.seat(topic, partition) else { return false };
+        let reader = &mut seat.reader;
+        if !reader.is_current() {
+            // Its end is on its way to us; until then the broker need not send more.
+            self.table.session.forget(topic, partition);
+            return false;
+        }
+        let is_replica = reader.replica.is_some_and(|(replica, _)| replica == broker);
+        if let Some(code) = ResponseError::try_from_code(data.error_code) {
+            let verdict = judge(code, reader.next, is_replica);
+            self.dismiss(topic, partition, verdict, code);
+            return false;
+        }
+        if data.diverging_epoch.epoch >= 0 || data.diverging_epoch.end_offset >= 0 {
+            let truncated = SourceError::Truncated { offset: reader.next };
+            self.dismiss(topic, partition, Verdict::Tell(truncated), ResponseError::FencedLeaderEpoch);
+            return false;
+        }
+        if data.preferred_read_replica.0 >= 0 && data.preferred_read_replica.0 != broker {
+            self.send_away(topic, partition, Why::Follow(data.preferred_read_replica.0));
+            return false;
+        }
+        reader.went_well();
+        let limit = match isolation {
+            Isolation::ReadCommitted => data.last_stable_offset,
+            Isolation::ReadUncommitted => data.high_watermark,
+        };
+        let aborted = data.aborted_transactions.unwrap_or_default();
+        let answer = Answer {
+            records: data.records.unwrap_or_default(),
+            aborted: aborted.iter().map(|entry| (entry.producer_id.0, entry.first_offset)).collect(),
+            isolation,
+            wanted: reader.next,
+            last_epoch: reader.last_epoch,
+        };
+        let (lane, fetch) = (&reader.lane, reader.fetch);
+        let taken = answer.take(|info, bytes| {
+            let (permit, bytes) = match info.records {
+                0 => (Permit::empty(), bytes),
+                _ if (bytes.len() as u64) < copy_below => {
+                    (reserved.pass_on(bytes.len() as u64, &lane.account), Bytes::copy_from_slice(&bytes))
+                }
+                _ => (reserved.pass_on(bytes.len() as u64, &lane.account), bytes),
+            };
+            lane.fetched(fetch, Batch { info, permit, body: Body::Wire(bytes) });
+        });
+        (reader.next, reader.last_epoch) = (taken.next, taken.last_epoch);
+        let (next, share) = (reader.next, seat.max_bytes);
+        if let Some(damage) = taken.damage {
+            self.dismiss(topic, partition, Verdict::Tell(damage), ResponseError::CorruptMessage);
+            return false;
+        }
+        if let Some(cut_bytes) = taken.cut_bytes {
+            let needed = cut_bytes as u64;
+            if asked >= needed && i64::from(share) >= cut_bytes as i64 {
+                let text = format!("the broker cuts the batch of {needed} bytes at offset {next} short");
+                let verdict = Verdict::Tell(SourceError::Retriable(text));
+                self.dismiss(topic, partition, verdict, ResponseError::InvalidFetchSize);
+                return false;
+            }
+            self.window.make_room(needed);
+            seat_share(&mut self.table, topic, partition, needed);
+            self.table.settle(topic, partition);
+            return false;
+        }
+        self.table.set_behind(topic, partition, next < limit);
+        true
+    }
+
+    /// Takes a lane out whose partition can't be read here.
+    fn dismiss(&mut self, topic: &TopicName, partition: i32, verdict: Verdict, code: ResponseError) {
+        let why = match verdict {
+            Verdict::Tell(error) => {
+                let Some(reader) = self.take_seat(topic, partition) else { return };
+                let ended = Order::Ended { lane: reader.lane.id.clone(), fetch: reader.fetch };
+                // The router ends last.
+                let _ = self.router.send(ended);
+                reader.fail(error);
+                return;
+            }
+            Verdict::Reroute => Why::Moved(code),
+            Verdict::Unknown => Why::Unknown,
+            Verdict::AskLeader => Why::Home,
+        };
+        tracing::debug!(flow = %self.spec.flow, broker = self.broker, topic = topic.0.as_str(), partition,
+            %code, ?why, "the partition is looked for elsewhere");
+        self.send_away(topic, partition, why);
+    }
+
+    fn send_away(&mut self, topic: &TopicName, partition: i32, why: Why) {
+        if let Some(reader) = self.take_seat(topic, partition) {
+            let returned = vec![Returned { reader, why }];
+            // The router ends last; without it nobody waits for the lane.
+            let _ = self.router.send(Order::Back { from: (self.broker, self.slot), returned });
+        }
+    }
+
+    fn take_seat(&mut self, topic: &TopicName, partition: i32) -> Option<super::reader::Reader> {
+        let id = self.table.seat(topic, partition)?.reader.lane.id.clone();
+        self.table.take(&id)
+    }
+}
+
+fn seat_share(table: &mut super::table::Table, topic: &TopicName, partition: i32, bytes: u64) {
+    if let Some(seat) = table.seat(topic, partition) {
+        seat.max_bytes = max_bytes(bytes);
+    }
+}
+
+fn bytes_of(data: &PartitionData) -> u64 {
+    data.records.as_ref().map_or(0, |records| records.len() as u64)
+}

@@ -1,0 +1,159 @@
+//! The lanes of a loop.
+
+use std::collections::{HashMap, HashSet};
+
+use kafka_protocol::messages::TopicName;
+
+use super::fetch_session::{FetchSession, Want};
+use super::reader::Reader;
+use super::window::Window;
+use crate::engine::LaneId;
+
+/// A lane in its loop.
+pub(super) struct Seat {
+    pub(super) reader: Reader,
+    /// What it may take of a response.
+    pub(super) max_bytes: i32,
+    /// Whether the broker had more than it sent.
+    has_more: bool,
+}
+
+/// The lanes of a loop, and the session that fetches those with credit.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) session: FetchSession,
+    topics: HashMap<TopicName, HashMap<i32, Seat>>,
+    /// Lanes without credit.
+    hungry: HashSet<LaneId>,
+    /// How many lanes have more to read.
+    behind: usize,
+    lanes: usize,
+}
+
+impl Table {
+    pub(super) fn is_empty(&self) -> bool {
+        self.lanes == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lanes
+    }
+
+    /// Whether lanes wait for credit.
+    pub(super) fn has_hungry(&self) -> bool {
+        !self.hungry.is_empty()
+    }
+
+    /// How many lanes have more to read than was sent.
+    pub(super) fn behind(&self) -> usize {
+        self.behind
+    }
+
+    /// Takes a lane in, in place of an older fetch of it.
+    pub(super) fn add(&mut self, reader: Reader, window: &Window) {
+        self.take(&reader.lane.id);
+        let (topic, partition) = (reader.topic.clone(), reader.lane.id.partition);
+        let seat =
+            Seat { reader, max_bytes: max_bytes(window.share_bytes(self.behind + 1)), has_more: false };
+        self.topics.entry(topic.clone()).or_default().insert(partition, seat);
+        self.lanes += 1;
+        self.settle(&topic, partition);
+    }
+
+    /// The lane of a partition.
+    pub(super) fn seat(&mut self, topic: &TopicName, partition: i32) -> Option<&mut Seat> {
+        self.topics.get_mut(topic)?.get_mut(&partition)
+    }
+
+    /// Notes whether the broker has more of a partition than it sent.
+    pub(super) fn set_behind(&mut self, topic: &TopicName, partition: i32, has_more: bool) {
+        if let Some(seat) = self.topics.get_mut(topic).and_then(|seats| seats.get_mut(&partition)) {
+            let had_more = std::mem::replace(&mut seat.has_more, has_more);
+            self.behind = self.behind + usize::from(has_more) - usize::from(had_more);
+        }
+    }
+
+    /// Wants a partition from where its lane is, if the lane has credit.
+    pub(super) fn settle(&mut self, topic: &TopicName, partition: i32) {
+        let Some(seat) = self.topics.get_mut(topic).and_then(|seats| seats.get_mut(&partition)) else {
+            return;
+        };
+        let reader = &seat.reader;
+        // Its share is reserved with the whole request: here it only matters whether there may be more at all.
+        if reader.lane.account.try_reserve(0).is_some() {
+            let want = Want {
+                offset: reader.next,
+                max_bytes: seat.max_bytes,
+                leader_epoch: reader.leader_epoch,
+                last_epoch: reader.last_epoch,
+            };
+            self.session.want(topic, partition, want);
+            self.hungry.remove(&reader.lane.id);
+            return;
+        }
+        if !seat.has_more {
+            // Whether there is anything to fetch isn't known: the lane doesn't count as blocked.
+            reader.lane.account.stop_waiting();
+        }
+        self.session.forget(topic, partition);
+        self.hungry.insert(reader.lane.id.clone());
+    }
+
+    /// Bytes were freed: lanes that have credit again take part again. Says whether any has.
+    pub(super) fn feed(&mut self) -> bool {
+        let before = self.hungry.len();
+        let hungry: Vec<_> = self.hungry.iter().cloned().collect();
+        for id in hungry {
+            match self.topic_of(&id) {
+                Some(topic) => self.settle(&topic, id.partition),
+                None => _ = self.hungry.remove(&id),
+            }
+        }
+        self.hungry.len() < before
+    }
+
+    /// Takes a lane out.
+    pub(super) fn take(&mut self, id: &LaneId) -> Option<Reader> {
+        let topic = self.topic_of(id)?;
+        let seats = self.topics.get_mut(&topic)?;
+        let seat = seats.remove(&id.partition)?;
+        if seats.is_empty() {
+            self.topics.remove(&topic);
+        }
+        self.lanes -= 1;
+        self.behind -= usize::from(seat.has_more);
+        self.hungry.remove(id);
+        seat.reader.lane.account.stop_waiting();
+        self.session.forget(&topic, id.partition);
+        Some(seat.reader)
+    }
+
+    /// Takes out the lanes for which `which` holds.
+    pub(super) fn take_where(&mut self, which: impl Fn(&Reader) -> bool) -> Vec<Reader> {
+        let seats = self.topics.values().flat_map(HashMap::values);
+        let ids: Vec<_> =
+            seats.filter(|seat| which(&seat.reader)).map(|seat| seat.reader.lane.id.clone()).collect();
+        ids.iter().filter_map(|id| self.take(id)).collect()
+    }
+
+    /// Takes out half of the lanes that are behind.
+    pub(super) fn take_half(&mut self) -> Vec<Reader> {
+        let ids: Vec<_> = (self.topics.values().flat_map(HashMap::values))
+            .filter(|seat| seat.has_more)
+            .take(self.behind / 2)
+            .map(|seat| seat.reader.lane.id.clone())
+            .collect();
+        ids.iter().filter_map(|id| self.take(id)).collect()
+    }
+
+    fn topic_of(&self, id: &LaneId) -> Option<TopicName> {
+        // The map's keys are the protocol's strings: looking one up takes one.
+        let name = kafka_protocol::protocol::StrBytes::from_string(id.topic.as_str().to_owned());
+        self.topics.get_key_value(&TopicName(name)).map(|(topic, _)| topic.clone())
+    }
+}
+
+/// A number of bytes as the protocol has it.
+pub(super) fn max_bytes(bytes: u64) -> i32 {
+    i32::try_from(bytes).unwrap_or(i32::MAX)
+}
