@@ -49,6 +49,8 @@
 //!   `both_engines!(name, ..)` makes two tests of an `async fn name(engine: Engine)`; [`twins`]`("east", settings,
 //!   |source| topology_as(..))` → `[Twin { engine, source, mirror }; 2]`, `remote(topic)`: a mirror per engine over the
 //!   same clusters and through the same outage.
+//! - [`stored_batches`]`(broker, topic, partition) → Vec<RawBatch>` from the broker's disk, [`body`]`(&batch)` without
+//!   the header; [`damage`]`(broker, topic, partition, offset)` flips a bit while the broker is down.
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
 //!   other command of the binary.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
@@ -78,6 +80,7 @@ mod process;
 mod proxy;
 mod security;
 mod shared;
+mod stored;
 pub mod topologies;
 mod wait;
 
@@ -97,6 +100,7 @@ pub use process::Process;
 pub use proxy::Proxy;
 pub use security::Certificates;
 pub use shared::{Pair, pair, topic};
+pub use stored::{body, damage, stored_batches};
 pub use wait::{CEILING, blocking, wait_for};
 
 use rand::Rng;

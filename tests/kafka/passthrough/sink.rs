@@ -9,7 +9,9 @@ use mirrormesh::engine::budget::{Account, Budget};
 use mirrormesh::engine::passthrough::{PassthroughSession, PassthroughSpec};
 use mirrormesh::engine::{Batch, Body, LaneSpec, Session, TargetLimits};
 use mirrormesh::formats::ProducerState;
-use mirrormesh::model::{BatchInfo, FaultKind, Generation, Isolation, Segment, TopicPartition, WriteErrorClass};
+use mirrormesh::model::{
+    BatchInfo, FaultKind, Generation, Isolation, Segment, TopicPartition, WriteErrorClass,
+};
 use mirrormesh::wire::Wire;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -49,7 +51,8 @@ impl Rig {
             rack: None,
             account: account.clone(),
         };
-        let session = PassthroughSession::start(spec, Box::new(|reason| panic!("the session was lost: {reason}")));
+        let session =
+            PassthroughSession::start(spec, Box::new(|reason| panic!("the session was lost: {reason}")));
         Self { session, account, client: client.clone(), topic: topic.to_owned() }
     }
 
@@ -208,7 +211,8 @@ async fn what_the_topic_finds_too_large_is_split() {
     // The session believes in the default: it learns the limit from the answer.
     let mut lane = rig.lane(1, None).await;
     let filler = "x".repeat(400);
-    let large = |from: i64| stored_with(&(from..from + 20).collect::<Vec<_>>(), Codec::None, &filler, |bytes| bytes);
+    let large =
+        |from: i64| stored_with(&(from..from + 20).collect::<Vec<_>>(), Codec::None, &filler, |bytes| bytes);
     for index in 0..8 {
         rig.write(&lane, &large(index * 20));
     }
@@ -229,7 +233,8 @@ async fn a_record_too_large_even_alone_is_named_and_what_precedes_it_is_there() 
     builder.push(now_ms(), None, Some(&[b'x'; 5_000]), &[]);
     builder.push(now_ms(), None, Some(b"4"), &[]);
     let bytes = builder.build().expect("there are records");
-    let info = BatchInfo { source_base: 2, source_next: 5, records: 3, bytes: bytes.len(), ..stored(&[2]).info };
+    let info =
+        BatchInfo { source_base: 2, source_next: 5, records: 3, bytes: bytes.len(), ..stored(&[2]).info };
     rig.write(&lane, &Stored { info, bytes });
     rig.write(&lane, &stored(&[5]));
     let (class, kind, text) = refused(&mut lane).await;
@@ -263,7 +268,8 @@ async fn a_record_without_key_is_refused_by_a_compacted_topic() {
     builder.push(now_ms(), Some(b"key"), Some(b"1"), &[]);
     builder.push(now_ms(), None, Some(b"2"), &[]);
     let bytes = builder.build().expect("there are records");
-    let info = BatchInfo { source_base: 1, source_next: 3, records: 2, bytes: bytes.len(), ..stored(&[1]).info };
+    let info =
+        BatchInfo { source_base: 1, source_next: 3, records: 2, bytes: bytes.len(), ..stored(&[1]).info };
     rig.write(&lane, &Stored { info, bytes });
     let (class, kind, text) = refused(&mut lane).await;
     assert_eq!((class, kind), (WriteErrorClass::Refuse, FaultKind::MissingKey), "{text}");
