@@ -58,7 +58,7 @@ pub(super) struct State {
     ended: Option<WireError>,
     /// The broker wants to hear nothing before.
     pub(super) quiet_until: Instant,
-    /// When a request was last written or answered, while answers are to come.
+    /// When bytes last moved, while answers are to come.
     pub(super) progress: Instant,
     /// What it is likely to mean if the broker hangs up instead of answering the next request.
     pub(super) hint: Option<&'static str>,
@@ -239,7 +239,8 @@ impl Connection {
     /// Queues a request; its answer is waited for apart. Requests are written in the order of their queueing, each
     /// as soon as the broker wants to hear from us.
     ///
-    /// The connection ends when the answer stays out for longer than `limit`, counted from when its turn has come.
+    /// The connection ends when the answer stays out for longer than `limit`, counted from when its turn has come and
+    /// nothing moves any more.
     /// Waits only while the queue is full. Cancel safe: nothing is queued when the future is dropped.
     pub(super) async fn post<C: Call>(
         &self,

@@ -57,9 +57,14 @@ impl FrameReader {
         Self { ahead: Box::new([0; READ_AHEAD]), start: 0, end: 0, buffers }
     }
 
-    /// Reads the next frame. Not cancel safe.
-    pub(super) async fn read<R: AsyncRead + Unpin>(&mut self, reader: &mut R) -> Result<Bytes, FrameError> {
+    /// Reads the next frame, and tells by `moved` whenever more of it has come. Not cancel safe.
+    pub(super) async fn read<R: AsyncRead + Unpin>(
+        &mut self,
+        reader: &mut R,
+        moved: impl Fn(),
+    ) -> Result<Bytes, FrameError> {
         let prefix = self.read_prefix(reader).await?;
+        moved();
         let length = check_length(prefix)?;
         let mut frame = self.buffers.lease(length);
         let have = length.min(self.end - self.start);
@@ -75,6 +80,7 @@ impl FrameReader {
             } else if reader.read_buf(&mut frame.spare()).await? == 0 {
                 return Err(cut_short());
             }
+            moved();
         }
         Ok(frame.freeze())
     }
@@ -134,7 +140,7 @@ mod tests {
     use super::*;
 
     async fn read(mut bytes: &[u8]) -> Result<Bytes, FrameError> {
-        FrameReader::new(Arc::default()).read(&mut bytes).await
+        FrameReader::new(Arc::default()).read(&mut bytes, || {}).await
     }
 
     #[tokio::test]
@@ -142,9 +148,9 @@ mod tests {
         let mut stream = &b"\0\0\0\x03abc\0\0\0\0\0\0\0\x02de"[..];
         let mut frames = FrameReader::new(Arc::default());
         for expected in ["abc", "", "de"] {
-            assert_eq!(frames.read(&mut stream).await.unwrap(), expected);
+            assert_eq!(frames.read(&mut stream, || {}).await.unwrap(), expected);
         }
-        assert!(matches!(frames.read(&mut stream).await, Err(FrameError::Eof)));
+        assert!(matches!(frames.read(&mut stream, || {}).await, Err(FrameError::Eof)));
     }
 
     #[tokio::test]
@@ -159,9 +165,9 @@ mod tests {
             let mut script = in_pieces(&stream, piece);
             let mut reader = FrameReader::new(Arc::default());
             for frame in &frames {
-                assert_eq!(reader.read(&mut script).await.unwrap(), frame, "in pieces of {piece}");
+                assert_eq!(reader.read(&mut script, || {}).await.unwrap(), frame, "in pieces of {piece}");
             }
-            assert!(matches!(reader.read(&mut script).await, Err(FrameError::Eof)));
+            assert!(matches!(reader.read(&mut script, || {}).await, Err(FrameError::Eof)));
         }
     }
 

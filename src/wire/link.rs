@@ -23,8 +23,8 @@ const BROKERS_SHARE: f64 = 0.8;
 /// and another for writes keep them from waiting for each other. While the broker throttles, requests wait on our
 /// side; that is no fault and counts against no limit.
 ///
-/// When the oldest unanswered request stays without answer for its limit, the connection ends, and all that is
-/// pending fails with it. A link without use for three minutes ends too, as does one whose authentication expires:
+/// When nothing has moved on the connection for the limit of the oldest unanswered request, the connection ends, and
+/// all that is pending fails with it. A link without use for three minutes ends too, as does one whose authentication expires:
 /// see [`Link::is_usable`] before sending.
 pub struct Link {
     connection: Connection,
@@ -70,7 +70,7 @@ impl Link {
     /// Fetches, in the highest version both sides speak (at most 12, the last one with topic names), and tells which
     /// that was.
     ///
-    /// `wait` is the request's `max_wait_ms`; the answer may take that and `request_timeout`. Errors of the session
+    /// `wait` is the request's `max_wait_ms`; the answer may stay out for that and `request_timeout`. Errors of the session
     /// and of partitions are in the answer, for the caller to read. Records share the memory of the answer. Cancel
     /// safe; the request may have been sent all the same, and an answer that comes later is dropped.
     pub async fn fetch(
@@ -161,3 +161,6 @@ impl PendingProduce {
         answer.map_err(|error| error.at(&self.address).during(ProduceRequest::NAME))
     }
 }
+
+#[cfg(test)]
+mod tests;

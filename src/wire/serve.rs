@@ -46,8 +46,9 @@ async fn read_answers(
     buffers: Arc<Buffers>,
 ) -> WireError {
     let mut frames = FrameReader::new(buffers);
+    let moved = || shared.state.lock().progress = Instant::now();
     loop {
-        let frame = match frames.read(&mut reader).await {
+        let frame = match frames.read(&mut reader, moved).await {
             Ok(frame) => frame,
             Err(error) => return shared.error(explain(tls::read_failed(error), shared.state.lock().hint)),
         };
@@ -128,18 +129,22 @@ async fn write_one(
         }
         state.pending.push_back(outgoing.pending);
     }
-    writer.write_all_buf(&mut outgoing.frame).await?;
+    while outgoing.frame.has_remaining() {
+        if writer.write_buf(&mut outgoing.frame).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        shared.state.lock().progress = Instant::now();
+    }
     if last {
         writer.flush().await?;
     }
-    shared.state.lock().progress = Instant::now();
     Ok(())
 }
 
 /// Ends when the answer to a link's request stays out.
 ///
 /// Neither the answers before it nor the broker's quiet time count against it, so that requests may be piled up
-/// behind each other.
+/// behind each other; nor does time in which bytes move, so that a slow network is not taken for a dead one.
 async fn watch(shared: &Shared) -> WireError {
     loop {
         let due = {

@@ -276,7 +276,7 @@ impl Scripted {
 async fn serve(mut stream: impl Stream, broker: SocketAddr, script: Script, seen: Arc<Mutex<Seen>>) {
     let mut held = Vec::new();
     let mut frames = FrameReader::new(Arc::default());
-    while let Ok(mut body) = frames.read(&mut stream).await {
+    while let Ok(mut body) = frames.read(&mut stream, || {}).await {
         let header: RequestHeader =
             decode_request_header_from_buffer(&mut body).expect("a sound request header");
         let api = ApiKey::try_from(header.request_api_key).expect("a known call");

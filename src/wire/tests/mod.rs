@@ -1,7 +1,10 @@
 //! The client against brokers made of a script, and against krafka's in-process broker.
 
 mod fake_broker;
+mod leaders;
+mod link;
 mod old_brokers;
+mod producers;
 mod records;
 mod routing;
 mod tls;
@@ -35,6 +38,18 @@ fn every_call_can_move_between_threads() {
     movable(wire.alter_topic_config(&topic, &[], false));
     movable(wire.fetch(&range));
     movable(wire.produce(&partition, &[], crate::batch::Codec::None));
+    movable(wire.init_producer_id());
+    movable(wire.describe_producers(&[]));
+    movable(wire.learn_leaders(&[]));
+    movable(wire.link(1));
+    let fetch = |link: super::Link| async move {
+        link.fetch(std::time::Duration::ZERO, |_| kafka_protocol::messages::FetchRequest::default()).await
+    };
+    let produce =
+        |link: super::Link| async move { link.produce(super::ProduceParts::default()).await?.answer().await };
+    fn returns_movable<F: Future + Send>(_: impl Fn(super::Link) -> F) {}
+    returns_movable(fetch);
+    returns_movable(produce);
     movable(wire.topic_rights(&[]));
     movable(wire.cluster_rights());
     movable(wire.close());

@@ -1,173 +1,19 @@
 //! The sink: stored batches of our own making, given to a session and read back from the target.
 
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::Bytes;
-use mirrormesh::batch::{BatchBuilder, Codec, RawBatch, Record};
-use mirrormesh::engine::budget::{Account, Budget};
-use mirrormesh::engine::passthrough::{PassthroughSession, PassthroughSpec};
-use mirrormesh::engine::{Batch, Body, LaneSpec, Session, TargetLimits};
+use mirrormesh::batch::{BatchBuilder, Codec, RawBatch};
+use mirrormesh::engine::{Session, TargetLimits};
 use mirrormesh::formats::ProducerState;
-use mirrormesh::model::{
-    BatchInfo, FaultKind, Generation, Isolation, Segment, TopicPartition, WriteErrorClass,
-};
+use mirrormesh::model::{BatchInfo, FaultKind, Segment, TopicPartition, WriteErrorClass};
 use mirrormesh::wire::Wire;
-use tokio::sync::mpsc::unbounded_channel;
 
-use crate::common::{CEILING, KafkaClient, pair, topic};
-use crate::records::flow::{Lane, Seen, settings};
-use crate::records::raw;
+use super::rig::{Rig, Stored, acknowledged, now_ms, refused, segment, stored, stored_with, with_attributes};
+use crate::records::flow::settings;
 
 /// Attribute bits of a batch.
 const APPEND_TIME: i16 = 0x08;
 const DELETE_HORIZON: i16 = 0x40;
-
-struct Rig {
-    session: Arc<PassthroughSession>,
-    account: Account,
-    client: KafkaClient,
-    topic: String,
-}
-
-impl Rig {
-    /// A session that writes to a fresh topic.
-    async fn new(name: &str, config: &[(&str, &str)]) -> Self {
-        let client = pair().await.west.client().clone();
-        let topic = topic(name);
-        client.create_topic(&topic, 1, config).await;
-        Self::on(&client, &topic)
-    }
-
-    fn on(client: &KafkaClient, topic: &str) -> Self {
-        let account = Budget::new(64 << 20).account();
-        let wire = |alias: &str| Wire::new(alias.into(), &settings(client)).expect("the settings are sound");
-        let spec = PassthroughSpec {
-            flow: "test".into(),
-            source: wire("east"),
-            target: wire("west"),
-            isolation: Isolation::ReadCommitted,
-            codec: Codec::Lz4,
-            rack: None,
-            account: account.clone(),
-        };
-        let session =
-            PassthroughSession::start(spec, Box::new(|reason| panic!("the session was lost: {reason}")));
-        Self { session, account, client: client.clone(), topic: topic.to_owned() }
-    }
-
-    async fn lane(&self, generation: u64, producer: Option<ProducerState>) -> Lane {
-        let (sender, events) = unbounded_channel();
-        let (id, generation) = (TopicPartition::new("orders", 0), Generation(generation));
-        let spec = LaneSpec {
-            source: id.clone(),
-            target: TopicPartition::new(self.topic.as_str(), 0),
-            generation,
-            producer,
-            port: Arc::new(move |generation, event| {
-                // The test may be over.
-                let _ = sender.send((generation, event));
-            }),
-        };
-        let opened = tokio::time::timeout(CEILING, self.session.open(spec))
-            .await
-            .expect("the lane opens within the ceiling")
-            .expect("the session lives");
-        Lane { session: self.session.clone(), id, generation, opened, events, seen: Seen::default() }
-    }
-
-    fn write(&self, lane: &Lane, stored: &Stored) {
-        let permit = self.account.try_reserve(stored.bytes.len() as u64).expect("the budget is large");
-        let body = Body::Wire(stored.bytes.clone());
-        self.session.write(&lane.id, lane.generation, Batch { info: stored.info, permit, body });
-    }
-
-    async fn read(&self) -> Vec<Record> {
-        raw::read(&self.client, &self.topic).await
-    }
-
-    async fn values(&self) -> Vec<String> {
-        self.read().await.iter().map(value).collect()
-    }
-
-    async fn end(&self) {
-        self.session.shutdown(CEILING).await;
-        assert_eq!(self.account.held_bytes(), 0, "permits are freed");
-    }
-}
-
-fn value(record: &Record) -> String {
-    String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned()
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    i64::try_from(since.as_millis()).expect("the clock is before the year 292 million")
-}
-
-/// A batch as a source stores it.
-struct Stored {
-    info: BatchInfo,
-    bytes: Bytes,
-}
-
-/// Builds a batch of a foreign transaction that holds these source offsets, each with its offset as the value.
-fn stored(offsets: &[i64]) -> Stored {
-    stored_with(offsets, Codec::Lz4, "", |bytes| bytes)
-}
-
-fn stored_with(offsets: &[i64], codec: Codec, filler: &str, patch: impl Fn(Vec<u8>) -> Vec<u8>) -> Stored {
-    let base = offsets[0];
-    let mut builder =
-        BatchBuilder::new(codec).base_offset(base).leader_epoch(7).producer(4711, 3, 99).transactional(true);
-    let mut next = base;
-    for &offset in offsets {
-        builder.skip_offsets(u32::try_from(offset - next).expect("offsets rise"));
-        builder.push(now_ms(), Some(b"key"), Some(format!("{offset}{filler}").as_bytes()), &[]);
-        next = offset + 1;
-    }
-    let bytes = Bytes::from(patch(builder.build().expect("there are records").to_vec()));
-    let info = BatchInfo {
-        source_base: base,
-        source_next: next,
-        records: u32::try_from(offsets.len()).expect("few"),
-        bytes: bytes.len(),
-        leader_epoch: 7,
-        max_timestamp_ms: now_ms(),
-    };
-    Stored { info, bytes }
-}
-
-/// Sets attribute bits, as only a broker does.
-fn with_attributes(bits: i16) -> impl Fn(Vec<u8>) -> Vec<u8> {
-    move |mut bytes| {
-        let attributes = i16::from_be_bytes([bytes[21], bytes[22]]) | bits;
-        bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
-        let crc = crc32c::crc32c(&bytes[21..]);
-        bytes[17..21].copy_from_slice(&crc.to_be_bytes());
-        bytes
-    }
-}
-
-fn segment(source_base: i64, target_base: i64, count: u32) -> Segment {
-    Segment { source_base, target_base, count }
-}
-
-async fn acknowledged(lane: &mut Lane, source_next: i64) {
-    while lane.seen.acknowledged.is_none_or(|reached| reached < source_next) {
-        assert!(lane.next().await.is_none(), "nothing is fetched");
-        assert_eq!(lane.seen.write_error, None);
-        assert_eq!(lane.seen.lost, None);
-    }
-}
-
-async fn refused(lane: &mut Lane) -> (WriteErrorClass, FaultKind, String) {
-    while lane.seen.write_error.is_none() {
-        assert!(lane.next().await.is_none(), "nothing is fetched");
-    }
-    let error = lane.seen.write_error.clone().expect("it was just seen");
-    (error.class, error.fault.kind, format!("{} at {}", error.fault, error.source_offset))
-}
 
 #[tokio::test]
 async fn batches_arrive_unopened_in_order_and_each_is_acknowledged() {
@@ -327,6 +173,23 @@ async fn the_next_process_goes_on_under_the_saved_producer() {
     assert_eq!(next.session.producer(&lane.id), Some(ProducerState { next_sequence: 6, ..saved }));
     assert_eq!(next.values().await, ["0", "1", "2", "3", "4", "5"]);
     next.end().await;
+}
+
+/// Brokers take any sequence number of a producer they don't know: what was saved is gone on with, so that a request
+/// of the dead process that nobody answered and ours exclude each other.
+#[tokio::test]
+async fn a_saved_producer_that_the_target_does_not_know_is_gone_on_with() {
+    let rig = Rig::new("forgotten", &[]).await;
+    let saved = ProducerState { id: 1_234_567_890, epoch: 3, next_sequence: i32::MAX - 1 };
+    let mut lane = rig.lane(1, Some(saved.clone())).await;
+    for offset in 0..20 {
+        rig.write(&lane, &stored(&[offset]));
+    }
+    acknowledged(&mut lane, 20).await;
+    assert_eq!(rig.values().await, (0..20).map(|offset| offset.to_string()).collect::<Vec<_>>());
+    // The sequence wrapped on the way.
+    assert_eq!(rig.session.producer(&lane.id), Some(ProducerState { next_sequence: 18, ..saved }));
+    rig.end().await;
 }
 
 #[tokio::test]

@@ -58,7 +58,10 @@ impl Place {
     pub(super) fn resolve(&self, offset: i64, cause: &str) -> Failure {
         let fault = Fault::new(
             FaultKind::Other,
-            format!("offset {offset} of {} was not certainly written to {}: {cause}", self.source, self.target),
+            format!(
+                "offset {offset} of {} was not certainly written to {}: {cause}",
+                self.source, self.target
+            ),
             "nothing to do: the tail of the target partition is compared with the source",
         );
         Failure { class: WriteErrorClass::Retry, offset: None, fault }
@@ -89,7 +92,9 @@ impl Place {
         let topic = &self.target.topic;
         let advice = match kind {
             FaultKind::TargetUnauthorized => {
-                format!("grant Write and Describe on topic {topic}, and IdempotentWrite on the cluster before Kafka 2.8")
+                format!(
+                    "grant Write and Describe on topic {topic}, and IdempotentWrite on the cluster before Kafka 2.8"
+                )
             }
             FaultKind::TimestampRefused => {
                 format!("raise message.timestamp.before.max.ms or .after.max.ms of {topic}")

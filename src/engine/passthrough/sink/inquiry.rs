@@ -75,7 +75,7 @@ impl Inquiry {
     ) -> Known {
         match self.next_sequence(partition, (producer.id, producer.epoch)).await {
             Ok(Some(next_sequence)) => Known::Yes(ProducerState { next_sequence, ..producer.clone() }),
-            Ok(None) => Known::No,
+            Ok(None) => Known::No(producer.clone()),
             Err(error) => {
                 let cluster = wire.alias();
                 tracing::debug!(%cluster, %partition, %error, "can't ask for the producer; taking another");

@@ -72,7 +72,7 @@ impl Sink {
     ) {
         let known = match lane.writer.producer().or(producer) {
             Some(producer) => self.core.inquiry.known(&self.core.wire, &target, &producer).await,
-            None => outbox::Known::No,
+            None => outbox::Known::Nobody,
         };
         let topic = self.core.topic(target.topic.as_str());
         lane.writer.open(generation, fault::Place { source: lane.id.clone(), target }, topic, known);

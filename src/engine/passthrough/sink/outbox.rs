@@ -11,6 +11,7 @@
 
 mod answers;
 mod events;
+mod pack;
 
 #[cfg(test)]
 mod tests;
@@ -19,13 +20,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::fault::{Failure, Place};
-use super::packing::{self, Content, PackProblem, Packing};
-use super::parcel::{Input, Parcel, State, advance, cut, lay};
+use super::packing::PackProblem;
+use super::parcel::{Input, Parcel, State};
+use super::topic::Topic;
 use super::verdict::TOPIC_PATIENCE;
-use crate::batch::{Acceptance, BatchError, RawBatch, Restamped, Stamp};
+use crate::batch::{BatchError, Restamped};
 use crate::engine::TargetLimits;
 use crate::formats::ProducerState;
-use crate::model::{Segment, TopicPartition};
+use crate::model::TopicPartition;
 
 pub(super) use answers::Answer;
 pub(super) use events::Told;
@@ -81,8 +83,10 @@ pub(super) enum Identify {
 pub(super) enum Known {
     /// It knows it, and how far it got.
     Yes(ProducerState),
-    /// It does not, or nobody wrote yet.
-    No,
+    /// It does not: nothing of it ever arrived, or it was long ago.
+    No(ProducerState),
+    /// Nobody wrote yet.
+    Nobody,
     /// It can't tell.
     Untold,
 }
@@ -191,26 +195,25 @@ impl Outbox {
 
     /// Opens it, being settled.
     ///
-    /// Where the target knows the producer that wrote last, or nothing of it ever arrived, its sequence goes on: then
-    /// a late request and ours exclude each other. Else another epoch, or another producer, starts at 0.
+    /// Where the target knows the producer that wrote last, or nothing of it at all, its sequence goes on: then a late
+    /// request and ours exclude each other. Else another epoch, or another producer, starts at 0.
     pub(super) fn open(&mut self, place: Place, known: Known) {
         self.forget();
         self.place = place;
-        let own = self.line.filter(|line| self.used == Some((line.id, line.epoch)) && !self.spent);
-        self.line = match (known, own) {
-            (Known::Yes(known), _) if self.barred != Some(known.id) => Some(Line {
-                id: known.id,
-                epoch: known.epoch,
-                established: true,
-                next: known.next_sequence,
-                acknowledged: known.next_sequence,
-                last_timestamp_ms: None,
-            }),
-            (Known::No, Some(own)) => {
-                Some(Line { established: false, next: own.acknowledged, last_timestamp_ms: None, ..own })
-            }
-            _ => None,
+        let (producer, established) = match known {
+            Known::Yes(producer) => (Some(producer), true),
+            Known::No(producer) => (Some(producer).filter(|_| !self.spent), false),
+            Known::Nobody | Known::Untold => (None, false),
         };
+        let producer = producer.filter(|producer| self.barred != Some(producer.id));
+        self.line = producer.map(|producer| Line {
+            id: producer.id,
+            epoch: producer.epoch,
+            established,
+            next: producer.next_sequence,
+            acknowledged: producer.next_sequence,
+            last_timestamp_ms: None,
+        });
         self.check = self.line.map(|line| line.established.then_some(line.next));
         self.spent = false;
         self.open = true;
@@ -286,8 +289,8 @@ impl Outbox {
     /// The producer, and the sequence number after everything acknowledged.
     pub(super) fn producer(&self) -> Option<ProducerState> {
         let line = self.line?;
-        let wrote = self.used == Some((line.id, line.epoch)) || line.established;
-        wrote.then_some(ProducerState { id: line.id, epoch: line.epoch, next_sequence: line.acknowledged })
+        let known = self.used == Some((line.id, line.epoch)) || self.check.is_some() || line.established;
+        known.then_some(ProducerState { id: line.id, epoch: line.epoch, next_sequence: line.acknowledged })
     }
 
     /// What it needs now.
@@ -407,13 +410,7 @@ impl Outbox {
 
     /// The next parcel to be sent over connection `link`. Where `merge`, small batches that wait for others to be
     /// answered become large ones.
-    pub(super) fn take(
-        &mut self,
-        link: u64,
-        merge: bool,
-        acceptance: &Acceptance,
-        limits: &TargetLimits,
-    ) -> Option<Outgoing> {
+    pub(super) fn take(&mut self, link: u64, merge: bool, topic: &Topic, wall_ms: i64) -> Option<Outgoing> {
         // All that is unanswered is on one connection.
         if self.wants() != Wants::Sending || (self.sent > 0 && self.link != link) {
             return None;
@@ -421,7 +418,8 @@ impl Outbox {
         let fresh = match self.next_fresh() {
             Some(index) => index,
             None => {
-                self.pack(merge, acceptance, limits);
+                self.look_at_age(topic, wall_ms);
+                self.pack(merge, &topic.acceptance(), &topic.limits());
                 self.next_fresh()?
             }
         };
@@ -433,116 +431,5 @@ impl Outbox {
         parcel.state = State::Sent;
         parcel.tried = true;
         Some(Outgoing { serial: self.first_serial + fresh as u64, batch: parcel.sealed.clone() })
-    }
-
-    /// Packs the inputs that come next, until there is something to send.
-    fn pack(&mut self, merge: bool, acceptance: &Acceptance, limits: &TargetLimits) {
-        while self.dead_end.is_none() && self.next_fresh().is_none() && self.packed < self.inputs.len() {
-            let count = if merge { self.mergeable(acceptance.max_message_bytes) } else { 1 };
-            let range = self.packed..self.packed + count;
-            let wanted = self.inputs[range.start].info.source_base;
-            let batches: Vec<RawBatch> =
-                self.inputs.range_mut(range.clone()).flat_map(|input| input.unpack()).collect();
-            let Packing { contents, problem, opened } =
-                packing::pack(&batches, wanted, acceptance, limits.max_message_bytes);
-            self.opened = opened.or(self.opened.take());
-            for Content { raw, runs } in contents {
-                let ends = self.inputs.range(range.clone()).map(|input| input.info.source_next);
-                let segments = lay(&runs, ends);
-                if let Err(failure) = self.seal(raw, segments) {
-                    self.dead_end = Some(failure);
-                    return;
-                }
-            }
-            if let Some(problem) = problem {
-                self.dead_end = Some(self.place.unpackable(wanted, &problem, limits));
-            }
-            self.packed += count;
-            // Inputs that were packed in part are never complete: the failure is told in their place.
-            if self.dead_end.is_none() {
-                let completes = self.first_input + self.packed as u64;
-                match self.parcels.back_mut() {
-                    Some(last) => last.completes = completes,
-                    None => self.complete(completes),
-                }
-            }
-        }
-    }
-
-    /// How many of the inputs that wait may become one parcel: more than one only where they wait for the window.
-    fn mergeable(&self, most_bytes: usize) -> usize {
-        let waiting = self.inputs.range(self.packed..);
-        let free = WINDOW.saturating_sub(self.parcels.len());
-        if waiting.len() <= free {
-            return 1;
-        }
-        let mut bytes = 0_usize;
-        let fitting = waiting.take_while(|input| {
-            bytes = bytes.saturating_add(input.stored_bytes());
-            bytes <= most_bytes
-        });
-        fitting.count().max(1)
-    }
-
-    /// Gives a batch its sequence number, as the newest parcel. It completes no input yet.
-    fn seal(&mut self, raw: RawBatch, segments: Vec<Segment>) -> Result<(), Failure> {
-        let Some(line) = &mut self.line else { return Ok(()) };
-        let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: line.next };
-        let sealed = raw.restamp(stamp).map_err(|error| {
-            let offset = segments.first().map_or(-1, |segment| segment.source_base);
-            self.place.unpackable(offset, &error.into(), &TargetLimits::default())
-        })?;
-        let parcel = Parcel {
-            sealed,
-            raw,
-            sequence: line.next,
-            segments,
-            completes: 0,
-            state: State::Fresh,
-            uncertain: false,
-            tried: false,
-            corrupt: 0,
-        };
-        line.next = advance(line.next, parcel.records());
-        self.parcels.push_back(parcel);
-        Ok(())
-    }
-
-    /// Puts parcels of these contents in the place of one that the target did not append, under its sequence
-    /// numbers. Where that is not all of it (`cut_short`), nothing follows.
-    fn replace(&mut self, index: usize, contents: Vec<Content>, cut_short: bool) -> Result<(), Failure> {
-        let Some(line) = self.line else { return Ok(()) };
-        let old = &self.parcels[index];
-        let (mut sequence, mut skip) = (old.sequence, 0);
-        let last = contents.len().saturating_sub(1);
-        let mut parcels = Vec::with_capacity(contents.len());
-        for (at, content) in contents.into_iter().enumerate() {
-            let count = content.runs.iter().map(|run| run.count).sum();
-            let stamp =
-                Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: sequence };
-            let sealed = content.raw.restamp(stamp).map_err(|error| {
-                self.place.unpackable(old.source_base(), &error.into(), &TargetLimits::default())
-            })?;
-            parcels.push(Parcel {
-                sealed,
-                raw: content.raw,
-                sequence,
-                segments: cut(&old.segments, skip, count),
-                completes: if at == last && !cut_short { old.completes } else { 0 },
-                state: State::Fresh,
-                uncertain: false,
-                tried: old.tried,
-                corrupt: 0,
-            });
-            sequence = advance(sequence, count);
-            skip += i64::from(count);
-        }
-        let mut later = self.parcels.split_off(index);
-        later.pop_front();
-        self.parcels.extend(parcels);
-        if !cut_short {
-            self.parcels.append(&mut later);
-        }
-        Ok(())
     }
 }

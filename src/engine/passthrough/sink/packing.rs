@@ -1,6 +1,8 @@
 //! From stored batches to those that the target takes: unopened where that is possible.
 
-use crate::batch::{Acceptance, BatchError, Carriage, RawBatch, RepackError, RepackProblem, Run, carriage, repack};
+use crate::batch::{
+    Acceptance, BatchError, Carriage, RawBatch, RepackError, RepackProblem, Run, carriage, repack,
+};
 
 /// A batch for the target, and which source offsets its records have.
 pub(super) struct Content {
@@ -36,7 +38,9 @@ impl From<BatchError> for PackProblem {
 impl From<RepackProblem> for PackProblem {
     fn from(problem: RepackProblem) -> Self {
         match problem {
-            RepackProblem::RecordTooLarge { offset, bytes, limit } => Self::RecordTooLarge { offset, bytes, limit },
+            RepackProblem::RecordTooLarge { offset, bytes, limit } => {
+                Self::RecordTooLarge { offset, bytes, limit }
+            }
             RepackProblem::Batch(error) => error.into(),
         }
     }
@@ -92,7 +96,8 @@ fn open(
             Err(error) => break (error.before, Some(error.problem.into())),
         }
     };
-    let contents = packed.into_iter().map(|packed| Content { raw: packed.batch, runs: packed.runs }).collect();
+    let contents =
+        packed.into_iter().map(|packed| Content { raw: packed.batch, runs: packed.runs }).collect();
     Packing { contents, problem, opened: Some(why) }
 }
 

@@ -142,7 +142,8 @@ impl Sender {
     /// Connects; when that fails, the lanes that wait look for another leader.
     async fn connect(&mut self) -> bool {
         let now = Instant::now();
-        let outcome = if now < self.pause_until { None } else { Some(self.core.wire.link(self.broker).await) };
+        let outcome =
+            if now < self.pause_until { None } else { Some(self.core.wire.link(self.broker).await) };
         match outcome {
             Some(Ok(link)) => {
                 self.failures = 0;
@@ -186,11 +187,8 @@ impl Sender {
                 }
                 let batch = given.outgoing.batch;
                 bytes += batch.len_bytes();
-                let part = PartitionPart {
-                    index: given.target.partition,
-                    head: batch.head,
-                    body: vec![batch.body],
-                };
+                let part =
+                    PartitionPart { index: given.target.partition, head: batch.head, body: vec![batch.body] };
                 let sent = Sent { lane: lane.clone(), serial: given.outgoing.serial, target: given.target };
                 taken.push((sent, part));
             }
@@ -236,8 +234,10 @@ impl Sender {
             };
             let found = answers.next().filter(is_its).or_else(|| {
                 let all = response.responses.iter();
-                all.flat_map(|topic| topic.partition_responses.iter().map(move |partition| (topic, partition)))
-                    .find(is_its)
+                all.flat_map(|topic| {
+                    topic.partition_responses.iter().map(move |partition| (topic, partition))
+                })
+                .find(is_its)
             });
             let answer = match found {
                 Some((_, partition)) => read(partition),

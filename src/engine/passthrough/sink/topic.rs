@@ -90,7 +90,9 @@ mod tests {
         let topic = Topic::new(TargetLimits::default(), Codec::Lz4);
         topic.refuses(Codec::Zstd);
         let refused = topic.acceptance().refused;
-        assert!(refused.contains(Codec::Zstd) && refused.contains(Codec::Gzip) && !refused.contains(Codec::Lz4));
+        assert!(
+            refused.contains(Codec::Zstd) && refused.contains(Codec::Gzip) && !refused.contains(Codec::Lz4)
+        );
         topic.refuses(Codec::Lz4);
         assert!(CODECS.into_iter().all(|codec| topic.acceptance().refused.contains(codec)));
         assert!(!topic.acceptance().refused.contains(Codec::None));

@@ -83,7 +83,9 @@ pub(super) fn verdict(code: ResponseError, compacted: bool, message: Option<&str
         E::ProducerFenced | E::TransactionCoordinatorFenced => Verdict::Fence,
         E::MessageTooLarge | E::RecordListTooLarge => Verdict::TooLarge,
         E::UnsupportedCompressionType | E::UnsupportedForMessageFormat => Verdict::Codec,
-        E::InvalidRecord if message.is_some_and(|text| text.to_lowercase().contains("compress")) => Verdict::Codec,
+        E::InvalidRecord if message.is_some_and(|text| text.to_lowercase().contains("compress")) => {
+            Verdict::Codec
+        }
         E::InvalidRecord if compacted => Verdict::Refuse(FaultKind::MissingKey),
         E::CorruptMessage => Verdict::Corrupt,
         E::InvalidTimestamp => Verdict::Refuse(FaultKind::TimestampRefused),
@@ -124,7 +126,9 @@ mod tests {
 
     #[test]
     fn what_passes_is_sent_again_for_as_long_as_it_takes() {
-        for code in [E::NotLeaderOrFollower, E::FencedLeaderEpoch, E::UnknownLeaderEpoch, E::LeaderNotAvailable] {
+        for code in
+            [E::NotLeaderOrFollower, E::FencedLeaderEpoch, E::UnknownLeaderEpoch, E::LeaderNotAvailable]
+        {
             assert_eq!(again(code), MOVED, "{code:?}");
         }
         for code in [E::NotEnoughReplicas, E::ThrottlingQuotaExceeded, E::CoordinatorLoadInProgress] {

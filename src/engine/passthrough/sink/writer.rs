@@ -86,13 +86,7 @@ impl Writer {
     }
 
     /// Opens it under a generation; an older one than it has is ignored.
-    pub(super) fn open(
-        &self,
-        generation: Generation,
-        place: Place,
-        topic: Arc<Topic>,
-        known: Known,
-    ) {
+    pub(super) fn open(&self, generation: Generation, place: Place, topic: Arc<Topic>, known: Known) {
         let mut state = self.lock();
         if generation < state.generation {
             return;
@@ -242,7 +236,7 @@ impl Writer {
         let mut state = self.lock();
         state.queued = false;
         let topic = state.topic.clone()?;
-        let outgoing = state.outbox.take(link, merge, &topic.acceptance(), &topic.limits())?;
+        let outgoing = state.outbox.take(link, merge, &topic, moment().wall_ms)?;
         let target = state.outbox.place().target.clone();
         Some(Given { outgoing, target, opened: state.outbox.take_opened() })
     }

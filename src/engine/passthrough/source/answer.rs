@@ -6,7 +6,7 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
 
 use super::fetch_loop::FetchLoop;
-use super::reader::{Returned, Verdict, Why, judge};
+use super::reader::{Reader, Returned, Verdict, Why, judge};
 use super::response::Answer;
 use super::router::Order;
 use super::table::max_bytes;
@@ -38,8 +38,7 @@ impl FetchLoop {
             }
         }
         let asked = reserved.bytes();
-        let frame: u64 =
-            answer.responses.iter().flat_map(|topic| &topic.partitions).map(|data| bytes_of(data)).sum();
+        let frame: u64 = answer.responses.iter().flat_map(|topic| &topic.partitions).map(bytes_of).sum();
         let crowded = self.is_crowded();
         let mut touched = std::mem::take(&mut self.touched);
         for topic in answer.responses {
@@ -92,12 +91,12 @@ impl FetchLoop {
         let is_replica = reader.replica.is_some_and(|(replica, _)| replica == broker);
         if let Some(code) = ResponseError::try_from_code(data.error_code) {
             let verdict = judge(code, reader.next, is_replica);
-            self.dismiss(topic, partition, verdict, code);
+            self.dismiss(topic, partition, code, verdict);
             return false;
         }
         if data.diverging_epoch.epoch >= 0 || data.diverging_epoch.end_offset >= 0 {
             let truncated = SourceError::Truncated { offset: reader.next };
-            self.dismiss(topic, partition, Verdict::Tell(truncated), ResponseError::FencedLeaderEpoch);
+            self.tell(topic, partition, truncated);
             return false;
         }
         if data.preferred_read_replica.0 >= 0 && data.preferred_read_replica.0 != broker {
@@ -109,6 +108,7 @@ impl FetchLoop {
             Isolation::ReadCommitted => data.last_stable_offset,
             Isolation::ReadUncommitted => data.high_watermark,
         };
+        let has_data = bytes_of(&data) > 0;
         let aborted = data.aborted_transactions.unwrap_or_default();
         let answer = Answer {
             records: data.records.unwrap_or_default(),
@@ -128,40 +128,47 @@ impl FetchLoop {
             };
             lane.fetched(fetch, Batch { info, permit, body: Body::Wire(bytes) });
         });
+        let stood_still = has_data && taken.next == reader.next;
         (reader.next, reader.last_epoch) = (taken.next, taken.last_epoch);
         let (next, share) = (reader.next, seat.max_bytes);
         if let Some(damage) = taken.damage {
-            self.dismiss(topic, partition, Verdict::Tell(damage), ResponseError::CorruptMessage);
+            self.tell(topic, partition, damage);
             return false;
         }
-        if let Some(cut_bytes) = taken.cut_bytes {
-            let needed = cut_bytes as u64;
-            if asked >= needed && i64::from(share) >= cut_bytes as i64 {
-                let text = format!("the broker cuts the batch of {needed} bytes at offset {next} short");
-                let verdict = Verdict::Tell(SourceError::Retriable(text));
-                self.dismiss(topic, partition, verdict, ResponseError::InvalidFetchSize);
+        let text = match taken.cut_bytes {
+            Some(needed) if asked < needed as u64 || i64::from(share) < needed as i64 => {
+                self.window.make_room(needed as u64);
+                if let Some(seat) = self.table.seat(topic, partition) {
+                    seat.max_bytes = max_bytes(needed as u64);
+                }
+                self.table.settle(topic, partition);
                 return false;
             }
-            self.window.make_room(needed);
-            seat_share(&mut self.table, topic, partition, needed);
-            self.table.settle(topic, partition);
-            return false;
+            Some(needed) => format!("the broker cuts the batch of {needed} bytes at offset {next} short"),
+            None if stood_still => format!("the broker sends batches from before offset {next} only"),
+            None => {
+                self.table.set_behind(topic, partition, next < limit);
+                return true;
+            }
+        };
+        // Asking at once would bring the same.
+        self.tell(topic, partition, SourceError::Retriable(text));
+        false
+    }
+
+    /// Ends the fetch of a lane with an error.
+    fn tell(&mut self, topic: &TopicName, partition: i32, error: SourceError) {
+        if let Some(reader) = self.take_seat(topic, partition) {
+            // The router ends last.
+            let _ = self.router.send(Order::Ended { lane: reader.lane.id.clone(), fetch: reader.fetch });
+            reader.fail(error);
         }
-        self.table.set_behind(topic, partition, next < limit);
-        true
     }
 
     /// Takes a lane out whose partition can't be read here.
-    fn dismiss(&mut self, topic: &TopicName, partition: i32, verdict: Verdict, code: ResponseError) {
+    fn dismiss(&mut self, topic: &TopicName, partition: i32, code: ResponseError, verdict: Verdict) {
         let why = match verdict {
-            Verdict::Tell(error) => {
-                let Some(reader) = self.take_seat(topic, partition) else { return };
-                let ended = Order::Ended { lane: reader.lane.id.clone(), fetch: reader.fetch };
-                // The router ends last.
-                let _ = self.router.send(ended);
-                reader.fail(error);
-                return;
-            }
+            Verdict::Tell(error) => return self.tell(topic, partition, error),
             Verdict::Reroute => Why::Moved(code),
             Verdict::Unknown => Why::Unknown,
             Verdict::AskLeader => Why::Home,
@@ -179,15 +186,9 @@ impl FetchLoop {
         }
     }
 
-    fn take_seat(&mut self, topic: &TopicName, partition: i32) -> Option<super::reader::Reader> {
+    fn take_seat(&mut self, topic: &TopicName, partition: i32) -> Option<Reader> {
         let id = self.table.seat(topic, partition)?.reader.lane.id.clone();
         self.table.take(&id)
-    }
-}
-
-fn seat_share(table: &mut super::table::Table, topic: &TopicName, partition: i32, bytes: u64) {
-    if let Some(seat) = table.seat(topic, partition) {
-        seat.max_bytes = max_bytes(bytes);
     }
 }
 

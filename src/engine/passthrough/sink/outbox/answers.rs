@@ -27,10 +27,7 @@ pub(in crate::engine::passthrough::sink) enum Answer {
     /// The target says no.
     Refused(Refusal),
     /// The connection is gone; `sent` says whether a byte of it was written.
-    Lost {
-        sent: bool,
-        reason: String,
-    },
+    Lost { sent: bool, reason: String },
 }
 
 impl Outbox {
@@ -43,9 +40,9 @@ impl Outbox {
         topic: &Topic,
     ) -> Vec<Input> {
         let index = serial.checked_sub(self.first_serial).and_then(|index| usize::try_from(index).ok());
-        let Some(index) = index.filter(|index| {
-            self.parcels.get(*index).is_some_and(|parcel| parcel.state == State::Sent)
-        }) else {
+        let Some(index) =
+            index.filter(|index| self.parcels.get(*index).is_some_and(|parcel| parcel.state == State::Sent))
+        else {
             return Vec::new();
         };
         self.sent -= 1;
@@ -54,7 +51,9 @@ impl Outbox {
             Answer::Written(_) => {
                 self.parcels[index].state = State::Failed;
                 let offset = self.parcels[index].source_base();
-                self.fail(self.place.resolve(offset, "it is there, at an offset that the broker does not know"));
+                self.fail(
+                    self.place.resolve(offset, "it is there, at an offset that the broker does not know"),
+                );
             }
             Answer::Refused(refusal) => self.refused(index, &refusal, at, topic),
             Answer::Lost { sent: true, reason } => {
@@ -88,7 +87,9 @@ impl Outbox {
         let offset = parcel.source_base();
         let text = refusal.text(|record| source_at(&parcel.segments, record));
         let mut verdict = verdict(refusal.code, limits.compacted, refusal.message.as_deref());
-        if refusal.base_offset >= 0 && let Verdict::Again(again) = &mut verdict {
+        if refusal.base_offset >= 0
+            && let Verdict::Again(again) = &mut verdict
+        {
             // It was appended, and then could not be seen to last.
             again.uncertain = true;
         }
@@ -138,7 +139,8 @@ impl Outbox {
                 self.fail(failure);
             }
             Verdict::Refuse(kind) => {
-                let blamed = refusal.records.first().and_then(|(record, _)| source_at(&parcel.segments, *record));
+                let blamed =
+                    refusal.records.first().and_then(|(record, _)| source_at(&parcel.segments, *record));
                 let failure = self.place.refused(kind, blamed.unwrap_or(offset), &text);
                 self.later(index);
                 self.fail(failure);
@@ -183,8 +185,8 @@ impl Outbox {
         let since = *self.trouble_since.get_or_insert(at.now);
         let offset = self.parcels[index].source_base();
         if self.is_stale(at.wall_ms, topic) {
-            let cause = format!("{cause}; the batches are so old that the target may have forgotten the producer");
-            self.spent |= self.parcels.iter().any(|parcel| parcel.uncertain);
+            let cause =
+                format!("{cause}; the batches are so old that the target may have forgotten the producer");
             self.fail(self.place.resolve(offset, &cause));
         } else if let Some(patience) = again.patience
             && at.now.saturating_sub(since) >= patience
@@ -204,15 +206,9 @@ impl Outbox {
     /// Whether the target may have forgotten the producer since its last batch, going by the timestamps: a batch
     /// sent again would then be taken for a new one.
     fn is_stale(&self, wall_ms: i64, topic: &Topic) -> bool {
-        if topic.limits().append_time {
-            return false;
-        }
         let tried = self.parcels.iter().filter(|parcel| parcel.tried);
         let last = self.line.and_then(|line| line.last_timestamp_ms);
-        tried
-            .map(|parcel| parcel.max_timestamp_ms())
-            .chain(last)
-            .any(|timestamp_ms| timestamp_ms < 0 || wall_ms.saturating_sub(timestamp_ms) > STALE_MS)
+        tried.map(|parcel| parcel.max_timestamp_ms()).chain(last).any(|last| is_stale(last, topic, wall_ms))
     }
 
     /// Nothing is on its way any more.
@@ -279,4 +275,11 @@ impl Outbox {
         }
         Some(count)
     }
+}
+
+/// Whether a broker may forget a producer whose last batch has this timestamp. A topic that stamps on append goes by
+/// its own time.
+pub(super) fn is_stale(timestamp_ms: i64, topic: &Topic, wall_ms: i64) -> bool {
+    let old = timestamp_ms < 0 || wall_ms.saturating_sub(timestamp_ms) > STALE_MS;
+    old && !topic.limits().append_time
 }

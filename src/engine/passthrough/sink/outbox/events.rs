@@ -50,7 +50,9 @@ impl Outbox {
 
     /// Takes the oldest parcel out if it is on the target; false if it isn't.
     pub(super) fn step_acknowledged(&mut self) -> bool {
-        let Some(State::Written(base)) = self.parcels.front().map(|parcel| parcel.state) else { return false };
+        let Some(State::Written(base)) = self.parcels.front().map(|parcel| parcel.state) else {
+            return false;
+        };
         let Some(parcel) = self.parcels.pop_front() else { return false };
         self.first_serial += 1;
         if let Some(line) = &mut self.line {
@@ -64,10 +66,7 @@ impl Outbox {
                 input = inputs.next();
             }
             if let Some(input) = &mut input {
-                append(
-                    &mut input.segments,
-                    Segment { target_base: base + segment.target_base, ..segment },
-                );
+                append(&mut input.segments, Segment { target_base: base + segment.target_base, ..segment });
             }
         }
         self.complete(parcel.completes);

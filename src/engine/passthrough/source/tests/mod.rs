@@ -163,6 +163,10 @@ async fn errors_of_a_partition_are_told_and_spare_the_others() {
         }
     }
     orders.read_to(2).await;
+    fake.append("stale", 1, 10);
+    fake.state.lock().logs.get_mut("stale").unwrap()[0].0 = 10;
+    let stale = fake.reading("stale", 5).failure().await;
+    assert!(matches!(&stale, SourceError::Retriable(text) if text.contains("before offset 5")), "{stale}");
     fake.state.lock().diverged = true;
     let truncated = fake.reading("other", 9).failure().await;
     assert_eq!(truncated, SourceError::Truncated { offset: 9 });
