@@ -45,6 +45,12 @@
 //!   `http.listen` on a free port. `ready().await`, `status().await → Result<serde_json::Value, String>`,
 //!   `get(path).await`, `kill()`, `launch()`, `terminate().await → exit code`, `ask_to_stop()`, `ended().await`, `pause() resume()`,
 //!   `output()`, `pid()`, `resident_bytes()`. Killed on drop; its output is printed when the test fails.
+//! - [`Engine`]`::{Passthrough, Records}` `.start(topology, settings)`: [`MirrorProcess::start`] with that engine.
+//!   `both_engines!(name, ..)` makes two tests of an `async fn name(engine: Engine)`; [`twins`]`("east", settings,
+//!   |source| topology_as(..))` → `[Twin { engine, source, mirror }; 2]`, `remote(topic)`: a mirror per engine over the
+//!   same clusters and through the same outage.
+//! - [`stored_batches`]`(broker, topic, partition) → Vec<RawBatch>` from the broker's disk, [`body`]`(&batch)` without
+//!   the header; [`damage`]`(broker, topic, partition, offset)` flips a bit while the broker is down.
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
 //!   other command of the binary.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
@@ -64,6 +70,7 @@ mod client;
 mod cluster;
 mod command;
 mod dirs;
+mod engine;
 mod home;
 mod load;
 mod mirror;
@@ -74,6 +81,7 @@ mod process;
 mod proxy;
 mod security;
 mod shared;
+mod stored;
 pub mod topologies;
 mod wait;
 
@@ -82,6 +90,8 @@ pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;
+pub(crate) use engine::both_engines;
+pub use engine::{Engine, Twin, twins};
 pub use home::{Release, class_path, java, java_source, jdk};
 pub use load::Load;
 pub use mirror::MirrorProcess;
@@ -91,6 +101,7 @@ pub use process::Process;
 pub use proxy::Proxy;
 pub use security::Certificates;
 pub use shared::{Pair, pair, topic};
+pub use stored::{body, damage, stored_batches};
 pub use wait::{CEILING, blocking, wait_for};
 
 use rand::Rng;

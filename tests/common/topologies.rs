@@ -9,9 +9,15 @@ pub fn topology(clusters: &[&Cluster], flows: &str) -> String {
 
 /// [`topology`], with the clusters reached at this listener.
 pub fn topology_at(clusters: &[&Cluster], listener: Listener, flows: &str) -> String {
+    let named: Vec<_> = clusters.iter().map(|cluster| (cluster.name(), *cluster)).collect();
+    topology_as(&named, listener, flows)
+}
+
+/// [`topology_at`], with the aliases given: so two mirrors of one source have remote topics of their own.
+pub fn topology_as(clusters: &[(&str, &Cluster)], listener: Listener, flows: &str) -> String {
     let mut yaml = "mesh: test\nclusters:\n".to_owned();
-    for cluster in clusters {
-        yaml += &format!("  {}:\n    bootstrap: [\"{}\"]\n", cluster.name(), cluster.bootstrap_at(listener));
+    for (alias, cluster) in clusters {
+        yaml += &format!("  {alias}:\n    bootstrap: [\"{}\"]\n", cluster.bootstrap_at(listener));
     }
     yaml + "flows:\n" + flows
 }

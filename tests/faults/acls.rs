@@ -2,22 +2,26 @@
 
 use serde_json::Value;
 
-use crate::common::topologies::flow;
+use crate::common::topologies::{flow, topology_as};
 use crate::common::{
-    Cluster, Listener, MirrorProcess, TestRecord, await_exact, mirrormesh, topologies::topology, wait_for,
+    Cluster, Listener, MirrorProcess, TestRecord, Twin, await_exact, mirrormesh, twins, wait_for,
 };
 
 const PASSWORD: &str = "Sesam-oeffne-dich";
 
-/// A topology in which `secured` is entered as the user `mirror`, who has the rights that ACLs grant.
-fn mesh(secured: &Cluster, open: &Cluster) -> String {
-    let yaml = topology(&[open], &flow("acl", "east", "west", &["orders", "secret"], &["start: earliest"]));
+/// A topology in which `secured` is entered as the user `mirror`, who has the rights that ACLs grant; `source` is
+/// what east is called.
+fn mesh(source: &str, secured: &Cluster, open: &Cluster) -> String {
+    let alias =
+        |cluster: &Cluster| if cluster.name() == "east" { source.to_owned() } else { "west".to_owned() };
+    let flows = flow("acl", source, "west", &["orders", "secret"], &["start: earliest"]);
+    let yaml = topology_as(&[(&alias(open), open)], Listener::Internal, &flows);
     let bootstrap = secured.bootstrap_at(Listener::Sasl);
     let client = format!(
         "security.protocol: SASL_PLAINTEXT, sasl.mechanism: SCRAM-SHA-256, sasl.username: mirror, \
          sasl.password: {PASSWORD}"
     );
-    let entry = format!("  {}: {{ bootstrap: \"{bootstrap}\", client: {{ {client} }} }}\n", secured.name());
+    let entry = format!("  {}: {{ bootstrap: \"{bootstrap}\", client: {{ {client} }} }}\n", alias(secured));
     yaml.replacen("clusters:\n", &format!("clusters:\n{entry}"), 1)
 }
 
@@ -44,9 +48,10 @@ async fn events(mirror: &MirrorProcess, name: &str) -> Vec<Value> {
 }
 
 /// Waits until both partitions of `secret` are faulted with this class; returns the reasons.
-async fn faulted(mirror: &MirrorProcess, fault: &str) -> Vec<String> {
-    wait_for(&format!("both partitions of secret to be faulted with {fault}"), async || {
-        let status = mirror.status().await?;
+async fn faulted(twin: &Twin, fault: &str) -> Vec<String> {
+    let what = format!("both partitions of secret to be faulted with {fault}, {:?}", twin.engine);
+    wait_for(&what, async || {
+        let status = twin.mirror.status().await?;
         let partitions = partitions(&status, "secret");
         if partitions.len() == 2 && partitions.iter().all(|partition| partition["fault"] == fault) {
             Ok(partitions.iter().map(|partition| partition["reason"].to_string()).collect())
@@ -58,9 +63,9 @@ async fn faulted(mirror: &MirrorProcess, fault: &str) -> Vec<String> {
 }
 
 /// Waits until both partitions of `secret` go on, which takes up to a minute, and until the copy is whole.
-async fn mended(mirror: &MirrorProcess, east: &Cluster, west: &Cluster) {
-    wait_for("both partitions of secret to stream", async || {
-        let status = mirror.status().await?;
+async fn mended(twin: &Twin, east: &Cluster, west: &Cluster) {
+    wait_for(&format!("both partitions of secret to stream, {:?}", twin.engine), async || {
+        let status = twin.mirror.status().await?;
         let streaming = |partition: &Value| partition["state"] == "streaming";
         if partitions(&status, "secret").iter().all(streaming) {
             Ok(())
@@ -69,7 +74,7 @@ async fn mended(mirror: &MirrorProcess, east: &Cluster, west: &Cluster) {
         }
     })
     .await;
-    assert_eq!(await_exact(east.client(), "secret", west.client(), "east.secret").await, 100);
+    assert_eq!(await_exact(east.client(), "secret", west.client(), &twin.remote("secret")).await, 100);
 }
 
 async fn create_sources(east: &Cluster) {
@@ -82,12 +87,14 @@ async fn create_sources(east: &Cluster) {
 }
 
 /// No partition of `orders` ever notices what happens to those of `secret`.
-async fn orders_flow(mirror: &MirrorProcess, east: &Cluster, west: &Cluster) {
+async fn orders_flow(twins: &[Twin], east: &Cluster, west: &Cluster) {
     east.client().produce("orders", 0, TestRecord::numbered(10)).await;
-    await_exact(east.client(), "orders", west.client(), "east.orders").await;
-    let faults = events(mirror, "faulted").await;
-    let noticed: Vec<_> = faults.iter().filter(|fault| fault["topic"] == "orders").collect();
-    assert!(noticed.is_empty(), "{noticed:?}");
+    for twin in twins {
+        await_exact(east.client(), "orders", west.client(), &twin.remote("orders")).await;
+        let faults = events(&twin.mirror, "faulted").await;
+        let noticed: Vec<_> = faults.iter().filter(|fault| fault["topic"] == "orders").collect();
+        assert!(noticed.is_empty(), "{:?}: {noticed:?}", twin.engine);
+    }
 }
 
 /// R9: a topic that may not be read, on a source that lets us write nothing.
@@ -101,31 +108,34 @@ async fn a_topic_that_may_not_be_read_stops_alone_until_it_may() {
     create_sources(&east).await;
     grant(&east, &["Describe", "DescribeConfigs"], &["--topic", "*"]).await;
     grant(&east, &["Read"], &["--topic", "orders"]).await;
-    let topology = mesh(&east, &west);
-    let checked = mirrormesh("check", &topology, &[]).await;
+    let checked = mirrormesh("check", &mesh("east", &east, &west), &[]).await;
     assert_eq!(checked.code, 1, "{checked:?}");
     assert!(checked.stdout.contains("READ on topic secret of east"), "{checked:?}");
     assert!(!checked.stdout.contains("topic orders of east"), "{checked:?}");
 
-    let mirror = MirrorProcess::start(&topology, &[]);
-    for reason in faulted(&mirror, "source_unauthorized").await {
-        for part in ["secret", "east", "READ"] {
-            assert!(reason.contains(part), "{part} is missing in {reason}");
+    let twins = twins("east", &[], |source| mesh(source, &east, &west));
+    for twin in &twins {
+        for reason in faulted(twin, "source_unauthorized").await {
+            for part in ["secret", "east", "READ"] {
+                assert!(reason.contains(part), "{part} is missing in {reason} of {:?}", twin.engine);
+            }
         }
     }
-    orders_flow(&mirror, &east, &west).await;
+    orders_flow(&twins, &east, &west).await;
     grant(&east, &["Read"], &["--topic", "secret"]).await;
-    mended(&mirror, &east, &west).await;
+    for twin in &twins {
+        mended(twin, &east, &west).await;
 
-    // Meanwhile the source refused every heartbeat.
-    let refused = events(&mirror, "heartbeats_refused").await;
-    assert_eq!(refused.len(), 1, "{refused:?}");
-    assert!(
-        refused[0].to_string().contains("heartbeats") && refused[0].to_string().contains("east"),
-        "{refused:?}"
-    );
+        // Meanwhile the source refused every heartbeat.
+        let refused = events(&twin.mirror, "heartbeats_refused").await;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        let told = refused[0].to_string();
+        assert!(told.contains("heartbeats") && told.contains("east"), "{told}");
+    }
     assert!(!east.client().topics().await.contains_key("heartbeats"));
-    assert_eq!(mirror.terminate().await, Some(0));
+    for twin in &twins {
+        assert_eq!(twin.mirror.terminate().await, Some(0), "{:?}", twin.engine);
+    }
 }
 
 /// R3, R9: a remote topic that may not be written to.
@@ -137,28 +147,40 @@ async fn a_topic_that_may_not_be_written_stops_alone_until_it_may() {
         Cluster::builder("west").user("mirror", PASSWORD).authorizer().start()
     );
     create_sources(&east).await;
-    for remote in ["east.orders", "east.secret", "east.heartbeats"] {
-        west.client().create_topic(remote, 2, &[]).await;
+    for source in ["east-passthrough", "east-records"] {
+        let [positions, heartbeats, orders, secret] =
+            ["__mirrormesh-positions.{}", "{}.heartbeats", "{}.orders", "{}.secret"]
+                .map(|name| name.replace("{}", source));
+        for remote in [&heartbeats, &orders, &secret] {
+            west.client().create_topic(remote, 2, &[]).await;
+        }
+        let granted = ["--topic", &positions, "--topic", &heartbeats, "--topic", &orders];
+        grant(&west, &["All"], &granted).await;
+        grant(&west, &["Describe", "DescribeConfigs"], &["--topic", &secret]).await;
     }
-    let positions =
-        ["--topic", "__mirrormesh-positions.east", "--topic", "east.heartbeats", "--topic", "east.orders"];
-    grant(&west, &["All"], &positions).await;
-    grant(&west, &["Describe", "DescribeConfigs"], &["--topic", "east.secret"]).await;
-    let topology = mesh(&west, &east);
-    let checked = mirrormesh("check", &topology, &[]).await;
+    let checked = mirrormesh("check", &mesh("east-records", &west, &east), &[]).await;
     assert_eq!(checked.code, 1, "{checked:?}");
-    assert!(checked.stdout.contains("WRITE on topic east.secret of west"), "{checked:?}");
-    assert!(!checked.stdout.contains("east.orders of west"), "{checked:?}");
+    assert!(checked.stdout.contains("WRITE on topic east-records.secret of west"), "{checked:?}");
+    assert!(!checked.stdout.contains("east-records.orders of west"), "{checked:?}");
 
-    let mirror = MirrorProcess::start(&topology, &[]);
-    for reason in faulted(&mirror, "target_unauthorized").await {
-        for part in ["east.secret", "WRITE", "west"] {
-            assert!(reason.to_uppercase().contains(&part.to_uppercase()), "{part} is missing in {reason}");
+    let twins = twins("east", &[], |source| mesh(source, &west, &east));
+    for twin in &twins {
+        let secret = twin.remote("secret").to_uppercase();
+        for reason in faulted(twin, "target_unauthorized").await {
+            for part in [secret.as_str(), "WRITE", "WEST"] {
+                assert!(reason.to_uppercase().contains(part), "{part} is missing in {reason}");
+            }
         }
     }
-    orders_flow(&mirror, &east, &west).await;
-    grant(&west, &["Write"], &["--topic", "east.secret"]).await;
-    mended(&mirror, &east, &west).await;
-    orders_flow(&mirror, &east, &west).await;
-    assert_eq!(mirror.terminate().await, Some(0));
+    orders_flow(&twins, &east, &west).await;
+    for twin in &twins {
+        grant(&west, &["Write"], &["--topic", &twin.remote("secret")]).await;
+    }
+    for twin in &twins {
+        mended(twin, &east, &west).await;
+    }
+    orders_flow(&twins, &east, &west).await;
+    for twin in &twins {
+        assert_eq!(twin.mirror.terminate().await, Some(0), "{:?}", twin.engine);
+    }
 }

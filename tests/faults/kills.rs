@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::common::topologies::{flow, topology};
-use crate::common::{Cluster, KafkaClient, Load, MirrorProcess, TestRecord, verify_acknowledged, wait_for};
+use crate::common::topologies::{flow, topology, topology_as};
+use crate::common::{
+    Cluster, Engine, KafkaClient, Listener, Load, MirrorProcess, TestRecord, twins, verify_acknowledged,
+    wait_for,
+};
 
 /// As the issue asks: twenty times.
 const KILLS: usize = 20;
 
 /// R1, R2, R3: twenty kills under load, a foreign record now and then, a source that is being compacted, and an
-/// identity flow into a shared topic beside it.
+/// identity flow into a shared topic beside it; for both engines at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills_lose_nothing_and_repeat_nothing() {
     let _alone = crate::alone().await;
@@ -24,86 +27,106 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
         ("min.cleanable.dirty.ratio", "0.01"),
     ];
     here.create_topic("state", 1, &compacted).await;
-    here.create_topic("shared", 1, &[]).await;
-    // Kept whole on the target, so that every record that arrived can be counted.
-    there.create_topic("east.state", 1, &[]).await;
-    there.create_topic("shared", 1, &[]).await;
+    for engine in [Engine::Passthrough, Engine::Records] {
+        for client in [here, there] {
+            client.create_topic(&shared(engine), 1, &[]).await;
+        }
+        // Kept whole on the target, so that every record that arrived can be counted.
+        there.create_topic(&format!("east-{}.state", engine.name()), 1, &[]).await;
+    }
 
     let orders = Load::on(here).topic("orders", 3).rate(1_500).start();
     let state = Load::on(here).topic("state", 1).rate(400).start();
-    let shared = Load::on(here).topic("shared", 1).rate(200).start();
+    let merged =
+        Load::on(here).topic(&shared(Engine::Passthrough), 1).topic(&shared(Engine::Records), 1).rate(200);
+    let merged = merged.start();
     let no_sync = "topic_configs: {enabled: false}";
-    let clusters = [&east, &west];
-    let prefixed = flow("prefixed", "east", "west", &["orders", "state"], &[no_sync, "start: earliest"]);
-    let mirror = MirrorProcess::start(&topology(&clusters, &prefixed), &["positions.interval=1s"]);
-    // A mesh has one flow between two clusters, so the identity flow is a mesh of its own.
-    let identity = ["naming: identity", no_sync, "start: earliest", "heartbeats: {enabled: false}"];
-    let merged = flow("merged", "east", "west", &["shared"], &identity);
-    let merger = MirrorProcess::start(&topology(&clusters, &merged), &["positions.interval=1s"]);
+    let settings = ["positions.interval=1s"];
+    let twins = twins("east", &settings, |source| {
+        let flows = flow("prefixed", source, "west", &["orders", "state"], &[no_sync, "start: earliest"]);
+        topology_as(&[(source, &east), ("west", &west)], Listener::Internal, &flows)
+    });
+    // A mesh has one flow between two clusters, so the identity flows are meshes of their own.
+    let mergers = [Engine::Passthrough, Engine::Records].map(|engine| {
+        let identity = ["naming: identity", no_sync, "start: earliest", "heartbeats: {enabled: false}"];
+        let flows = flow(&format!("merged-{}", engine.name()), "east", "west", &[&shared(engine)], &identity);
+        engine.start(&topology(&[&east, &west], &flows), &settings)
+    });
+    let mut copies: Vec<String> = Vec::new();
+    for twin in &twins {
+        copies.extend([twin.remote("orders"), twin.remote("state"), shared(twin.engine)]);
+    }
+    let mirrors: Vec<_> = twins.iter().map(|twin| &twin.mirror).chain(&mergers).collect();
     let mut foreign = 0;
     for round in 0..KILLS {
-        mirrored_more(there, &["east.orders", "east.state", "shared"]).await;
-        mirror.kill();
-        merger.kill();
+        mirrored_more(there, &copies).await;
+        mirrors.iter().for_each(|mirror| mirror.kill());
         if round % 4 == 1 {
             let stranger = TestRecord::new("foreign", &format!("round {round}"));
-            there.produce("east.orders", 0, vec![stranger.clone()]).await;
-            there.produce("east.state", 0, vec![stranger]).await;
+            for twin in &twins {
+                there.produce(&twin.remote("orders"), 0, vec![stranger.clone()]).await;
+                there.produce(&twin.remote("state"), 0, vec![stranger.clone()]).await;
+            }
             foreign += 1;
         }
-        mirror.launch();
-        merger.launch();
+        mirrors.iter().for_each(|mirror| mirror.launch());
     }
     let written = orders.stop().await;
     state.stop().await;
-    shared.stop().await;
+    merged.stop().await;
+    verify_acknowledged(here, "orders", &written).await;
+    let count: usize = written.values().map(Vec::len).sum();
+    for (twin, merger) in twins.iter().zip(&mergers) {
+        println!("{:?}", twin.engine);
+        holds(there, &twin.remote("orders"), (count + foreign) as i64).await;
+        let shared = shared(twin.engine);
+        holds(there, &shared, here.end_offsets(&shared).await[0]).await;
+        passed(&twin.mirror, "state", here.end_offsets("state").await[0]).await;
+        assert_eq!(twin.mirror.terminate().await, Some(0));
+        assert_eq!(merger.terminate().await, Some(0));
+        exactly_once(here, "orders", there, &twin.remote("orders")).await;
+        everything_left_arrived_once(here, "state", there, &twin.remote("state")).await;
+        // Identity into a topic that others write too: at least once.
+        let (from, to) = (values(here, &shared, 0).await, values(there, &shared, 0).await);
+        let arrived: BTreeSet<_> = to.into_iter().collect();
+        let missing = from.iter().filter(|value| !arrived.contains(*value)).count();
+        assert_eq!(missing, 0, "records of {shared} are missing");
+    }
+}
 
-    let goal: usize = written.values().map(Vec::len).sum::<usize>() + foreign;
-    wait_for(&format!("{goal} orders on west"), async || {
-        match there.end_offsets("east.orders").await.iter().sum::<i64>() {
-            sum if sum >= goal as i64 => Ok(()),
+/// The topic that an engine's identity flow writes on both clusters.
+fn shared(engine: Engine) -> String {
+    format!("shared-{}", engine.name())
+}
+
+async fn holds(client: &KafkaClient, topic: &str, goal: i64) {
+    wait_for(&format!("{topic} to hold {goal} records"), async || {
+        match client.end_offsets(topic).await.iter().sum::<i64>() {
+            sum if sum >= goal => Ok(()),
             sum => Err(format!("{sum}")),
         }
     })
     .await;
-    let count = here.end_offsets("shared").await[0];
-    wait_for(&format!("{count} records of `shared` on west"), async || {
-        match there.end_offsets("shared").await[0] {
-            end if end >= count => Ok(()),
-            end => Err(format!("{end}")),
-        }
-    })
-    .await;
-    let end = here.end_offsets("state").await[0];
-    wait_for(&format!("`state` to be mirrored up to its end, {end}"), async || {
+}
+
+/// Waits until the mirror has passed `end` in the topic's only partition.
+async fn passed(mirror: &MirrorProcess, topic: &str, end: i64) {
+    wait_for(&format!("{topic} to be mirrored up to its end, {end}"), async || {
         let status = mirror.status().await?;
         let all = status["flows"][0]["partitions"].as_array().cloned().unwrap_or_default();
-        let state = all.into_iter().find(|partition| partition["topic"] == "state").unwrap_or_default();
-        if state["source_next"] == end { Ok(()) } else { Err(state.to_string()) }
+        let partition = all.into_iter().find(|partition| partition["topic"] == topic).unwrap_or_default();
+        if partition["source_next"] == end { Ok(()) } else { Err(partition.to_string()) }
     })
     .await;
-    assert_eq!(mirror.terminate().await, Some(0));
-    assert_eq!(merger.terminate().await, Some(0));
-    verify_acknowledged(here, "orders", &written).await;
-    exactly_once(here, "orders", there, "east.orders").await;
-    everything_left_arrived_once(here, "state", there, "east.state").await;
-    // Identity into a topic that others write too: at least once.
-    let (from, to) = (values(here, "shared", 0).await, values(there, "shared", 0).await);
-    let arrived: BTreeSet<_> = to.into_iter().collect();
-    assert_eq!(
-        from.iter().filter(|value| !arrived.contains(*value)).count(),
-        0,
-        "records of `shared` are missing"
-    );
 }
 
 /// Waits until each topic has more records than now: the kill shall hit a mirror at work.
-async fn mirrored_more(client: &KafkaClient, topics: &[&str]) {
+async fn mirrored_more(client: &KafkaClient, topics: &[String]) {
     let mut before: BTreeMap<&str, i64> = BTreeMap::new();
     wait_for("the mirror to make progress", async || {
         let there = client.topics().await;
         for topic in topics {
-            let end: i64 = match there.contains_key(*topic) {
+            let end: i64 = match there.contains_key(topic) {
                 true => client.end_offsets(topic).await.iter().sum(),
                 false => 0,
             };

@@ -9,8 +9,11 @@ mod acls;
 )]
 mod common;
 mod kills;
+mod leaders;
+mod logs;
 mod mesh;
 mod outages;
+mod releases;
 mod resets;
 mod security;
 mod signals;

@@ -7,25 +7,36 @@ use serde_json::Value;
 use crate::common::topologies::flow;
 use crate::common::{
     Certificates, Cluster, Listener, MirrorProcess, Ran, TestRecord, await_exact, fresh_dir, mirrormesh,
-    wait_for,
+    twins, wait_for,
 };
 
 /// A cluster of a topology, with lines below its `client:`.
+#[derive(Clone)]
 struct End<'a> {
+    alias: String,
     cluster: &'a Cluster,
     listener: Listener,
     client: Vec<String>,
 }
 
 impl<'a> End<'a> {
+    fn new(cluster: &'a Cluster, listener: Listener, client: Vec<String>) -> Self {
+        Self { alias: cluster.name().to_owned(), cluster, listener, client }
+    }
+
+    /// The same cluster under another name.
+    fn called(&self, alias: &str) -> Self {
+        Self { alias: alias.to_owned(), ..self.clone() }
+    }
+
     fn plain(cluster: &'a Cluster) -> Self {
-        Self { cluster, listener: Listener::Internal, client: Vec::new() }
+        Self::new(cluster, Listener::Internal, Vec::new())
     }
 
     fn tls(cluster: &'a Cluster, store: &Store) -> Self {
         let mut client = vec!["security.protocol: SSL".to_owned()];
         client.extend(store.lines());
-        Self { cluster, listener: Listener::Tls, client }
+        Self::new(cluster, Listener::Tls, client)
     }
 
     /// Logs in as a user whose password stands in a file beside.
@@ -50,7 +61,7 @@ impl<'a> End<'a> {
         if tls {
             client.extend(Store { ca: cluster.certificates().ca(), identity: None }.lines());
         }
-        Self { cluster, listener, client }
+        Self::new(cluster, listener, client)
     }
 }
 
@@ -88,21 +99,17 @@ fn identity(certificate: PathBuf, key: PathBuf) -> PathBuf {
 
 /// The flow `secured` takes every topic whose name has no dot.
 fn mesh(ends: &[&End<'_>; 2]) -> String {
-    mesh_with(ends, &[])
-}
-
-fn mesh_with(ends: &[&End<'_>; 2], more: &[&str]) -> String {
     let mut yaml = "mesh: test\ndiscovery: { interval: 1s }\nclusters:\n".to_owned();
-    for End { cluster, listener, client } in ends {
-        let (name, bootstrap) = (cluster.name(), cluster.bootstrap_at(*listener));
-        yaml += &format!("  {name}:\n    bootstrap: [\"{bootstrap}\"]\n    client:\n");
+    for End { alias, cluster, listener, client } in ends {
+        let bootstrap = cluster.bootstrap_at(*listener);
+        yaml += &format!("  {alias}:\n    bootstrap: [\"{bootstrap}\"]\n    client:\n");
         for line in client {
             yaml += &format!("      {line}\n");
         }
         yaml += "      request.timeout.ms: 30000\n";
     }
-    let [from, to] = ends.map(|end| end.cluster.name());
-    yaml + "flows:\n" + &flow("secured", from, to, &["[a-z]+"], more)
+    let [from, to] = ends.map(|end| end.alias.as_str());
+    yaml + "flows:\n" + &flow("secured", from, to, &["[a-z]+"], &[])
 }
 
 async fn cluster_status(mirror: &MirrorProcess, alias: &str) -> Result<Value, String> {
@@ -151,15 +158,14 @@ async fn tls_with_client_certificates() {
         tokio::join!(Cluster::builder("east").tls().start(), Cluster::builder("west").tls().start());
     east.client().create_topic("orders", 2, &[]).await;
     east.client().produce("orders", 1, TestRecord::numbered(100)).await;
-    let ends = [
-        &End::tls(&east, &Store::of(east.certificates())),
-        &End::tls(&west, &Store::of(west.certificates())),
-    ];
-    let mirror = MirrorProcess::start(&mesh(&ends), &[]);
-    mirror.ready().await;
-    assert_eq!(await_exact(east.client(), "orders", west.client(), "east.orders").await, 100);
-    assert_eq!(mirror.terminate().await, Some(0));
-    let checked = mirrormesh("check", &mesh(&ends), &[]).await;
+    let here = End::tls(&east, &Store::of(east.certificates()));
+    let there = End::tls(&west, &Store::of(west.certificates()));
+    for twin in twins("east", &[], |source| mesh(&[&here.called(source), &there])) {
+        twin.mirror.ready().await;
+        assert_eq!(await_exact(east.client(), "orders", west.client(), &twin.remote("orders")).await, 100);
+        assert_eq!(twin.mirror.terminate().await, Some(0), "{:?}", twin.engine);
+    }
+    let checked = mirrormesh("check", &mesh(&[&here, &there]), &[]).await;
     assert_eq!(checked.code, 0, "{checked:?}");
 }
 
@@ -202,14 +208,20 @@ async fn sasl_with_every_mechanism() {
         for (here, there) in [(Listener::SaslTls, Listener::Sasl), (Listener::Sasl, Listener::SaslTls)] {
             east.client().produce("orders", 0, TestRecord::numbered(10)).await;
             count += 10;
-            let ends =
-                [&End::sasl(&east, here, mechanism, PASSWORD), &End::sasl(&west, there, mechanism, PASSWORD)];
-            let mirror = MirrorProcess::start(&mesh(&ends), &["telemetry.log.filter=debug"]);
-            mirror.ready().await;
-            let copied = await_exact(east.client(), "orders", west.client(), "east.orders").await;
-            assert_eq!(copied, count, "{mechanism} {here:?}");
-            assert_eq!(mirror.terminate().await, Some(0), "{mechanism} {here:?}");
-            assert!(!mirror.output().contains(PASSWORD), "{mechanism} {here:?}: the password is in the log");
+            let [source, target] = [(&east, here), (&west, there)]
+                .map(|(cluster, listener)| End::sasl(cluster, listener, mechanism, PASSWORD));
+            let twins = twins("east", &["telemetry.log.filter=debug"], |alias| {
+                mesh(&[&source.called(alias), &target])
+            });
+            for twin in &twins {
+                let (mirror, what) = (&twin.mirror, format!("{mechanism} {here:?} {:?}", twin.engine));
+                mirror.ready().await;
+                let remote = twin.remote("orders");
+                let copied = await_exact(east.client(), "orders", west.client(), &remote).await;
+                assert_eq!(copied, count, "{what}");
+                assert_eq!(mirror.terminate().await, Some(0), "{what}");
+                assert!(!mirror.output().contains(PASSWORD), "{what}: the password is in the log");
+            }
         }
     }
 }

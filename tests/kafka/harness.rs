@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::common::topologies::{flow, topology};
+use crate::common::topologies::{flow, topology, topology_as};
 use crate::common::{
     Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MirrorProcess, Pair,
-    Process, Produce, Proxy, Release, TestRecord, await_exact, blocking, class_path, compare, difference,
-    fresh_dir, java, java_source, jdk, pair, topic, verify_acknowledged, verify_exact, wait_for,
+    Process, Produce, Proxy, Release, TestRecord, Twin, await_exact, blocking, class_path, compare,
+    difference, fresh_dir, java, java_source, jdk, pair, topic, twins, verify_acknowledged, verify_exact,
+    wait_for,
 };
 
 /// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
@@ -176,7 +177,13 @@ async fn three_brokers_carry_on_without_one() {
     let client = cluster.client();
     client.create_topic_with("orders", 3, 3, &[("min.insync.replicas", "2")]).await;
     assert_eq!(cluster.brokers().iter().map(Broker::node_id).collect::<Vec<_>>(), [1, 2, 3]);
+    // One replica each, so that the third broker leads one of them, and nobody can take over.
+    client.create_topic_with("alone", 3, 1, &[]).await;
+    let leaders =
+        [client.leader("alone", 0).await, client.leader("alone", 1).await, client.leader("alone", 2).await];
+    let lost = leaders.iter().position(|leader| *leader == 3).expect("replicas are spread over the brokers");
     cluster.brokers()[2].kill();
+    client.leaderless("alone", i32::try_from(lost).expect("one of three")).await;
     for partition in 0..3 {
         client.produce("orders", partition, TestRecord::numbered(10)).await;
         assert_ne!(client.leader("orders", partition).await, 3, "a dead broker leads nothing");
@@ -240,6 +247,25 @@ async fn the_binary_can_be_stalled_killed_and_started_again() {
 
     let broken = MirrorProcess::start("mesh: [", &[]);
     assert_eq!(broken.ended().await, Some(2), "{}", broken.output());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twins_run_each_its_engine_beside_the_other() {
+    let Pair { east, west } = pair().await;
+    let name = topic("twins");
+    east.client().create_topic(&name, 1, &[]).await;
+    east.client().produce(&name, 0, TestRecord::numbered(10)).await;
+    let twins: [Twin; 2] = twins("east", &[], |source| {
+        let flows = flow(&name, source, "west", &[&name], &[]);
+        topology_as(&[(source, east), ("west", west)], Listener::Internal, &flows)
+    });
+    for twin in &twins {
+        twin.mirror.ready().await;
+        await_exact(east.client(), &name, west.client(), &twin.remote(&name)).await;
+        let status = twin.mirror.status().await.expect("a mirror that is ready answers");
+        assert_eq!(status["flows"][0]["engine"], twin.engine.name(), "{status}");
+    }
+    assert_ne!(twins[0].remote(&name), twins[1].remote(&name));
 }
 
 #[tokio::test]

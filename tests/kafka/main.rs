@@ -9,4 +9,5 @@ mod mirror;
 mod passthrough;
 mod records;
 mod topics;
+mod unopened;
 mod wire;

@@ -6,8 +6,20 @@ use serde_json::Value;
 
 use crate::common::topologies::{flow, topology};
 use crate::common::{
-    Ending, KafkaClient, MirrorProcess, Produce, TestRecord, await_exact, pair, topic, wait_for,
+    Ending, Engine, KafkaClient, MirrorProcess, Produce, TestRecord, await_exact, both_engines, pair, topic,
+    wait_for,
 };
+
+both_engines! {
+    active_active_mirrors_both_ways_and_never_back,
+    every_codec_of_the_source_is_read,
+    aborted_transactions_stay_behind,
+    compacted_topics_and_tombstones_arrive,
+    a_new_topic_is_mirrored_from_its_first_record,
+    added_partitions_are_followed,
+    a_clean_restart_repeats_nothing,
+    a_record_too_large_faults_its_partition_until_the_limit_is_raised,
+}
 
 /// Names on a cluster that contain `part`.
 async fn names_with(client: &KafkaClient, part: &str) -> BTreeSet<String> {
@@ -21,8 +33,7 @@ fn partitions(status: &Value, topic: &str) -> Value {
 }
 
 /// R1, R2, R6, R8: both ways, unchanged, and no third topic.
-#[tokio::test(flavor = "multi_thread")]
-async fn active_active_mirrors_both_ways_and_never_back() {
+async fn active_active_mirrors_both_ways_and_never_back(engine: Engine) {
     let pair = pair().await;
     let orders = topic("orders");
     let (east, west) = (pair.east.client(), pair.west.client());
@@ -36,7 +47,7 @@ async fn active_active_mirrors_both_ways_and_never_back() {
     // Flow names are process-wide claims on the shared clusters, so each test has its own.
     let flows = flow(&format!("{orders}-ew"), "east", "west", &[&format!(".*{orders}")], &[])
         + &flow(&format!("{orders}-we"), "west", "east", &[&format!(".*{orders}")], &[]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     await_exact(east, &orders, west, &format!("east.{orders}")).await;
     await_exact(west, &orders, east, &format!("west.{orders}")).await;
@@ -75,8 +86,7 @@ fn odd_records() -> Vec<TestRecord> {
 }
 
 /// Every codec a producer may have used is read, and what it says arrives.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_codec_of_the_source_is_read() {
+async fn every_codec_of_the_source_is_read(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("codecs");
@@ -85,14 +95,13 @@ async fn every_codec_of_the_source_is_read() {
         east.produce_with(&name, 0, TestRecord::numbered(200), Produce::new().codec(codec)).await;
     }
     let flows = flow(&name, "east", "west", &[&name], &["codec: zstd"]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     assert_eq!(await_exact(east, &name, west, &format!("east.{name}")).await, 1_000);
 }
 
 /// Aborted transactions are not mirrored under read_committed; the position still passes their markers.
-#[tokio::test(flavor = "multi_thread")]
-async fn aborted_transactions_stay_behind() {
+async fn aborted_transactions_stay_behind(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("transactions");
@@ -102,7 +111,7 @@ async fn aborted_transactions_stay_behind() {
         east.produce_with(&name, 0, TestRecord::numbered(40), transaction(ending)).await;
     }
     let flows = flow(&name, "east", "west", &[&name], &[]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     assert_eq!(await_exact(east, &name, west, &format!("east.{name}")).await, 80);
     // 160 records and four markers: lag zero means that the last abort and its marker were passed.
@@ -118,8 +127,7 @@ async fn aborted_transactions_stay_behind() {
 }
 
 /// Keys that were compacted away leave gaps on the source and none on the target; tombstones arrive.
-#[tokio::test(flavor = "multi_thread")]
-async fn compacted_topics_and_tombstones_arrive() {
+async fn compacted_topics_and_tombstones_arrive(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("compacted");
@@ -154,7 +162,7 @@ async fn compacted_topics_and_tombstones_arrive() {
     })
     .await;
     let flows = flow(&name, "east", "west", &[&name], &[]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     // Both sides are compacted on their own, so the last value of each key is what must agree.
     wait_for("the newest value of each key to agree", async || {
@@ -180,8 +188,7 @@ async fn last_values(
 
 /// A topic created while the flow runs starts at its first record, even where `start` says latest; and one that
 /// was there starts where `start` says.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_new_topic_is_mirrored_from_its_first_record() {
+async fn a_new_topic_is_mirrored_from_its_first_record(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("late");
@@ -189,7 +196,7 @@ async fn a_new_topic_is_mirrored_from_its_first_record() {
     east.create_topic(&old, 1, &[]).await;
     east.produce(&old, 0, TestRecord::numbered(10)).await;
     let flows = flow(&name, "east", "west", &[&format!("{name}.*")], &["start: latest"]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     wait_for("the old topic to be streaming", async || {
         let status = mirror.status().await?;
@@ -216,15 +223,14 @@ async fn a_new_topic_is_mirrored_from_its_first_record() {
 }
 
 /// Partitions added on the source are added on the target, and mirrored from their first record.
-#[tokio::test(flavor = "multi_thread")]
-async fn added_partitions_are_followed() {
+async fn added_partitions_are_followed(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("grows");
     east.create_topic(&name, 1, &[]).await;
     east.produce(&name, 0, TestRecord::numbered(10)).await;
     let flows = flow(&name, "east", "west", &[&name], &[]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     await_exact(east, &name, west, &format!("east.{name}")).await;
     east.add_partitions(&name, 4).await;
@@ -235,15 +241,14 @@ async fn added_partitions_are_followed() {
 }
 
 /// Restarted after a clean stop, it goes on where it was.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clean_restart_repeats_nothing() {
+async fn a_clean_restart_repeats_nothing(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("restart");
     east.create_topic(&name, 2, &[]).await;
     east.produce(&name, 0, TestRecord::numbered(100)).await;
     let flows = flow(&name, "east", "west", &[&name], &[]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     await_exact(east, &name, west, &format!("east.{name}")).await;
     assert_eq!(mirror.terminate().await, Some(0));
@@ -253,8 +258,7 @@ async fn a_clean_restart_repeats_nothing() {
 }
 
 /// R9: a record that the target can't take stops its partition only, with a reason, and it goes on once mended.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_record_too_large_faults_its_partition_until_the_limit_is_raised() {
+async fn a_record_too_large_faults_its_partition_until_the_limit_is_raised(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("large");
@@ -269,7 +273,7 @@ async fn a_record_too_large_faults_its_partition_until_the_limit_is_raised() {
     east.produce(&name, 0, TestRecord::numbered(5)).await;
     east.produce(&name, 1, TestRecord::numbered(50)).await;
     let flows = flow(&name, "east", "west", &[&name], &["start: earliest"]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     let reason = wait_for("partition 0 to be faulted and partition 1 to be done", async || {
         let status = mirror.status().await?;
         let partitions = partitions(&status, &name);

@@ -6,7 +6,11 @@ use rdkafka::admin::{AdminOptions, ConfigSource, ResourceSpecifier};
 use serde_json::Value;
 
 use crate::common::topologies::{flow, topology};
-use crate::common::{Cluster, KafkaClient, MirrorProcess, TestRecord, await_exact, pair, topic, wait_for};
+use crate::common::{
+    Cluster, Engine, KafkaClient, MirrorProcess, TestRecord, await_exact, both_engines, pair, topic, wait_for,
+};
+
+both_engines! { a_remote_topic_with_fewer_partitions_grows }
 
 /// Set on every remote topic when it is created, so that it takes what the source takes. Not looked at after
 /// that: where the brokers' defaults are the same, as here, it is all one whether it is set.
@@ -119,8 +123,7 @@ async fn an_entry_that_the_target_refuses_is_left_out_and_told() {
 }
 
 /// A remote topic that was made with too few partitions gets the others.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_remote_topic_with_fewer_partitions_grows() {
+async fn a_remote_topic_with_fewer_partitions_grows(engine: Engine) {
     let pair = pair().await;
     let (east, west) = (pair.east.client(), pair.west.client());
     let name = topic("narrow");
@@ -131,7 +134,7 @@ async fn a_remote_topic_with_fewer_partitions_grows() {
         east.produce(&name, partition, TestRecord::numbered(20)).await;
     }
     let flows = flow(&name, "east", "west", &[&name], &[]);
-    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     assert_eq!(await_exact(east, &name, west, &remote).await, 60);
     let told = events(&mirror, "partitions_added").await;

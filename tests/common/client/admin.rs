@@ -192,7 +192,11 @@ fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i
                 if Instant::now() < deadline
                     && matches!(
                         error.rdkafka_error_code(),
-                        Some(RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable)
+                        Some(
+                            RDKafkaErrorCode::NotLeaderForPartition
+                                | RDKafkaErrorCode::LeaderNotAvailable
+                                | RDKafkaErrorCode::OffsetNotAvailable
+                        )
                     ) =>
             {
                 std::thread::sleep(Duration::from_millis(50));

@@ -1,0 +1,63 @@
+//! What a broker has on its disk: the truth, with nobody's client in between.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use mirrormesh::batch::{RawBatch, split};
+
+use super::Broker;
+
+/// Bytes of a batch before its records (KIP-98, magic 2).
+const HEADER_BYTES: usize = 61;
+
+/// The batches of a partition as a broker has them on disk, in order.
+///
+/// A running broker may be writing or cleaning: ask when it isn't, or ask again.
+pub fn stored_batches(broker: &Broker, topic: &str, partition: i32) -> Vec<RawBatch> {
+    let mut batches = Vec::new();
+    for segment in segments(broker.data_dir(), topic, partition) {
+        let bytes = fs::read(&segment).unwrap_or_else(|error| panic!("{}: {error}", segment.display()));
+        for batch in split(Bytes::from(bytes)) {
+            batches.push(batch.unwrap_or_else(|error| panic!("{}: {error}", segment.display())));
+        }
+    }
+    batches
+}
+
+/// What follows a batch's header: its records, compressed as they were.
+pub fn body(batch: &RawBatch) -> &[u8] {
+    &batch.bytes()[HEADER_BYTES..]
+}
+
+/// Flips a bit in the last byte of the batch that holds this offset; the broker must be down.
+///
+/// The last byte belongs to the records, so only the checksum is wrong.
+pub fn damage(broker: &Broker, topic: &str, partition: i32, offset: i64) {
+    assert_eq!(broker.pid(), None, "the broker of a file that is changed must be down");
+    for segment in segments(broker.data_dir(), topic, partition) {
+        let mut bytes = fs::read(&segment).expect("a segment can be read");
+        let mut end = 0;
+        for batch in split(Bytes::from(bytes.clone())) {
+            let batch = batch.expect("the broker wrote whole batches");
+            end += batch.bytes().len();
+            if (batch.header().base_offset..=batch.header().last_offset()).contains(&offset) {
+                bytes[end - 1] ^= 1;
+                fs::write(&segment, bytes).expect("a segment can be written");
+                return;
+            }
+        }
+    }
+    panic!("{topic}-{partition} has no batch with offset {offset}");
+}
+
+/// The files of a partition's log, oldest first: they are named by their first offset, with leading zeroes.
+fn segments(data: &Path, topic: &str, partition: i32) -> Vec<PathBuf> {
+    let dir = data.join(format!("{topic}-{partition}"));
+    let entries = fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("a folder's entries can be read").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "log"));
+    files.sort();
+    files
+}
