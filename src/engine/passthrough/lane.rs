@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use super::sink::Writer;
 use crate::engine::budget::Account;
 use crate::engine::{Batch, LaneEvent, LaneId, LanePort, LaneSpec, SourceError};
-use crate::model::{Generation, TopicPartition};
+use crate::model::Generation;
 
 /// A lane.
 ///
@@ -23,7 +23,6 @@ pub(super) struct Lane {
 
 struct LaneState {
     generation: Generation,
-    target: TopicPartition,
     port: LanePort,
     open: bool,
     /// Counts fetches; what belongs to an older one is dropped.
@@ -40,7 +39,6 @@ impl Lane {
             telling: Mutex::new(()),
             state: Mutex::new(LaneState {
                 generation: spec.generation,
-                target: spec.target.clone(),
                 port: spec.port.clone(),
                 open: true,
                 fetch: 0,
@@ -53,7 +51,6 @@ impl Lane {
         let _telling = self.telling.lock();
         let mut state = self.state.lock();
         state.generation = spec.generation;
-        state.target = spec.target;
         state.port = spec.port;
         state.open = true;
         state.fetch += 1;
@@ -69,11 +66,6 @@ impl Lane {
     pub(super) fn is_fetching(&self, fetch: u64) -> bool {
         let state = self.state.lock();
         state.open && state.fetch == fetch
-    }
-
-    /// Where the lane writes to.
-    pub(super) fn target(&self) -> TopicPartition {
-        self.state.lock().target.clone()
     }
 
     /// Ends the current fetch and returns the number of the next; `None` for an older generation.
