@@ -19,7 +19,7 @@ use crate::common::{CEILING, KafkaClient, wait_for};
 /// Client settings for a cluster that is reached without security.
 pub fn settings(client: &KafkaClient) -> ClientSettings {
     ClientSettings {
-        bootstrap: vec![client.bootstrap().to_owned()],
+        bootstrap: client.bootstrap().split(',').map(str::to_owned).collect(),
         client_id: "mirrormesh".to_owned(),
         rack: None,
         tls: None,
