@@ -81,7 +81,7 @@ async fn the_next_leader_is_found_when_one_dies() {
     acknowledged(&mut lane, 100).await;
     let leader = client.leader("copy", 0).await;
     let broker =
-        cluster.brokers().iter().find(|broker| broker.node_id() == leader).expect("it is one of three");
+        cluster.brokers().iter().find(|broker| i32::from(broker.node_id()) == leader).expect("it is one of three");
     broker.kill();
     for offset in RECORDS / 2..RECORDS {
         rig.write(&lane, &stored(&[offset]));

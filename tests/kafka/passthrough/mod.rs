@@ -2,9 +2,6 @@
 
 mod link;
 mod reading;
-<<<<<<< HEAD
-=======
 mod rig;
->>>>>>> sink4
 mod sink;
 mod source;
