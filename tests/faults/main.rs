@@ -5,6 +5,7 @@ mod acls;
 #[expect(
     dead_code,
     unused_imports,
+    unused_macros,
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;

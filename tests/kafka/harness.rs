@@ -11,9 +11,9 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::common::topologies::{flow, topology, topology_as};
 use crate::common::{
     Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MirrorProcess, Pair,
-    Process, Produce, Proxy, Release, TestRecord, Twin, await_exact, blocking, class_path, compare,
-    difference, fresh_dir, java, java_source, jdk, pair, topic, twins, verify_acknowledged, verify_exact,
-    wait_for,
+    Process, Produce, Proxy, Release, TestRecord, Twin, await_exact, blocking, class_path, compare, damage,
+    difference, fresh_dir, java, java_source, jdk, pair, stored_batches, topic, twins, verify_acknowledged,
+    verify_exact, wait_for,
 };
 
 /// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
@@ -107,6 +107,28 @@ async fn a_broker_of_an_older_release_says_so_and_serves() {
     assert!(
         command.contains(&class_path(Release::V3_9)) && command.starts_with(&*jdk("java").to_string_lossy())
     );
+}
+
+#[tokio::test]
+async fn a_batch_can_be_damaged_on_disk() {
+    let _turn = turn().await;
+    let cluster = Cluster::builder("damaged").start().await;
+    let (client, broker) = (cluster.client(), cluster.broker());
+    client.create_topic("orders", 1, &[]).await;
+    for _ in 0..2 {
+        client.produce("orders", 0, TestRecord::numbered(5)).await;
+    }
+    let sound = || -> Vec<bool> {
+        stored_batches(broker, "orders", 0).iter().map(|batch| batch.verify_crc().is_ok()).collect()
+    };
+    let before = sound();
+    assert!(before.len() >= 2 && before.iter().all(|sound| *sound), "{before:?}");
+    broker.stop().await;
+    damage(broker, "orders", 0, 9);
+    let after = sound();
+    assert_eq!(after.iter().position(|sound| !sound), Some(before.len() - 1), "the last batch, and no other");
+    broker.start().await;
+    assert_eq!(client.end_offsets("orders").await, [10], "the broker does not look into what it closed");
 }
 
 #[tokio::test]
