@@ -248,6 +248,16 @@ impl Account {
         self.try_reserve(most.min(free / 2).max(least))
     }
 
+    /// Whether the account may take more by the rule of this module, and either holds nothing or those above it hold
+    /// less than `above`. After a no the next bytes freed wake those who wait; only the rule's own no counts as blocked.
+    pub fn may_take(&self, above: u64) -> bool {
+        if self.node.held() > 0 && self.node.chain().skip(1).any(|node| node.held() >= above) {
+            self.node.root.state.lock().wanted = true;
+            return false;
+        }
+        self.try_reserve(0).is_some()
+    }
+
     /// Takes so many bytes as soon as the rule allows it. Cancel safe.
     pub fn reserve(&self, bytes: u64) -> impl Future<Output = Permit> + Send + 'static {
         let account = self.clone();

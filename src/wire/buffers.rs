@@ -14,9 +14,8 @@ use tokio::time::Instant;
 /// Smaller frames are allocated plainly: the allocator recycles such memory itself.
 const POOLED_FROM: usize = 64 << 10;
 
-/// Memory kept for later. More than the responses that are read at once by the connections of one cluster, as long
-/// as their sum keeps within the process's memory budget; a burst beyond it is given back at once.
-const IDLE_LIMIT: usize = 64 << 20;
+/// Memory kept for later: a largest fetch response (32 MiB, and what a buffer is larger), or some of the usual ones.
+const IDLE_LIMIT: usize = 40 << 20;
 
 /// Memory that nothing used for this long is given back.
 const IDLE_TIME: Duration = Duration::from_secs(30);

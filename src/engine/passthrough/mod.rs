@@ -8,6 +8,7 @@
 mod lane;
 mod sink;
 mod source;
+mod ways;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -20,6 +21,7 @@ use parking_lot::Mutex;
 use self::lane::Lane;
 use self::sink::{Sink, SinkSpec};
 use self::source::{Source, SourceSpec};
+use self::ways::Ways;
 use super::budget::Account;
 use super::{Batch, EngineError, LaneEvent, LaneId, LaneOpened, LaneSpec, Session, TargetLimits};
 use crate::batch::Codec;
@@ -71,6 +73,7 @@ impl PassthroughSession {
             ended: OnceLock::new(),
             on_lost: Mutex::new(Some(on_lost)),
         });
+        let ways = Arc::new(Ways::default());
         let source = Source::start(
             SourceSpec {
                 flow: spec.flow.clone(),
@@ -78,11 +81,14 @@ impl PassthroughSession {
                 isolation: spec.isolation,
                 rack: spec.rack,
                 account: spec.account.clone(),
+                ways: ways.clone(),
             },
             shared.clone(),
         );
-        let sink =
-            Sink::start(SinkSpec { flow: spec.flow, wire: spec.target, codec: spec.codec }, shared.clone());
+        let sink = Sink::start(
+            SinkSpec { flow: spec.flow, wire: spec.target, codec: spec.codec, ways },
+            shared.clone(),
+        );
         Arc::new(Self { shared, source, sink, account: spec.account })
     }
 

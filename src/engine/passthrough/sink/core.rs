@@ -21,6 +21,7 @@ use crate::batch::Codec;
 use crate::engine::TargetLimits;
 use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
+use crate::engine::passthrough::ways::Ways;
 use crate::model::FlowName;
 use crate::wire::Wire;
 
@@ -29,6 +30,7 @@ pub(super) struct Core {
     pub(super) flow: FlowName,
     pub(super) wire: Wire,
     pub(super) inquiry: Inquiry,
+    pub(super) ways: Arc<Ways>,
     codec: Codec,
     shared: Arc<Shared>,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
@@ -49,6 +51,7 @@ impl Core {
             flow: spec.flow,
             wire: spec.wire,
             inquiry,
+            ways: spec.ways,
             codec: spec.codec,
             shared,
             topics: Mutex::default(),

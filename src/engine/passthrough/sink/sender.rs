@@ -221,6 +221,7 @@ impl Sender {
         };
         if let Some(line) = &mut self.line {
             line.shortest = line.shortest.min(request.started.elapsed());
+            self.core.ways.target_answered(line.shortest);
         }
         let mut answers = response
             .responses

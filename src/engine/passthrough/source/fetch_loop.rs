@@ -14,7 +14,7 @@ use super::SourceSpec;
 use super::reader::{Reader, Returned, Why};
 use super::router::Order;
 use super::table::{Table, max_bytes};
-use super::window::{LEAST_BYTES, Window};
+use super::window::{LARGEST_BYTES, LEAST_BYTES, Window};
 use crate::engine::LaneId;
 use crate::engine::budget::{Account, FreedSubscription, Permit};
 use crate::model::Isolation;
@@ -94,6 +94,7 @@ impl FetchLoop {
             told.flag.store(true, Ordering::Release);
             told.notify.notify_one();
         }));
+        let table = Table::new(spec.ways.ahead_bytes());
         let now = Instant::now();
         Self {
             window: Window::new(account.budget_bytes()),
@@ -102,7 +103,7 @@ impl FetchLoop {
             slot,
             slots,
             router,
-            table: Table::default(),
+            table,
             inbox,
             freed,
             _subscription: subscription,
@@ -149,8 +150,12 @@ impl FetchLoop {
         let wait = self.patience();
         let (table, spec) = (&mut self.table, &self.spec);
         let build = |version| request(table, spec, version, wait, reserved.bytes());
+        let asked = Instant::now();
         match link.fetch(wait, build).await {
             Ok((_, answer)) => {
+                self.spec.ways.source_answered(asked.elapsed());
+                self.window.limit(self.spec.ways.window_bytes(LARGEST_BYTES));
+                self.table.ahead_bytes = self.spec.ways.ahead_bytes();
                 if self.answered(answer, reserved) {
                     self.failures = 0;
                 }
@@ -234,6 +239,7 @@ impl FetchLoop {
             Ok(link) => {
                 tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot,
                     address = link.broker(), "fetching over a new connection");
+                self.spec.ways.source_answered(link.round_trip());
                 self.link = Some(link);
                 true
             }

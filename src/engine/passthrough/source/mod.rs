@@ -32,6 +32,7 @@ use tokio::task::JoinHandle;
 use self::router::{Order, Router};
 use super::Shared;
 use super::lane::Lane;
+use super::ways::Ways;
 use crate::engine::budget::Account;
 use crate::model::{FlowName, Isolation};
 use crate::wire::Wire;
@@ -48,6 +49,8 @@ pub(super) struct SourceSpec {
     pub(super) rack: Option<String>,
     /// The flow's share of the byte budget.
     pub(super) account: Account,
+    /// How long the ways are.
+    pub(super) ways: Arc<Ways>,
 }
 
 /// The source side of a session.

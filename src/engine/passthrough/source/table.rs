@@ -28,9 +28,16 @@ pub(super) struct Table {
     /// How many lanes have more to read.
     behind: usize,
     lanes: usize,
+    /// What the flow may hold before a lane that holds some waits for others.
+    pub(super) ahead_bytes: u64,
 }
 
 impl Table {
+    /// No lanes.
+    pub(super) fn new(ahead_bytes: u64) -> Self {
+        Self { ahead_bytes, ..Self::default() }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.lanes == 0
     }
@@ -80,7 +87,7 @@ impl Table {
         };
         let reader = &seat.reader;
         // Its share is reserved with the whole request: here it only matters whether there may be more at all.
-        if reader.lane.account.try_reserve(0).is_some() {
+        if reader.lane.account.may_take(self.ahead_bytes) {
             let want = Want {
                 offset: reader.next,
                 max_bytes: seat.max_bytes,

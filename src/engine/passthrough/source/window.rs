@@ -4,7 +4,7 @@
 const SMALLEST_BYTES: u64 = 1 << 20;
 /// What a request asks for at most: over a link with 100 ms round trip that makes 320 MB/s. Brokers cap a response
 /// at 55 MiB (`fetch.max.bytes`).
-const LARGEST_BYTES: u64 = 32 << 20;
+pub(super) const LARGEST_BYTES: u64 = 32 << 20;
 /// A request asks at least for this much, however little is free: a few batches.
 pub(super) const LEAST_BYTES: u64 = 64 << 10;
 /// A partition's share is at least this, so that a response with many of them isn't made of crumbs.
@@ -16,6 +16,9 @@ const SMALL_ROUNDS: u32 = 8;
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: u64,
+    /// What the budget allows.
+    allowed: u64,
+    /// What the way to the source asks for, of that.
     most: u64,
     small: u32,
     /// Full responses in a row at the largest window.
@@ -27,7 +30,17 @@ impl Window {
     /// be on its way while the one before is written and a third is being acknowledged.
     pub(super) fn new(budget_bytes: u64) -> Self {
         let most = LARGEST_BYTES.min(budget_bytes / 3).max(LEAST_BYTES);
-        Self { bytes: SMALLEST_BYTES.min(most), most, small: 0, full: 0 }
+        Self { bytes: SMALLEST_BYTES.min(most), allowed: most, most, small: 0, full: 0 }
+    }
+
+    /// Asks for no more than this from here on.
+    pub(super) fn limit(&mut self, most: u64) {
+        let most = most.min(self.allowed);
+        // Room that was made for a large batch stays.
+        if most != self.most {
+            self.most = most;
+            self.bytes = self.bytes.min(most);
+        }
     }
 
     /// What the next request asks for.
