@@ -10,6 +10,7 @@ use super::topics::{self, Reconciliation};
 use crate::mesh::partition::{PartitionActor, PartitionArguments, PartitionMsg};
 use crate::model::status::FlowState;
 use crate::model::{Event, Generation, PathText, TopicPartition};
+use crate::topology::{EngineKind, engine};
 
 /// Intervals after which a heartbeat no longer proves anything.
 const FRESH_INTERVALS: u32 = 10;
@@ -196,13 +197,17 @@ impl FlowRun {
     }
 
     /// Tells partitions how far they could be; only those for which it is news.
+    ///
+    /// librdkafka hands out no epochs, so a partition of the records engine waits for an end that is told while
+    /// nothing is in flight: there it is told each time, or an idle one would never learn its epoch.
     pub(super) fn tell_ends(&mut self) {
+        let always = engine::choose(&self.flow.spec).engine == EngineKind::Records;
         let ends = self.flow.source.ends().borrow().clone();
         let isolation = self.flow.spec.isolation;
         for (source, child) in self.children.iter_mut() {
             let end = ends.get(&(isolation, source.clone())).copied();
             if let (Some(actor), Some(end)) = (&child.actor, end)
-                && child.end != Some(end)
+                && (always || child.end != Some(end))
             {
                 child.end = Some(end);
                 let leader_epoch = child.sides.source_epoch;
