@@ -102,7 +102,7 @@ async fn a_broker_of_an_older_release_says_so_and_serves() {
     assert_eq!(client.consume_all("orders").await[0].len(), 5);
     let pid = cluster.broker().pid().expect("it runs");
     let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("it runs");
-    let heap = command.split('\0').filter(|flag| flag.starts_with("-Xmx")).next_back();
+    let heap = command.split('\0').rfind(|flag| flag.starts_with("-Xmx"));
     assert_eq!(heap, Some("-Xmx300m"), "the builder's flag comes last");
     assert!(
         command.contains(&class_path(Release::V3_9)) && command.starts_with(&*jdk("java").to_string_lossy())
