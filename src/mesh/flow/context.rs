@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use ractor::ActorRef;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::limits::LimitBook;
 use super::positions::PositionsTopic;
@@ -20,6 +20,9 @@ use crate::mesh::context::MeshContext;
 use crate::model::{Event, TopicName, TopicPartition};
 use crate::telemetry::{FlowMetrics, Scope};
 use crate::topology::FlowSpec;
+
+/// Partitions of a flow that resolve at the same time. Their questions share requests, so many are asked for little.
+const RESOLVING: usize = 1_000;
 
 /// The flow's session, while there is one.
 pub type SessionSlot = Option<Arc<dyn Session>>;
@@ -48,6 +51,8 @@ pub struct FlowContext {
     pub suspects: Suspects,
     /// What the target's topics accept.
     pub limits: LimitBook,
+    /// Held while a partition resolves: each takes some kilobytes meanwhile, and ten thousand start at once.
+    pub resolving: Semaphore,
     /// What `/status` shows.
     pub board: FlowBoard,
     /// Metrics of the flow.
@@ -78,6 +83,7 @@ impl FlowContext {
             account: mesh.budget.account(),
             suspects: Suspects::default(),
             limits: LimitBook::default(),
+            resolving: Semaphore::new(RESOLVING),
             board,
             metrics: mesh.telemetry.metrics().flow(&spec.name, &spec.from, &spec.to),
             first_topics: Mutex::new(None),

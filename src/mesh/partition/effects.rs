@@ -86,7 +86,10 @@ impl PartitionShell {
         let flow = self.args.flow.clone();
         let myself = myself.clone();
         self.replace_task(tokio::spawn(async move {
-            let outcome = resolve::resolve(&flow, &question).await;
+            // The semaphore is never closed.
+            let _turn = flow.resolving.acquire().await;
+            // On the heap, and only while it runs: what waits for its turn is small.
+            let outcome = Box::pin(resolve::resolve(&flow, &question)).await;
             let _ = myself.cast(PartitionMsg::Resolved(generation, Box::new(outcome)));
         }));
     }

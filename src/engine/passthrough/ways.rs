@@ -1,0 +1,76 @@
+//! How long the ways to source and target are: what they need of memory to be filled depends on it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A way with a round trip of this length is long: at 500 MB/s it holds 5 MB, about what a request brings anyway.
+const LONG_MICROS: u64 = 10_000;
+/// Bytes that a flow between near clusters holds before its lanes wait for each other. Three requests' worth: one on
+/// its way, one being written, one being acknowledged. More would only grow the process.
+const NEAR_AHEAD_BYTES: u64 = 24 << 20;
+/// What one request asks for at most where the source is near.
+const NEAR_WINDOW_BYTES: u64 = 8 << 20;
+
+/// The shortest answers seen of each side, which tell the way from the work at its end.
+#[derive(Debug)]
+pub(super) struct Ways {
+    source_micros: AtomicU64,
+    target_micros: AtomicU64,
+}
+
+impl Default for Ways {
+    fn default() -> Self {
+        Self { source_micros: AtomicU64::new(u64::MAX), target_micros: AtomicU64::new(u64::MAX) }
+    }
+}
+
+impl Ways {
+    /// The source answered within this time.
+    pub(super) fn source_answered(&self, within: Duration) {
+        note(&self.source_micros, within);
+    }
+
+    /// The target answered within this time.
+    pub(super) fn target_answered(&self, within: Duration) {
+        note(&self.target_micros, within);
+    }
+
+    /// What a request to the source may ask for, given what it may at most.
+    pub(super) fn window_bytes(&self, most: u64) -> u64 {
+        if is_long(&self.source_micros) { most } else { most.min(NEAR_WINDOW_BYTES) }
+    }
+
+    /// Bytes that the flow may hold before a lane that holds some waits for others.
+    pub(super) fn ahead_bytes(&self) -> u64 {
+        let is_long = is_long(&self.source_micros) || is_long(&self.target_micros);
+        if is_long { u64::MAX } else { NEAR_AHEAD_BYTES }
+    }
+}
+
+fn note(shortest: &AtomicU64, within: Duration) {
+    shortest.fetch_min(u64::try_from(within.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+/// A way nobody has gone yet counts as short.
+fn is_long(shortest: &AtomicU64) -> bool {
+    (LONG_MICROS..u64::MAX).contains(&shortest.load(Ordering::Relaxed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_way_that_was_always_long_is_long() {
+        let ways = Ways::default();
+        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (8 << 20, 24 << 20));
+        assert_eq!(ways.window_bytes(1 << 20), 1 << 20, "a small budget counts more");
+        ways.source_answered(Duration::from_millis(100));
+        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (32 << 20, u64::MAX));
+        ways.source_answered(Duration::from_millis(1));
+        ways.source_answered(Duration::from_millis(90));
+        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (8 << 20, 24 << 20));
+        ways.target_answered(Duration::from_millis(100));
+        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (8 << 20, u64::MAX));
+    }
+}
