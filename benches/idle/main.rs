@@ -31,7 +31,7 @@ const ALIAS: &str = "source";
 const PARTITIONS: i32 = 100;
 /// Topics created by one request: a thousand partitions, well within what a controller takes.
 const TOPICS_AT_ONCE: usize = 10;
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(300);
 const MIB: f64 = (1 << 20) as f64;
 
 /// Mirrors many partitions that nobody writes to.
@@ -63,6 +63,11 @@ fn main() {
     runtime.block_on(async {
         tokio::join!(create(source.client(), args.topics, ""), create(target.client(), args.topics, &prefix))
     });
+    for (cluster, prefix) in [(&source, ""), (&target, prefix.as_str())] {
+        for number in 0..args.topics {
+            Ends::new(cluster.client(), &name(prefix, number), PARTITIONS).await_all(LONGEST);
+        }
+    }
 
     let load_before = procfs::load_averages();
     let yaml = topology(&source, &target, &[format!("engine: {}", args.engine)]);
@@ -118,7 +123,7 @@ fn name(prefix: &str, number: usize) -> String {
     format!("{prefix}idle-{number:03}")
 }
 
-/// Creates the topics of one side and waits until every partition has a leader.
+/// Creates the topics of one side.
 async fn create(client: &KafkaClient, topics: usize, prefix: &str) {
     let names: Vec<String> = (0..topics).map(|number| name(prefix, number)).collect();
     let admin = client.admin();
@@ -130,9 +135,6 @@ async fn create(client: &KafkaClient, topics: usize, prefix: &str) {
         for result in results {
             result.unwrap_or_else(|(name, code)| panic!("{name} can't be created: {code}"));
         }
-    }
-    for name in &names {
-        client.leader(name, PARTITIONS - 1).await;
     }
 }
 

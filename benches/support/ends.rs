@@ -1,8 +1,9 @@
 //! Where the partitions of a topic end, asked often.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::common::KafkaClient;
@@ -31,20 +32,35 @@ impl Ends {
 
     /// Records in the topic so far, markers included; 0 while it is not there.
     pub fn total(&mut self) -> u64 {
+        self.ask().iter().flatten().sum()
+    }
+
+    /// Waits until every partition's leader answers for it: a controller names leaders before they have a log.
+    pub fn await_all(&mut self, longest: Duration) {
+        let began = Instant::now();
+        let count = usize::try_from(self.partitions).expect("there are partitions");
+        while self.ask().iter().flatten().count() < count {
+            assert!(began.elapsed() < longest, "{}: not all partitions answer after {longest:?}", self.topic);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The end of every partition that answers; nothing while the topic is not there.
+    fn ask(&mut self) -> Vec<Option<u64>> {
         if !self.found && !self.exists() {
-            return 0;
+            return Vec::new();
         }
         self.found = true;
         let mut list = TopicPartitionList::new();
         for partition in 0..self.partitions {
             list.add_partition_offset(&self.topic, partition, Offset::End).expect("an end is a valid offset");
         }
-        let Ok(answer) = self.consumer.offsets_for_times(list, CALL) else { return 0 };
-        let offset = |offset| match offset {
-            Offset::Offset(offset) => u64::try_from(offset).expect("an end offset is not negative"),
-            _ => 0,
+        let Ok(answer) = self.consumer.offsets_for_times(list, CALL) else { return Vec::new() };
+        let end = |element: &TopicPartitionListElem<'_>| match (element.error(), element.offset()) {
+            (Ok(()), Offset::Offset(end)) => u64::try_from(end).ok(),
+            _ => None,
         };
-        answer.elements().iter().map(|element| offset(element.offset())).sum()
+        answer.elements().iter().map(end).collect()
     }
 
     fn exists(&self) -> bool {
