@@ -7,6 +7,7 @@ mod carrier;
 #[expect(
     dead_code,
     unused_imports,
+    unused_macros,
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;

@@ -7,6 +7,7 @@ mod args;
 #[expect(
     dead_code,
     unused_imports,
+    unused_macros,
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;
@@ -30,9 +31,10 @@ use clap::Parser;
 use tokio::runtime::Runtime;
 
 use args::Args;
-use common::Cluster;
+use common::{CEILING, Cluster};
 use report::Report;
 use subject::{Job, Subject};
+use support::ends::Ends;
 use support::fill::fill;
 use support::procfs;
 use workload::Workload;
@@ -69,6 +71,7 @@ fn run(args: &Args) -> Report {
         let topic = format!("bench-{workload}");
         say(&format!("{workload}: filling {topic} with {} MiB", contents.bytes >> 20));
         runtime.block_on(source.client().create_topic(&topic, contents.partitions, &[]));
+        Ends::new(source.client(), &topic, contents.partitions).await_all(CEILING);
         let filled = fill(source.client(), &topic, &contents);
         let stored = stored_bytes(&source, &topic);
         let smaller = filled.bytes as f64 / stored as f64;
