@@ -52,3 +52,33 @@ pub(super) fn decode<C: Call>(mut frame: Bytes, mut version: i16) -> Result<C::A
     }
     Ok(answer)
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
+    use kafka_protocol::messages::{FetchRequest, TopicName};
+
+    use super::*;
+
+    /// A frame that is shorter than it says keeps the broker waiting for the rest of it for ever.
+    #[test]
+    fn a_frame_is_as_long_as_it_says() {
+        for topics in [0, 1, 126, 127, 128, 5_000, 16_382, 16_383, 16_384, 20_000] {
+            let name = |number| TopicName(StrBytes::from_string(format!("topic-{number}")));
+            let asked = |number| {
+                let partition = FetchPartition::default().with_partition(number).with_fetch_offset(7);
+                FetchTopic::default().with_topic(name(number)).with_partitions(vec![partition])
+            };
+            let forgotten =
+                |number| ForgottenTopic::default().with_topic(name(number)).with_partitions(vec![number]);
+            let request = FetchRequest::default()
+                .with_topics((0..topics).map(asked).collect())
+                .with_forgotten_topics_data((0..topics).map(forgotten).collect());
+            for version in 7..=12 {
+                let mut frame = encode(&request, version, 1, &StrBytes::from_static_str("me")).unwrap();
+                let said = frame.get_u32() as usize;
+                assert_eq!(said, frame.len(), "{topics} topics in version {version}");
+            }
+        }
+    }
+}

@@ -196,6 +196,7 @@ fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i
                             RDKafkaErrorCode::NotLeaderForPartition
                                 | RDKafkaErrorCode::LeaderNotAvailable
                                 | RDKafkaErrorCode::OffsetNotAvailable
+                                | RDKafkaErrorCode::UnknownPartition
                         )
                     ) =>
             {

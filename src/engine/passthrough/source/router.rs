@@ -17,6 +17,10 @@ use crate::engine::passthrough::lane::Lane;
 use crate::engine::{LaneId, SourceError};
 use crate::wire::{Leader, ResponseError, WireError};
 
+/// Lanes of a loop from which on another one is started beside it. Brokers look at every partition of a session for
+/// each answer, and one that waited for data of nine thousand was seen not to answer at all (Kafka 4.3).
+const LANES_PER_LOOP: usize = 2_000;
+
 /// Which loop: the broker, and which of its loops.
 type LoopKey = (i32, usize);
 
@@ -261,7 +265,7 @@ impl Router {
         self.places.insert(lane, Place::Loop { fetch, key });
     }
 
-    /// The loop of a broker with the fewest lanes. A loop that hands lanes over gets another one beside it, if there
+    /// The loop of a broker with the fewest lanes, or another one where that has many. A loop that hands lanes over gets another one beside it, if there
     /// may be more.
     fn choose(&mut self, broker: i32, other_than: Option<LoopKey>) -> usize {
         let from = other_than.filter(|(other, _)| *other == broker).map(|(_, slot)| slot);
@@ -270,10 +274,13 @@ impl Router {
             .filter(|(slot, _)| Some(*slot) != from)
             .min_by_key(|(_, running)| running.lanes)
             .map(|(slot, running)| (slot, running.lanes));
+        let full = least.is_some_and(|(_, lanes)| lanes >= LANES_PER_LOOP);
         let from_lanes = from.and_then(|slot| loops.running.get(slot)).map_or(0, |running| running.lanes);
         match least {
             Some((slot, lanes))
-                if from.is_none() || lanes < from_lanes || loops.running.len() >= MOST_LOOPS =>
+                if loops.running.len() >= MOST_LOOPS
+                    || (from.is_none() && !full)
+                    || (from.is_some() && lanes < from_lanes) =>
             {
                 slot
             }
