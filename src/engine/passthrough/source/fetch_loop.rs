@@ -34,7 +34,7 @@ const UNUSED: Duration = Duration::from_secs(60);
 const SWEEP: Duration = Duration::from_secs(30);
 /// From this version on a request carries the rack (KIP-392).
 const RACK_SINCE: i16 = 11;
-/// Most connections to one broker.
+/// Most connections to one broker, unless the number of lanes asks for more.
 pub(super) const MOST_LOOPS: usize = 4;
 /// So many full responses in a row at the largest window say that one connection doesn't fill the link.
 const FULL_ROUNDS: u32 = 6;

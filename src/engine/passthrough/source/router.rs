@@ -278,9 +278,8 @@ impl Router {
         let from_lanes = from.and_then(|slot| loops.running.get(slot)).map_or(0, |running| running.lanes);
         match least {
             Some((slot, lanes))
-                if loops.running.len() >= MOST_LOOPS
-                    || (from.is_none() && !full)
-                    || (from.is_some() && lanes < from_lanes) =>
+                if !full
+                    && (from.is_none() || lanes < from_lanes || loops.running.len() >= MOST_LOOPS) =>
             {
                 slot
             }
