@@ -278,8 +278,7 @@ impl Router {
         let from_lanes = from.and_then(|slot| loops.running.get(slot)).map_or(0, |running| running.lanes);
         match least {
             Some((slot, lanes))
-                if !full
-                    && (from.is_none() || lanes < from_lanes || loops.running.len() >= MOST_LOOPS) =>
+                if !full && (from.is_none() || lanes < from_lanes || loops.running.len() >= MOST_LOOPS) =>
             {
                 slot
             }
