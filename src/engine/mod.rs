@@ -6,6 +6,7 @@
 
 pub mod budget;
 mod lane;
+mod panic;
 pub mod passthrough;
 pub mod records;
 

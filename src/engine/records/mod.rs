@@ -32,7 +32,6 @@ pub use record_set::{RecordRef, RecordSet};
 pub use shared::OnLost;
 pub use suspects::Suspects;
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -52,6 +51,7 @@ use self::settings::{BATCH_BYTES, SourceSettings, TargetSettings};
 use self::shared::Shared;
 use self::sink::{Sink, SinkKind};
 use super::budget::{Account, FreedSubscription};
+use super::panic::panic_text;
 use super::{Batch, Body, EngineError, LaneId, LaneOpened, LaneSpec, Session, TargetLimits, WriteError};
 use crate::config::client::ClientSettings;
 use crate::formats::ProducerState;
@@ -401,15 +401,6 @@ fn spawn_fetcher(flow: &FlowName, shared: Arc<Shared>, fetcher: Fetcher) -> Join
             }
         })
         .expect("the system starts threads")
-}
-
-/// What a panic says.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no text".to_owned())
 }
 
 /// What librdkafka says of settings, without their values: they may be secrets.

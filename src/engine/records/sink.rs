@@ -173,7 +173,8 @@ fn spawn(name: String, death: Arc<Death>, body: impl FnOnce() + Send + 'static) 
         .name(thread_name)
         .spawn(move || {
             if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)) {
-                death.tell(format!("thread `{name}` panicked: {}", super::panic_text(&*panic)));
+                death
+                    .tell(format!("thread `{name}` panicked: {}", crate::engine::panic::panic_text(&*panic)));
             }
         })
         .expect("the system starts threads")

@@ -1,6 +1,5 @@
 //! What the parts of the sink share.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use super::topic::Topic;
 use super::writer::Step;
 use crate::batch::Codec;
 use crate::engine::TargetLimits;
+use crate::engine::panic::panic_text;
 use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
 use crate::engine::passthrough::ways::Ways;
@@ -163,10 +163,4 @@ impl Core {
         self.spawn("sender", sender::run(self.clone(), broker, queue.clone()));
         queue
     }
-}
-
-/// What a panic says.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }

@@ -20,7 +20,6 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -34,6 +33,7 @@ use super::Shared;
 use super::lane::Lane;
 use super::ways::Ways;
 use crate::engine::budget::Account;
+use crate::engine::panic::panic_text;
 use crate::model::{FlowName, Isolation};
 use crate::wire::Wire;
 
@@ -105,10 +105,4 @@ impl Drop for Source {
             router.abort();
         }
     }
-}
-
-/// What a panic says.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::SourceSpec;
 use super::fetch_loop::{FetchLoop, LoopMsg, MOST_LOOPS};
 use super::reader::{REPLICA_TIME, Reader, Returned, Why};
+use crate::engine::panic::panic_text;
 use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
 use crate::engine::{LaneId, SourceError};
@@ -117,7 +118,8 @@ impl Router {
                 }
                 Some(ended) = self.tasks.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
-                        let panic = super::panic_text(&*error.into_panic());
+                        let panic = error.into_panic();
+                        let panic = panic_text(&*panic);
                         self.shared.lose(format!("a fetch loop of flow {} panicked: {panic}", self.spec.flow));
                     }
                     continue;
