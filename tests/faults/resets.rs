@@ -127,7 +127,7 @@ async fn a_deleted_target_topic_is_mirrored_again() {
     let _alone = crate::alone().await;
     let (east, west, twins) = mirrored("lost", &["on_target_reset: restart"]).await;
     for twin in &twins {
-        west.client().delete_topic(&twin.remote("lost")).await;
+        west.client().ask_to_delete_topic(&twin.remote("lost")).await;
     }
     for twin in &twins {
         event(twin, "target_recreated", "lost").await;

@@ -46,6 +46,8 @@ impl FlowRun {
             warn!(flow = %self.flow.spec.name, %error, "remote topics not looked after");
         } else {
             self.note_topics(&outcome);
+            // Before others are started: those know the limits from the first on.
+            self.retry_limited(&outcome.new_limits);
             for ready in &outcome.ready {
                 let appeared = !self.was_there_first(ready);
                 for partition in 0..ready.partitions {
@@ -61,7 +63,6 @@ impl FlowRun {
             }
             self.tell_ends();
             self.let_go();
-            self.retry_limited(&outcome.new_limits);
         }
         if std::mem::take(&mut self.reconcile_again) {
             self.reconcile(myself);

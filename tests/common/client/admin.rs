@@ -39,12 +39,17 @@ impl KafkaClient {
 
     /// Deletes a topic and waits until it is gone from the metadata.
     pub async fn delete_topic(&self, topic: &str) {
-        self.done("delete", topic, self.admin().delete_topics(&[topic], &options()).await);
+        self.ask_to_delete_topic(topic).await;
         wait_for(&format!("{topic} to be gone"), async || {
             let topics = self.topics().await;
             if topics.contains_key(topic) { Err("still listed".to_owned()) } else { Ok(()) }
         })
         .await;
+    }
+
+    /// [`Self::delete_topic`] without the wait: a mirror may create it again before anybody sees that it is gone.
+    pub async fn ask_to_delete_topic(&self, topic: &str) {
+        self.done("delete", topic, self.admin().delete_topics(&[topic], &options()).await);
     }
 
     /// Grows a topic to `total` partitions and waits until each has a leader.
