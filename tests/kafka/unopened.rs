@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::common::topologies::{flow, topology};
 use crate::common::{
-    Broker, Ending, Engine, Produce, TestRecord, await_exact, body, mirrormesh, pair, stored_batches, topic,
-    wait_for,
+    Broker, Ending, Engine, KafkaClient, Produce, TestRecord, await_exact, body, mirrormesh, pair,
+    stored_batches, topic, wait_for,
 };
 
 /// What of a header must arrive as it was.
@@ -98,22 +98,10 @@ async fn small_batches_from_the_middle_of_a_topic_on() {
     let flows = flow(&name, "east", "west", &[&name], &[&format!("start: {}", time(FROM))]);
     let mirror =
         Engine::Passthrough.start(&topology(&[&pair.east, &pair.west], &flows), &["positions.interval=1s"]);
-    let arrived = async |goal: i64| {
-        wait_for(&format!("{goal} records of {remote}"), async || {
-            if !west.topics().await.contains_key(&remote) {
-                return Err("the topic is not there".to_owned());
-            }
-            match west.end_offsets(&remote).await[0] {
-                end if end >= goal => Ok(()),
-                end => Err(end.to_string()),
-            }
-        })
-        .await;
-    };
-    arrived(1_000).await;
+    arrived(west, &remote, 1_000).await;
     mirror.kill();
     mirror.launch();
-    arrived(RECORDS - FROM).await;
+    arrived(west, &remote, RECORDS - FROM).await;
     assert_eq!(mirror.terminate().await, Some(0));
     let copied: Vec<_> = west.consume_all(&remote).await.remove(0).into_iter().map(|c| c.record).collect();
     let expected = timed(FROM, RECORDS);
@@ -123,6 +111,20 @@ async fn small_batches_from_the_middle_of_a_topic_on() {
         (expected.len(), None),
         "records, and the first that is not the one expected"
     );
+}
+
+/// Waits until the topic's first partition ends at `goal` or beyond.
+async fn arrived(client: &KafkaClient, topic: &str, goal: i64) {
+    wait_for(&format!("{goal} records of {topic}"), async || {
+        if !client.topics().await.contains_key(topic) {
+            return Err("the topic is not there".to_owned());
+        }
+        match client.end_offsets(topic).await[0] {
+            end if end >= goal => Ok(()),
+            end => Err(end.to_string()),
+        }
+    })
+    .await;
 }
 
 /// R3: of a batch in which mirroring starts, only what lies behind arrives; compressed or not.
@@ -142,17 +144,7 @@ async fn a_start_within_a_batch_leaves_its_head_behind() {
         let flows = flow(&name, "east", "west", &[&name], &[&format!("start: {}", time(from))]);
         let mirror = Engine::Passthrough.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
         mirror.ready().await;
-        let goal = 300 - from;
-        wait_for(&format!("{goal} records on the target"), async || {
-            if !west.topics().await.contains_key(&remote) {
-                return Err("the topic is not there".to_owned());
-            }
-            match west.end_offsets(&remote).await[0] {
-                end if end >= goal => Ok(()),
-                end => Err(end.to_string()),
-            }
-        })
-        .await;
+        arrived(west, &remote, 300 - from).await;
         // Something later, so that all before it has been written.
         east.produce(&name, 0, timed(300, 301)).await;
         wait_for("the last record", async || {
