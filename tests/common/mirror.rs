@@ -55,6 +55,15 @@ impl MirrorProcess {
         *process = Some(Process::spawn("mirrormesh", &command, &self.dir, &self.dir.join("output.log")));
     }
 
+    /// The events of this name that `/events` still has.
+    pub async fn events(&self, name: &str) -> Vec<Value> {
+        let (code, body) = self.get("/events").await.expect("/events answers");
+        assert_eq!(code, 200, "{body}");
+        let body: Value = serde_json::from_str(&body).expect("/events is JSON");
+        let all = body["events"].as_array().cloned().unwrap_or_default();
+        all.into_iter().filter(|event| event["event"] == name).collect()
+    }
+
     /// SIGKILL; returns when it is gone.
     pub fn kill(&self) {
         self.process().take();

@@ -3,9 +3,7 @@
 use serde_json::Value;
 
 use crate::common::topologies::{flow, topology_as};
-use crate::common::{
-    Cluster, Listener, MirrorProcess, TestRecord, Twin, await_exact, mirrormesh, twins, wait_for,
-};
+use crate::common::{Cluster, Listener, TestRecord, Twin, await_exact, mirrormesh, twins, wait_for};
 
 const PASSWORD: &str = "Sesam-oeffne-dich";
 
@@ -37,14 +35,6 @@ async fn grant(cluster: &Cluster, operations: &[&str], resource: &[&str]) {
 fn partitions(status: &Value, topic: &str) -> Vec<Value> {
     let all = status["flows"][0]["partitions"].as_array().cloned().unwrap_or_default();
     all.into_iter().filter(|partition| partition["topic"] == topic).collect()
-}
-
-async fn events(mirror: &MirrorProcess, name: &str) -> Vec<Value> {
-    let (code, body) = mirror.get("/events").await.expect("/events answers");
-    assert_eq!(code, 200, "{body}");
-    let body: Value = serde_json::from_str(&body).expect("/events is JSON");
-    let all = body["events"].as_array().cloned().unwrap_or_default();
-    all.into_iter().filter(|event| event["event"] == name).collect()
 }
 
 /// Waits until both partitions of `secret` are faulted with this class; returns the reasons.
@@ -91,7 +81,7 @@ async fn orders_flow(twins: &[Twin], east: &Cluster, west: &Cluster) {
     east.client().produce("orders", 0, TestRecord::numbered(10)).await;
     for twin in twins {
         await_exact(east.client(), "orders", west.client(), &twin.remote("orders")).await;
-        let faults = events(&twin.mirror, "faulted").await;
+        let faults = twin.mirror.events("faulted").await;
         let noticed: Vec<_> = faults.iter().filter(|fault| fault["topic"] == "orders").collect();
         assert!(noticed.is_empty(), "{:?}: {noticed:?}", twin.engine);
     }
@@ -127,7 +117,7 @@ async fn a_topic_that_may_not_be_read_stops_alone_until_it_may() {
         mended(twin, &east, &west).await;
 
         // Meanwhile the source refused every heartbeat.
-        let refused = events(&twin.mirror, "heartbeats_refused").await;
+        let refused = twin.mirror.events("heartbeats_refused").await;
         assert_eq!(refused.len(), 1, "{refused:?}");
         let told = refused[0].to_string();
         assert!(told.contains("heartbeats") && told.contains("east"), "{told}");

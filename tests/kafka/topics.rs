@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use rdkafka::admin::{AdminOptions, ConfigSource, ResourceSpecifier};
-use serde_json::Value;
 
 use crate::common::topologies::{flow, topology};
 use crate::common::{
@@ -38,14 +37,6 @@ async fn await_entries(what: &str, client: &KafkaClient, topic: &str, wanted: &B
     .await;
 }
 
-async fn events(mirror: &MirrorProcess, name: &str) -> Vec<Value> {
-    let (code, body) = mirror.get("/events").await.expect("/events answers");
-    assert_eq!(code, 200, "{body}");
-    let body: Value = serde_json::from_str(&body).expect("/events is JSON");
-    let all = body["events"].as_array().cloned().unwrap_or_default();
-    all.into_iter().filter(|event| event["event"] == name).collect()
-}
-
 /// Created alike without what is excluded; then follows changes, removals, and undoes what was done by hand.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_of_remote_topics_follows_the_source() {
@@ -68,7 +59,7 @@ async fn the_configuration_of_remote_topics_follows_the_source() {
     let wanted = entries(&[kept, ("retention.ms", "1111111")]);
     await_entries("the remote topic to be created", west, &remote, &wanted).await;
     assert_eq!(set_on(west, &remote).await.get(TIMESTAMP_AFTER).map(String::as_str), Some("3600000"));
-    let changes = events(&mirror, "topic_config_changed").await;
+    let changes = mirror.events("topic_config_changed").await;
     assert!(changes.is_empty(), "it was created like this, not changed later: {changes:?}");
 
     // librdkafka's call sets the one and removes all others.
@@ -85,7 +76,7 @@ async fn the_configuration_of_remote_topics_follows_the_source() {
     west.set_topic_config(&remote, "min.insync.replicas", "1").await;
     let wanted = entries(&[("retention.ms", "2222222"), ("min.insync.replicas", "1")]);
     await_entries("all but the excluded to be set again", west, &remote, &wanted).await;
-    let told = events(&mirror, "topic_config_changed").await;
+    let told = mirror.events("topic_config_changed").await;
     assert!(
         told.iter().any(|event| event.to_string().contains("2222222") && event.to_string().contains(&remote)),
         "{told:?}"
@@ -110,7 +101,7 @@ async fn an_entry_that_the_target_refuses_is_left_out_and_told() {
     await_exact(east.client(), &name, strict.client(), &remote).await;
     let wanted = entries(&[("retention.ms", "1111111")]);
     await_entries("all others to be there", strict.client(), &remote, &wanted).await;
-    let refused = events(&mirror, "topic_config_refused").await;
+    let refused = mirror.events("topic_config_refused").await;
     let told = refused.first().unwrap_or_else(|| panic!("nothing was told")).to_string();
     for part in [remote.as_str(), "min.compaction.lag.ms", "max.compaction.lag.ms (1000)"] {
         assert!(told.contains(part), "{part} is missing in {told}");
@@ -118,7 +109,7 @@ async fn an_entry_that_the_target_refuses_is_left_out_and_told() {
     // The sync tries again with every comparison, and says it once more at most.
     east.client().set_topic_config(&name, "min.compaction.lag.ms", "6000").await;
     await_entries("the removal to follow", strict.client(), &remote, &entries(&[])).await;
-    let count = events(&mirror, "topic_config_refused").await.len();
+    let count = mirror.events("topic_config_refused").await.len();
     assert!(count <= 2, "told {count} times");
 }
 
@@ -137,6 +128,6 @@ async fn a_remote_topic_with_fewer_partitions_grows(engine: Engine) {
     let mirror = engine.start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     assert_eq!(await_exact(east, &name, west, &remote).await, 60);
-    let told = events(&mirror, "partitions_added").await;
+    let told = mirror.events("partitions_added").await;
     assert_eq!(told.len(), 1, "{told:?}");
 }
