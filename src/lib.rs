@@ -1,7 +1,7 @@
 //! MirrorMesh mirrors Apache Kafka clusters in any topology.
 //!
-//! The rooms, from the pure to the outside: [`model`], [`topology`], [`batch`], [`formats`] and [`replicator`]
-//! know no I/O; [`config`] and [`telemetry`] serve all; [`wire`] and [`engine`] talk to Kafka; [`mesh`] holds the
+//! The rooms, from the pure to the outside: [`model`], [`topology`], [`batch`], [`formats`], [`offsets`] and
+//! [`replicator`] know no I/O; [`config`] and [`telemetry`] serve all; [`wire`] and [`engine`] talk to Kafka; [`mesh`] holds the
 //! actors; [`http`] and [`cli`] face people. `ARCHITECTURE.md` tells the whole story.
 
 pub mod batch;
@@ -12,6 +12,7 @@ pub mod formats;
 pub mod http;
 pub mod mesh;
 pub mod model;
+pub mod offsets;
 pub mod replicator;
 pub mod telemetry;
 pub mod topology;

@@ -59,6 +59,7 @@ impl Report {
             "new topic s",
             "p50 ms",
             "p99 ms",
+            "source p99",
         ]);
         for measured in &self.measured {
             let mm2 = self.measured.iter().find(|other| {
@@ -79,9 +80,10 @@ impl Report {
                 optional(measured.new_topic_seconds, 2),
                 optional(latency.map(|latency| latency.p50_ms), 1),
                 optional(latency.map(|latency| latency.p99_ms), 1),
+                optional(latency.map(|latency| latency.source_p99_ms), 1),
             ]);
         }
-        right(table, 2..13)
+        right(table, 2..14)
     }
 
     fn judged(&self) -> Table {

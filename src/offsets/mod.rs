@@ -1,0 +1,9 @@
+//! Offsets of consumer groups: which offset on one side a committed offset of the other side means. Pure.
+
+mod identity;
+mod map;
+mod translation;
+
+pub use identity::MapIdentity;
+pub use map::{Interval, OffsetMap};
+pub use translation::Translation;
