@@ -1,6 +1,7 @@
 //! Our own connection against real brokers.
 
 mod admin;
+mod groups;
 mod link;
 mod offsets;
 mod records;
