@@ -16,6 +16,7 @@ mod clock;
 mod cluster;
 mod context;
 mod flow;
+pub mod groups;
 mod lag;
 mod partition;
 mod process;
