@@ -20,7 +20,7 @@ const READ_BYTES: i32 = 4 * 1024 * 1024;
 const WRITE_BYTES: usize = 512 * 1024;
 /// Small segments, so that compaction keeps the topic short: every translation of a Java client reads all of it.
 const SEGMENT_BYTES: &str = "16777216";
-/// Pause while the end that the broker told can't be read yet.
+/// Between two reads of a leader that does not know yet how much of its log is replicated.
 const NOT_YET: Duration = Duration::from_millis(20);
 
 /// What the checkpoints topic holds.
@@ -237,7 +237,10 @@ pub async fn stored_checkpoints(wire: &Wire, topic: &TopicName) -> Result<Stored
             }
         }
         if fetched.next_offset <= next {
-            // The leader told this end, so there is more; it is not readable yet.
+            // Compaction may have removed what was last; else a new leader catches up.
+            if fetched.high_watermark >= end {
+                break;
+            }
             tokio::time::sleep(NOT_YET).await;
         }
         next = fetched.next_offset.max(next);
