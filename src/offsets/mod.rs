@@ -2,6 +2,7 @@
 
 mod identity;
 mod map;
+pub mod sync;
 mod translation;
 
 pub use identity::MapIdentity;
