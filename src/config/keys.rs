@@ -77,6 +77,10 @@ const TOPIC_CONFIGS_INTERVAL: &str = "60s";
 const HEARTBEATS_INTERVAL: &str = "1s";
 /// OpenTelemetry's own default for pushed metrics is 60 s; lag that old is of little use.
 const OTLP_INTERVAL: &str = "15s";
+/// Some twenty million gaps; an ordinary partition, which has none, takes a few hundred bytes.
+const OFFSETS_MEMORY: &str = "128MiB";
+/// Below this the maps of a few compacted topics would already give up what lagging groups need.
+const SMALLEST_OFFSETS_MEMORY_BYTES: u64 = 1024 * 1024;
 /// Shorter rounds than this only load the brokers.
 const SHORTEST_ROUND: Duration = Duration::from_millis(100);
 /// For rounds that describe every topic, and for time-outs.
@@ -154,6 +158,16 @@ pub(crate) static ROOT: &[Key] = &[
             "How often the positions of a flow are saved at most.",
         )],
         "How progress is saved.",
+    ),
+    section(
+        "offsets",
+        &[key(
+            "memory",
+            Kind::Size(SMALLEST_OFFSETS_MEMORY_BYTES),
+            Some(OFFSETS_MEMORY),
+            "Bytes that the offset maps of this process may hold; beyond it they give up their oldest parts.",
+        )],
+        "How offsets are translated.",
     ),
     section(
         "memory",
@@ -344,6 +358,13 @@ const HEARTBEATS: Key = section(
     "Heartbeats, which show every cluster who reaches it and how late.",
 );
 
+const OFFSET_SYNCS: Key = key(
+    "offset_syncs",
+    Kind::Choice(&["target", "source", "off"]),
+    Some("target"),
+    "On which cluster MirrorMaker 2's offset syncs are written, for its own clients and connectors.",
+);
+
 static FLOW: &[Key] = &[
     FROM,
     TO,
@@ -361,6 +382,7 @@ static FLOW: &[Key] = &[
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,
+    OFFSET_SYNCS,
 ];
 
 static FLOW_COMMON: &[Key] = &[
@@ -378,6 +400,7 @@ static FLOW_COMMON: &[Key] = &[
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,
+    OFFSET_SYNCS,
 ];
 
 impl Key {
