@@ -9,7 +9,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 
 use crate::model::{Alias, FlowName};
 use crate::topology::{
-    ClusterSpec, FlowSpec, HeartbeatSpec, HttpSpec, NamingSpec, OtlpSpec, ProcessSpec, ReplicationFactor,
+    ClusterSpec, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, NamingSpec, OtlpSpec, ProcessSpec, ReplicationFactor,
     StartPoint, TelemetrySpec, TopicConfigSpec, Topology,
 };
 
@@ -92,6 +92,13 @@ fn flow_spec(name: &str, view: &View<'_>) -> FlowSpec {
         heartbeats: HeartbeatSpec {
             enabled: view.flag(&["heartbeats", "enabled"]),
             interval: view.duration(&["heartbeats", "interval"]),
+        },
+        groups: GroupsSpec {
+            enabled: view.flag(&["groups", "enabled"]),
+            include: view.texts(&["groups", "include"]),
+            exclude: view.texts(&["groups", "exclude"]),
+            interval: view.duration(&["groups", "interval"]),
+            sync: view.flag(&["groups", "sync"]),
         },
         offset_syncs: view.word(&["offset_syncs"]),
     }

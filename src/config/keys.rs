@@ -75,6 +75,8 @@ const MAX_HOPS: &str = "8";
 const TOPIC_CONFIGS_INTERVAL: &str = "60s";
 /// As in MirrorMaker 2.
 const HEARTBEATS_INTERVAL: &str = "1s";
+/// What a failover re-reads at most because of it; the requests of a round are few.
+const GROUPS_INTERVAL: &str = "5s";
 /// OpenTelemetry's own default for pushed metrics is 60 s; lag that old is of little use.
 const OTLP_INTERVAL: &str = "15s";
 /// Some twenty million gaps; an ordinary partition, which has none, takes a few hundred bytes.
@@ -106,6 +108,9 @@ pub const DEFAULT_CONFIG_EXCLUDE: [&str; 11] = [
     r"remote\..*",
     r"local\.retention\..*",
 ];
+
+/// Groups that are left alone unless someone says otherwise: MirrorMaker 2's list.
+pub const DEFAULT_GROUPS_EXCLUDE: [&str; 3] = [r"console-consumer-.*", r"connect-.*", r"__.*"];
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
     Key { name, shape: Shape::Value(kind), default, about }
@@ -357,6 +362,27 @@ const HEARTBEATS: Key = section(
     ],
     "Heartbeats, which show every cluster who reaches it and how late.",
 );
+const GROUPS: Key = section(
+    "groups",
+    &[
+        key("enabled", Kind::Flag, Some("true"), "Whether committed offsets of consumer groups are translated."),
+        key(
+            "include",
+            Kind::Patterns,
+            Some(".*"),
+            "Groups to follow: Java regular expressions that match the whole name.",
+        ),
+        key("exclude", Kind::Patterns, None, "Groups to leave although `include` matches."),
+        key("interval", Kind::Duration(SHORTEST_ROUND), Some(GROUPS_INTERVAL), "How often offsets are read."),
+        key(
+            "sync",
+            Kind::Flag,
+            Some("true"),
+            "Whether translated offsets are committed for groups without active members; backwards too where the mesh has the opposite flow.",
+        ),
+    ],
+    "Consumer groups, which follow their topics.",
+);
 
 const OFFSET_SYNCS: Key = key(
     "offset_syncs",
@@ -382,6 +408,7 @@ static FLOW: &[Key] = &[
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,
+    GROUPS,
     OFFSET_SYNCS,
 ];
 
@@ -400,6 +427,7 @@ static FLOW_COMMON: &[Key] = &[
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,
+    GROUPS,
     OFFSET_SYNCS,
 ];
 
@@ -408,6 +436,7 @@ impl Key {
     pub(crate) fn built_in(&self, parent: &str) -> Option<Vec<&'static str>> {
         match (self.name, parent) {
             ("exclude", "topic_configs") => Some(DEFAULT_CONFIG_EXCLUDE.to_vec()),
+            ("exclude", "groups") => Some(DEFAULT_GROUPS_EXCLUDE.to_vec()),
             ("exclude", _) => Some(DEFAULT_EXCLUDE.to_vec()),
             _ => self.default.map(|text| vec![text]),
         }

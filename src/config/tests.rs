@@ -52,6 +52,10 @@ fn the_smallest_file_gets_the_documented_defaults() {
     assert_eq!(flow.topic_configs.use_defaults_from, DefaultsFrom::Target);
     assert!(flow.heartbeats.enabled);
     assert_eq!(flow.heartbeats.interval, Duration::from_secs(1));
+    assert!(flow.groups.enabled && flow.groups.sync);
+    assert_eq!(flow.groups.include, [".*"]);
+    assert_eq!(flow.groups.exclude, DEFAULT_GROUPS_EXCLUDE);
+    assert_eq!(flow.groups.interval, Duration::from_secs(5));
     assert_eq!(flow.offset_syncs, OffsetSyncsOn::Target);
     let process = topology.process;
     assert_eq!(process.offsets_memory_bytes, 128 << 20);

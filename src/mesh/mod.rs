@@ -17,6 +17,7 @@ mod clock;
 mod cluster;
 mod context;
 mod flow;
+pub mod groups;
 mod internal_topics;
 mod lag;
 pub mod offsets;

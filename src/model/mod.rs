@@ -3,6 +3,7 @@
 mod batch;
 mod event;
 mod fault;
+pub mod groups;
 mod ids;
 mod isolation;
 mod path;

@@ -85,6 +85,8 @@ pub struct FlowSpec {
     pub topic_configs: TopicConfigSpec,
     /// Heartbeats.
     pub heartbeats: HeartbeatSpec,
+    /// Consumer groups.
+    pub groups: GroupsSpec,
     /// Where MirrorMaker 2's offset syncs are written.
     pub offset_syncs: OffsetSyncsOn,
 }
@@ -172,6 +174,21 @@ pub struct HeartbeatSpec {
     pub enabled: bool,
     /// How often one is written.
     pub interval: Duration,
+}
+
+/// Consumer groups of a flow.
+#[derive(Clone, Debug)]
+pub struct GroupsSpec {
+    /// Whether committed offsets are read and translated.
+    pub enabled: bool,
+    /// Patterns of groups to follow.
+    pub include: Vec<String>,
+    /// Patterns that win over `include`.
+    pub exclude: Vec<String>,
+    /// How often offsets are read.
+    pub interval: Duration,
+    /// Whether translated offsets are committed.
+    pub sync: bool,
 }
 
 /// How this process runs.

@@ -17,6 +17,7 @@ use crate::formats::{GroupSync, GroupSyncKey, Position};
 use crate::mesh::board::FlowBoard;
 use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::context::MeshContext;
+use crate::mesh::groups::GroupBoard;
 use crate::mesh::offsets::{MapBook, OffsetsTopic};
 use crate::model::{Event, TopicName, TopicPartition};
 use crate::telemetry::{FlowMetrics, Scope};
@@ -62,6 +63,8 @@ pub struct FlowContext {
     pub resolving: Semaphore,
     /// What `/status` shows.
     pub board: FlowBoard,
+    /// What is known of its groups.
+    pub groups: GroupBoard,
     /// Metrics of the flow.
     pub metrics: FlowMetrics,
     /// Topics that were there when the flow first looked: what comes later starts at its first record.
@@ -97,6 +100,7 @@ impl FlowContext {
             limits: LimitBook::default(),
             resolving: Semaphore::new(RESOLVING),
             board,
+            groups: GroupBoard::default(),
             metrics: mesh.telemetry.metrics().flow(&spec.name, &spec.from, &spec.to),
             first_topics: Mutex::new(None),
             mesh,

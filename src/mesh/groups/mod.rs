@@ -1,0 +1,7 @@
+//! Consumer groups of a flow: read on the source, translated, written as checkpoints, and kept in step on both sides.
+
+mod board;
+mod reading;
+
+pub use board::{GroupBoard, GroupsSnapshot};
+pub use reading::{GroupReading, OffsetReading};
