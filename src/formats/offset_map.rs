@@ -15,7 +15,7 @@ use crate::model::{Alias, FlowName, TopicName, TopicPartition};
 const MAP: &str = "map";
 const GROUP: &str = "group";
 /// Names the topic where a key tells no kind.
-const RECORD: &str = "offsets";
+const RECORD: &str = "map or group";
 
 /// The topic that holds the offset maps of everything mirrored from `source`.
 pub fn offsets_topic(source: &Alias) -> TopicName {

@@ -53,7 +53,9 @@ fn chunks_and_tombstones_come_back() {
 
 #[test]
 fn unknown_fields_are_ignored_and_unknown_versions_refused() {
-    let newer = STORED.replacen("\"v\":1", "\"v\":1,\"mood\":[1]", 1).replace("{\"partition\"", "{\"x\":0,\"partition\"");
+    let newer = STORED
+        .replacen("\"v\":1", "\"v\":1,\"mood\":[1]", 1)
+        .replace("{\"partition\"", "{\"x\":0,\"partition\"");
     let entry = OffsetsEntry::decode(Some(&group_key().encode()), Some(newer.as_bytes())).unwrap();
     assert_eq!(entry, OffsetsEntry::GroupSync(group_key(), Some(sync())));
     let error =
@@ -63,12 +65,11 @@ fn unknown_fields_are_ignored_and_unknown_versions_refused() {
 
 #[test]
 fn damage_is_told_by_name() {
-    let refused = |key: Option<&[u8]>, value: &[u8]| {
-        OffsetsEntry::decode(key, Some(value)).unwrap_err().to_string()
-    };
+    let refused =
+        |key: Option<&[u8]>, value: &[u8]| OffsetsEntry::decode(key, Some(value)).unwrap_err().to_string();
     assert!(refused(None, b"").contains("no key"));
     assert!(refused(Some(b"[]"), b"").contains("starts with a kind"));
-    assert!(refused(Some(b"{}"), b"").contains("key of a offsets record"));
+    assert!(refused(Some(b"{}"), b"").contains("key of a map or group record"));
     assert!(refused(Some(br#"["map","f","t",-1,0]"#), b"").contains("partition is negative"));
     assert!(refused(Some(br#"["map","f","t",0,-1]"#), b"").contains("key of a map record"));
     assert!(refused(Some(br#"["group","f","g"]"#), b"").contains("key of a group record"));
