@@ -19,19 +19,7 @@ pub struct Topology {
     pub clusters: BTreeMap<Alias, ClusterSpec>,
     /// Flows by name.
     pub flows: BTreeMap<FlowName, FlowSpec>,
-    /// Where MirrorMaker 2's offset syncs are written (KIP-716).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OffsetSyncsOn {
-    /// On the target: the source may be read-only.
-    Target,
-    /// On the source, MirrorMaker 2's default.
-    Source,
-    /// Nowhere.
-    Off,
-}
-
-/// How this process runs.
+    /// How this process runs.
     pub process: ProcessSpec,
 }
 
@@ -189,6 +177,18 @@ pub struct GroupsSpec {
     pub interval: Duration,
     /// Whether translated offsets are committed.
     pub sync: bool,
+}
+
+/// Where MirrorMaker 2's offset syncs are written (KIP-716).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OffsetSyncsOn {
+    /// On the target: the source may be read-only.
+    Target,
+    /// On the source, MirrorMaker 2's default.
+    Source,
+    /// Nowhere.
+    Off,
 }
 
 /// How this process runs.

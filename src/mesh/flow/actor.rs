@@ -11,6 +11,7 @@ use tracing::{error, warn};
 use super::children::Children;
 use super::context::FlowContext;
 use super::positions::LoadError;
+use super::start::Stored;
 use super::topics::Reconciliation;
 use crate::formats::Claim;
 use crate::mesh::supervise::{self, Backoff};
