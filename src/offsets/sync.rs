@@ -9,19 +9,11 @@
 //! nobody can tell any more, and the sides count as changed both: told, not guessed.
 
 use super::Translation;
+use crate::model::Side;
 use crate::model::groups::RefusalReason;
 
 /// Brokers forget offsets of an empty group after a week (by default): those we wrote are written again each day.
 pub const REFRESH_MS: i64 = 24 * 60 * 60 * 1_000;
-
-/// One of the two sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// The flow's source.
-    Source,
-    /// The flow's target.
-    Target,
-}
 
 /// Two commits that mean the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
