@@ -82,6 +82,17 @@ impl OffsetMap {
         self.chunks.count()
     }
 
+    /// The last record that was mirrored: its offset on the source, and on the target.
+    pub fn last_mirrored(&self) -> Option<(i64, i64)> {
+        let end = self.chunks.last()?.next();
+        Some((end.source - 1, end.target - 1))
+    }
+
+    /// Source offset where its oldest sealed chunk ends; a log that starts before it leaves nothing to trim.
+    pub fn oldest_end(&self) -> Option<i64> {
+        self.chunks.oldest().map(|chunk| chunk.next.source)
+    }
+
     /// Memory that it holds.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()

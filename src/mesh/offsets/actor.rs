@@ -132,12 +132,15 @@ impl OffsetMapActor {
 
 /// Drops what lies below the source's log starts from maps that are large enough to have something to drop.
 async fn trim(flow: &FlowContext) {
-    let large = flow.maps.iter().filter(|(_, map)| map.lock().chunks() > 1);
+    let large = flow.maps.iter().filter(|(_, map)| map.lock().oldest_end().is_some());
     let looks = large.map(|(source, map)| async move {
         let isolation = flow.spec.isolation;
         // A partition whose start can't be had is trimmed next time.
         let start = flow.source.offset(&source, OffsetSpec::Earliest, isolation).await.ok()?;
-        map.lock().trim(start.offset).then_some(source)
+        let mut map = map.lock();
+        let trims = map.oldest_end().is_some_and(|end| end <= start.offset);
+        map.trim(start.offset);
+        trims.then_some(source)
     });
     let looked = futures::future::join_all(looks).await;
     let trimmed: Vec<TopicPartition> = looked.into_iter().flatten().collect();

@@ -40,7 +40,7 @@ impl MapBook {
     /// Replaces everything by what was loaded.
     pub fn replace(&self, loaded: HashMap<TopicPartition, OffsetMap>) {
         let shared = loaded.into_iter().map(|(source, mut map)| {
-            map.count_on(self.budget.clone());
+            map.set_budget(self.budget.clone());
             (source, Arc::new(Mutex::new(map)))
         });
         *self.maps.write() = shared.collect();
@@ -61,7 +61,7 @@ impl MapBook {
             let begin = resolution.matched.first();
             let begin = begin.map_or((source_next, target_next), |pair| (pair.source_base, pair.target_base));
             let mut map = OffsetMap::new(identity.clone(), begin.0, begin.1);
-            map.count_on(self.budget.clone());
+            map.set_budget(self.budget.clone());
             self.maps.write().entry(source.clone()).or_insert(Arc::new(Mutex::new(map))).clone()
         });
         map.lock().resume(&identity, source_next, target_next, &resolution.matched);
