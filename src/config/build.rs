@@ -100,6 +100,7 @@ fn flow_spec(name: &str, view: &View<'_>) -> FlowSpec {
             interval: view.duration(&["groups", "interval"]),
             sync: view.flag(&["groups", "sync"]),
         },
+        offset_syncs: view.word(&["offset_syncs"]),
     }
 }
 
@@ -107,10 +108,8 @@ fn process_spec(view: &View<'_>) -> ProcessSpec {
     ProcessSpec {
         discovery_interval: view.duration(&["discovery", "interval"]),
         positions_interval: view.duration(&["positions", "interval"]),
-        memory_budget_bytes: match view.parsed(&["memory", "budget"]) {
-            Some(Parsed::Size(bytes)) => bytes,
-            _ => 0,
-        },
+        memory_budget_bytes: view.size(&["memory", "budget"]),
+        offsets_memory_bytes: view.size(&["offsets", "memory"]),
         shutdown_timeout: view.duration(&["shutdown", "timeout"]),
         http: HttpSpec {
             listen: match view.parsed(&["http", "listen"]) {
@@ -168,6 +167,13 @@ impl<'a> View<'a> {
         match self.parsed(path) {
             Some(Parsed::Duration(length)) => length,
             _ => Duration::ZERO,
+        }
+    }
+
+    fn size(&self, path: &[&str]) -> u64 {
+        match self.parsed(path) {
+            Some(Parsed::Size(bytes)) => bytes,
+            _ => 0,
         }
     }
 
@@ -257,7 +263,8 @@ mod tests {
             }
         }
         use crate::topology::{
-            Codec, DefaultsFrom, EngineSpec, Isolation, LogFormat, PolicyKind, ResetPolicy, TargetResetPolicy,
+            Codec, DefaultsFrom, EngineSpec, Isolation, LogFormat, OffsetSyncsOn, PolicyKind, ResetPolicy,
+            TargetResetPolicy,
         };
         check::<PolicyKind>(&["naming"], true);
         check::<Isolation>(&["isolation"], true);
@@ -265,6 +272,7 @@ mod tests {
         check::<TargetResetPolicy>(&["on_target_reset"], true);
         check::<EngineSpec>(&["engine"], true);
         check::<Codec>(&["codec"], true);
+        check::<OffsetSyncsOn>(&["offset_syncs"], true);
         check::<DefaultsFrom>(&["topic_configs", "use_defaults_from"], true);
         check::<LogFormat>(&["telemetry", "log", "format"], false);
     }

@@ -79,6 +79,10 @@ const HEARTBEATS_INTERVAL: &str = "1s";
 const GROUPS_INTERVAL: &str = "5s";
 /// OpenTelemetry's own default for pushed metrics is 60 s; lag that old is of little use.
 const OTLP_INTERVAL: &str = "15s";
+/// Some twenty million gaps; an ordinary partition, which has none, takes a few hundred bytes.
+const OFFSETS_MEMORY: &str = "128MiB";
+/// Below this the maps of a few compacted topics would already give up what lagging groups need.
+const SMALLEST_OFFSETS_MEMORY_BYTES: u64 = 1024 * 1024;
 /// Shorter rounds than this only load the brokers.
 const SHORTEST_ROUND: Duration = Duration::from_millis(100);
 /// For rounds that describe every topic, and for time-outs.
@@ -159,6 +163,16 @@ pub(crate) static ROOT: &[Key] = &[
             "How often the positions of a flow are saved at most.",
         )],
         "How progress is saved.",
+    ),
+    section(
+        "offsets",
+        &[key(
+            "memory",
+            Kind::Size(SMALLEST_OFFSETS_MEMORY_BYTES),
+            Some(OFFSETS_MEMORY),
+            "Bytes that the offset maps of this process may hold; beyond it they give up their oldest parts.",
+        )],
+        "How offsets are translated.",
     ),
     section(
         "memory",
@@ -370,6 +384,13 @@ const GROUPS: Key = section(
     "Consumer groups, which follow their topics.",
 );
 
+const OFFSET_SYNCS: Key = key(
+    "offset_syncs",
+    Kind::Choice(&["target", "source", "off"]),
+    Some("target"),
+    "On which cluster MirrorMaker 2's offset syncs are written, for its own clients and connectors.",
+);
+
 static FLOW: &[Key] = &[
     FROM,
     TO,
@@ -388,6 +409,7 @@ static FLOW: &[Key] = &[
     TOPIC_CONFIGS,
     HEARTBEATS,
     GROUPS,
+    OFFSET_SYNCS,
 ];
 
 static FLOW_COMMON: &[Key] = &[
@@ -406,6 +428,7 @@ static FLOW_COMMON: &[Key] = &[
     TOPIC_CONFIGS,
     HEARTBEATS,
     GROUPS,
+    OFFSET_SYNCS,
 ];
 
 impl Key {

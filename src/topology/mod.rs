@@ -20,6 +20,6 @@ pub use naming::Naming;
 pub use selection::{Choice, LeaveReason, Selector};
 pub use spec::{
     ClusterSpec, Codec, DefaultsFrom, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, Isolation, LogFormat, NamingSpec,
-    OtlpSpec, PolicyKind, ProcessSpec, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
+    OffsetSyncsOn, OtlpSpec, PolicyKind, ProcessSpec, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
     TelemetrySpec, TopicConfigSpec, Topology,
 };
