@@ -4,14 +4,12 @@
 //! JSON objects with a version `v`. Fields that this program doesn't know are ignored, a version it doesn't know
 //! is refused: a field may be added at any time, a change of meaning raises the version.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::json::{VERSION, Versioned, json, parse, versioned};
 use super::{Anchors, FormatError};
 use crate::model::{Alias, FlowName, TopicId, TopicName, TopicPartition};
 
-/// The version of positions and claims that this program writes and reads.
-const VERSION: i64 = 1;
 const POSITION: &str = "position";
 const CLAIM: &str = "claim";
 
@@ -161,39 +159,6 @@ pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<PositionEntry,
             detail: "the key is no list that starts with a kind",
         }),
     }
-}
-
-/// Puts the version first.
-#[derive(Serialize)]
-struct Versioned<'a, T> {
-    v: i64,
-    #[serde(flatten)]
-    body: &'a T,
-}
-
-/// The version alone, which is looked at before all else.
-#[derive(Deserialize)]
-struct Version {
-    v: i64,
-}
-
-fn versioned<T: DeserializeOwned>(record: &'static str, value: &[u8]) -> Result<T, FormatError> {
-    match parse::<Version>(record, "value", value)?.v {
-        VERSION => parse(record, "value", value),
-        version => Err(FormatError::Version { record, version, known: VERSION }),
-    }
-}
-
-fn parse<T: DeserializeOwned>(
-    record: &'static str,
-    part: &'static str,
-    bytes: &[u8],
-) -> Result<T, FormatError> {
-    serde_json::from_slice(bytes).map_err(|source| FormatError::Json { record, part, source })
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("texts, numbers, lists and flat structs always have a JSON form")
 }
 
 #[cfg(test)]

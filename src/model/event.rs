@@ -48,6 +48,12 @@ pub enum Event {
     HeartbeatsRefused { cluster: Alias, reason: String },
     /// Another process claimed the flow; this one stopped it.
     ClaimLost { by: String },
+    /// The offset maps outgrew `offsets.memory`: the oldest part of this partition's was given up.
+    OffsetMapShed { intervals: u64 },
+    /// The stored offset map can't be read; a new one begins where mirroring goes on.
+    OffsetMapDamaged { reason: String },
+    /// A cluster refuses MirrorMaker 2's offset syncs; the flow goes on without.
+    OffsetSyncsRefused { cluster: Alias, reason: String },
     /// A heartbeat came back to where it started.
     LoopFound { path: String },
 }
@@ -76,6 +82,9 @@ impl Event {
             Self::SourceTopicGone { .. } => "source_topic_gone",
             Self::HeartbeatsRefused { .. } => "heartbeats_refused",
             Self::ClaimLost { .. } => "claim_lost",
+            Self::OffsetMapShed { .. } => "offset_map_shed",
+            Self::OffsetMapDamaged { .. } => "offset_map_damaged",
+            Self::OffsetSyncsRefused { .. } => "offset_syncs_refused",
             Self::LoopFound { .. } => "loop_found",
         }
     }

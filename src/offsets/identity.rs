@@ -12,3 +12,27 @@ pub struct MapIdentity {
     /// Id of the remote topic; zero if the broker has none.
     pub target_topic_id: TopicId,
 }
+
+impl MapIdentity {
+    /// Whether the two certainly name different logs: an id that is not known compares with nothing.
+    pub fn differs_from(&self, other: &Self) -> bool {
+        self.remote_topic != other.remote_topic
+            || self.source_topic_id.differs_from(other.source_topic_id)
+            || self.target_topic_id.differs_from(other.target_topic_id)
+    }
+
+    /// Takes ids that were not known over. Returns whether there were any.
+    pub(super) fn learn(&mut self, other: &Self) -> bool {
+        let mut learnt = false;
+        for (known, id) in [
+            (&mut self.source_topic_id, other.source_topic_id),
+            (&mut self.target_topic_id, other.target_topic_id),
+        ] {
+            if !known.is_known() && id.is_known() {
+                *known = id;
+                learnt = true;
+            }
+        }
+        learnt
+    }
+}

@@ -8,49 +8,53 @@
 //! A source offset that is mirrored again (after a truncation, or by a repeat) replaces what was known from there on:
 //! the newest copy is the one behind which every later record follows once.
 
-use super::{MapIdentity, Translation};
+use std::sync::Arc;
+
+use super::MapIdentity;
+use super::budget::{Account, MapBudget};
+use super::changes::Changes;
+use super::chunks::Chunks;
+use super::interval::{Interval, Pair};
 use crate::model::Segment;
 
-/// A run of records whose offsets rise by one on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval {
-    /// First offset on the source.
-    pub source_base: i64,
-    /// First offset on the target.
-    pub target_base: i64,
-    /// How many records; more than 0.
-    pub count: i64,
-}
-
-impl Interval {
-    /// Source offset after the run.
-    pub fn source_next(&self) -> i64 {
-        self.source_base + self.count
-    }
-
-    /// Target offset after the run.
-    pub fn target_next(&self) -> i64 {
-        self.target_base + self.count
-    }
-}
-
 /// The offset map of one partition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// A gapless log is one interval, whatever its length. A gap takes two to six bytes as a rule, 27 at worst. Two maps
+/// are equal if they say the same, however much of it is stored.
+#[derive(Clone, Debug)]
 pub struct OffsetMap {
-    identity: MapIdentity,
-    /// Where the map begins: (source, target). Nothing is known of what was mirrored before.
-    begin: (i64, i64),
-    intervals: Vec<Interval>,
-    /// Every source offset before this is mirrored, or has no record to mirror.
-    source_next: i64,
-    /// The target's end as far as we know: what is mirrored next lies here or after.
-    target_next: i64,
+    pub(super) identity: MapIdentity,
+    pub(super) incarnation: u64,
+    /// Where the map began before it was trimmed; nothing is known of what was mirrored before.
+    pub(super) origin: Pair,
+    /// Where it begins: what was mirrored between origin and begin lies there on both sides.
+    pub(super) begin: Pair,
+    /// Every source offset before this is mirrored, or has no record to mirror; what is mirrored next lies here or
+    /// after on the target.
+    pub(super) next: Pair,
+    pub(super) chunks: Chunks,
+    pub(super) changes: Changes,
+    pub(super) account: Account,
+    pub(super) shed_intervals: u64,
 }
 
 impl OffsetMap {
     /// A map that begins where mirroring begins.
     pub fn new(identity: MapIdentity, source_next: i64, target_next: i64) -> Self {
-        Self { identity, begin: (source_next, target_next), intervals: Vec::new(), source_next, target_next }
+        let begin = Pair { source: source_next, target: target_next };
+        let mut changes = Changes::default();
+        changes.add(0);
+        Self {
+            identity,
+            incarnation: 0,
+            origin: begin,
+            begin,
+            next: begin,
+            chunks: Chunks::new(0),
+            changes,
+            account: Account::default(),
+            shed_intervals: 0,
+        }
     }
 
     /// Which logs it speaks of.
@@ -60,19 +64,49 @@ impl OffsetMap {
 
     /// Next source offset to be mirrored.
     pub fn source_next(&self) -> i64 {
-        self.source_next
+        self.next.source
     }
 
     /// Target offset that the next record gets, or a later one.
     pub fn target_next(&self) -> i64 {
-        self.target_next
+        self.next.target
+    }
+
+    /// What it knows, in order.
+    pub fn intervals(&self) -> impl Iterator<Item = Interval> {
+        self.chunks.iter()
+    }
+
+    /// How many intervals it has.
+    pub fn interval_count(&self) -> u64 {
+        self.chunks.count()
+    }
+
+    /// The last record that was mirrored: its offset on the source, and on the target.
+    pub fn last_mirrored(&self) -> Option<(i64, i64)> {
+        let end = self.chunks.last()?.next();
+        Some((end.source - 1, end.target - 1))
+    }
+
+    /// Source offset where its oldest sealed chunk ends; a log that starts before it leaves nothing to trim.
+    pub fn oldest_end(&self) -> Option<i64> {
+        self.chunks.oldest().map(|chunk| chunk.next.source)
+    }
+
+    /// Memory that it holds.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.identity.remote_topic.as_str().len()
+            + self.chunks.memory_bytes()
+            + self.changes.memory_bytes()
     }
 
     /// Mirroring goes on at `source_next`, and what it writes comes to `target_next` or after; `matched` was found on
     /// the target behind the saved position.
     ///
     /// What the map says of source offsets from `source_next` on, and of target offsets from `target_next` on, is
-    /// void: it was truncated, or will be mirrored again. Logs of another identity void everything.
+    /// void: it was truncated, or will be mirrored again. What was found now counts more than what was known from
+    /// there on. Logs of another identity void everything.
     pub fn resume(
         &mut self,
         identity: &MapIdentity,
@@ -80,18 +114,27 @@ impl OffsetMap {
         target_next: i64,
         matched: &[Segment],
     ) {
-        if self.identity != *identity {
-            let (source, target) = matched
-                .first()
-                .map_or((source_next, target_next), |first| (first.source_base, first.target_base));
-            *self = Self::new(identity.clone(), source, target);
+        let before = self.next;
+        let next = Pair { source: source_next, target: target_next };
+        let from = matched.first().map_or(next, |first| Interval::from(first).base().min(next));
+        if self.identity.differs_from(identity) {
+            self.chunks.clear(&mut self.changes);
+            self.incarnation += 1;
+            self.identity = identity.clone();
+            (self.origin, self.begin) = (from, from);
+        } else if self.identity.learn(identity) {
+            self.changes.add(self.chunks.open_number());
         }
-        self.cut(source_next, target_next);
+        self.cut(from);
         for segment in matched {
             self.push(segment);
         }
-        self.source_next = source_next;
-        self.target_next = target_next.max(self.intervals.last().map_or(0, Interval::target_next));
+        let end = self.chunks.last().map_or(next, Interval::next);
+        self.next = Pair { source: source_next.max(end.source), target: target_next.max(end.target) };
+        if self.next != before {
+            self.changes.add(self.chunks.open_number());
+        }
+        self.account.hold(self.memory_bytes());
     }
 
     /// Records were acknowledged; every source offset before `source_next` is done with.
@@ -99,92 +142,86 @@ impl OffsetMap {
         for segment in segments {
             self.push(segment);
         }
-        self.source_next = self.source_next.max(source_next);
+        if source_next > self.next.source {
+            self.next.source = source_next;
+            self.changes.add(self.chunks.open_number());
+        }
+        self.account.hold(self.memory_bytes());
     }
 
-    /// Where on the target a group goes on that committed `source` on the source.
-    pub fn forward(&self, source: i64) -> Translation {
-        let after = self.intervals.partition_point(|interval| interval.source_base <= source);
-        let next_target = match self.intervals.get(after) {
-            Some(next) => next.target_base,
-            None if source <= self.source_next => self.target_next,
-            // What comes next is not mirrored yet.
-            None => return Translation::EarliestSafe(self.target_next),
-        };
-        match after.checked_sub(1).map(|index| &self.intervals[index]) {
-            Some(interval) if source <= interval.source_next() => {
-                Translation::Exact(interval.target_base + (source - interval.source_base))
-            }
-            Some(before) if before.target_next() == next_target => Translation::Exact(next_target),
-            Some(before) => Translation::EarliestSafe(before.target_next()),
-            None => self.before_begin(source, next_target),
-        }
+    /// Whether it knew of this source offset once, and forgot it: the answer was better then.
+    pub fn has_forgotten(&self, source: i64) -> bool {
+        (self.origin.source..self.begin.source).contains(&source)
     }
 
-    /// Where on the source a group goes on that committed `target` on the target.
-    pub fn backward(&self, target: i64) -> Translation {
-        let after = self.intervals.partition_point(|interval| interval.target_base <= target);
-        match after.checked_sub(1).map(|index| &self.intervals[index]) {
-            Some(interval) if target <= interval.target_next() => {
-                Translation::Exact(interval.source_base + (target - interval.target_base))
-            }
-            Some(_) if after == self.intervals.len() && target >= self.target_next => {
-                Translation::Exact(self.source_next)
-            }
-            Some(before) => Translation::EarliestSafe(before.source_next()),
-            None if target >= self.begin.1 => Translation::EarliestSafe(self.begin.0),
-            None => Translation::Unknown,
+    /// Forgets what lies wholly below the source's log start, as far as whole chunks do.
+    pub fn trim(&mut self, source_log_start: i64) {
+        while self.chunks.oldest().is_some_and(|chunk| chunk.next.source <= source_log_start) {
+            self.drop_oldest();
         }
+        self.account.hold(self.memory_bytes());
     }
 
-    fn before_begin(&self, source: i64, next_target: i64) -> Translation {
-        let (begin_source, begin_target) = self.begin;
-        if source >= begin_source {
-            return match begin_target == next_target {
-                true => Translation::Exact(next_target),
-                false => Translation::EarliestSafe(begin_target),
-            };
-        }
-        match begin_target {
-            // The target was empty: nothing from before can be on it.
-            0 => Translation::EarliestSafe(0),
-            _ => Translation::Unknown,
-        }
+    /// Forgets the oldest sealed chunk, to save memory. False if there is none.
+    pub fn shed(&mut self) -> bool {
+        let Some(intervals) = self.drop_oldest() else { return false };
+        self.shed_intervals += intervals;
+        self.account.hold(self.memory_bytes());
+        true
+    }
+
+    /// How many intervals were forgotten to save memory since the last call.
+    pub fn take_shed(&mut self) -> u64 {
+        std::mem::take(&mut self.shed_intervals)
+    }
+
+    /// Counts its memory towards `budget` from now on. Sheds at once if that is too much.
+    pub fn set_budget(&mut self, budget: Arc<MapBudget>) {
+        self.account = Account::new(budget);
+        self.account.hold(self.memory_bytes());
+        while self.account.is_overdrawn() && self.shed() {}
+    }
+
+    fn drop_oldest(&mut self) -> Option<u64> {
+        let chunk = self.chunks.drop_oldest(&mut self.changes)?;
+        self.begin = chunk.next;
+        self.changes.add(self.chunks.open_number());
+        Some(chunk.intervals)
     }
 
     fn push(&mut self, segment: &Segment) {
-        let known = self.intervals.last().map_or(self.begin.0, Interval::source_next);
-        let overlap = (known - segment.source_base).clamp(0, i64::from(segment.count));
-        let count = i64::from(segment.count) - overlap;
-        if count == 0 {
+        let interval = Interval::from(segment);
+        if interval.count == 0 {
             return;
         }
-        let interval = Interval {
-            source_base: segment.source_base + overlap,
-            target_base: segment.target_base + overlap,
-            count,
-        };
-        match self.intervals.last_mut() {
-            Some(last)
-                if last.source_next() == interval.source_base
-                    && last.target_next() == interval.target_base =>
-            {
-                last.count += count;
-            }
-            _ => self.intervals.push(interval),
+        if !self.next.is_within(interval.base()) {
+            self.cut(interval.base());
         }
-        self.source_next = self.source_next.max(interval.source_next());
-        self.target_next = self.target_next.max(interval.target_next());
+        let before_bytes = self.memory_bytes();
+        if self.chunks.append(interval, &mut self.changes) {
+            self.account.hold(self.memory_bytes());
+            while self.account.is_overdrawn() && self.memory_bytes() > before_bytes && self.shed() {}
+        }
+        self.next = interval.next();
     }
 
-    fn cut(&mut self, source_next: i64, target_next: i64) {
-        while let Some(last) = self.intervals.last_mut() {
-            let keep = (source_next - last.source_base).min(target_next - last.target_base);
-            if keep > 0 {
-                last.count = last.count.min(keep);
-                return;
-            }
-            self.intervals.pop();
+    /// Voids what reaches `limit` on either side.
+    fn cut(&mut self, limit: Pair) {
+        if self.chunks.cut(limit, &mut self.changes) {
+            self.incarnation += 1;
         }
+        self.origin = self.origin.min(limit);
+        self.begin = self.begin.min(limit);
+        self.next = self.next.min(limit);
     }
 }
+
+impl PartialEq for OffsetMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+            && (self.origin, self.begin, self.next) == (other.origin, other.begin, other.next)
+            && self.intervals().eq(other.intervals())
+    }
+}
+
+impl Eq for OffsetMap {}

@@ -35,6 +35,9 @@ pub struct Details {
     /// How many records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<u64>,
+    /// How many intervals of an offset map.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<u64>,
     /// How many partitions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<i32>,
@@ -70,7 +73,7 @@ pub struct Description {
 }
 
 /// Every event's name, so that its counter exists before the first one happens.
-pub(super) const EVENT_NAMES: [&str; 21] = [
+pub(super) const EVENT_NAMES: [&str; 24] = [
     "source_recreated",
     "retention_overtook",
     "source_truncated",
@@ -91,6 +94,9 @@ pub(super) const EVENT_NAMES: [&str; 21] = [
     "source_topic_gone",
     "heartbeats_refused",
     "claim_lost",
+    "offset_map_shed",
+    "offset_map_damaged",
+    "offset_syncs_refused",
     "loop_found",
 ];
 
@@ -209,6 +215,22 @@ pub fn describe(event: &Event) -> Description {
             Error,
             "another process claimed the flow; this one has stopped it",
             Details { reason: Some(format!("claimed by {by}")), ..nothing },
+        ),
+        Event::OffsetMapShed { intervals } => (
+            Warn,
+            "the offset maps outgrew offsets.memory; the oldest part of this partition's was given up: groups that \
+             far behind translate to the earliest safe offset",
+            Details { intervals: Some(*intervals), ..nothing },
+        ),
+        Event::OffsetMapDamaged { reason } => (
+            Error,
+            "the stored offset map can't be read; a new one begins here, offsets below it are unknown",
+            Details { reason: Some(reason.clone()), ..nothing },
+        ),
+        Event::OffsetSyncsRefused { cluster, reason } => (
+            Warn,
+            "MirrorMaker 2's offset syncs are refused; the flow goes on without them",
+            Details { reason: Some(format!("cluster {cluster}: {reason}")), ..nothing },
         ),
         Event::LoopFound { path } => (
             Error,

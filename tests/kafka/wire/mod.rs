@@ -31,7 +31,7 @@ fn settings(bootstrap: &str) -> ClientSettings {
 }
 
 /// A plaintext client.
-fn wire(bootstrap: &str) -> Wire {
+pub(crate) fn wire(bootstrap: &str) -> Wire {
     Wire::new("east".into(), &settings(bootstrap)).unwrap()
 }
 

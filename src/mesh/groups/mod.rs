@@ -1,0 +1,9 @@
+//! Consumer groups of a flow: read on the source, translated, written as checkpoints, and kept in step on both sides.
+
+mod board;
+mod checkpoints;
+mod reading;
+
+pub use board::{GroupBoard, GroupsSnapshot};
+pub use checkpoints::{Checkpoints, StoredCheckpoints, stored_checkpoints};
+pub use reading::{GroupReading, OffsetReading};

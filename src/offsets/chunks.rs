@@ -1,0 +1,254 @@
+//! The intervals of a map: a row of sealed chunks, a few bytes for each interval, and the open one at its end.
+
+use std::collections::VecDeque;
+
+use super::changes::Changes;
+use super::interval::{Interval, Pair};
+use super::varint::Reader;
+use crate::formats::FormatError;
+
+/// Intervals of a sealed chunk. A look-up reads half of them, about a microsecond; its record has one to two KiB.
+pub(super) const CHUNK_INTERVALS: usize = 512;
+
+/// Which side's offsets are looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Source,
+    Target,
+}
+
+impl Side {
+    fn of(self, pair: Pair) -> i64 {
+        match self {
+            Self::Source => pair.source,
+            Self::Target => pair.target,
+        }
+    }
+}
+
+/// A chunk to which nothing is added any more.
+#[derive(Clone, Debug)]
+pub(super) struct Sealed {
+    pub number: u64,
+    /// Where its first interval starts; the encoding counts from here.
+    pub base: Pair,
+    /// Where its last interval ends.
+    pub next: Pair,
+    pub intervals: u64,
+    pub encoded: Box<[u8]>,
+}
+
+impl Sealed {
+    /// Its intervals in order.
+    pub fn iter(&self) -> Encoded<'_> {
+        Encoded { after: self.base, bytes: Reader::new(&self.encoded) }
+    }
+}
+
+/// Encodes intervals, counting from the first one's start.
+pub(super) fn encode(intervals: &[Interval]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut after = intervals.first().map_or(Pair { source: 0, target: 0 }, Interval::base);
+    for interval in intervals {
+        interval.encode(after, &mut out);
+        after = interval.next();
+    }
+    out
+}
+
+/// Walks encoded intervals. Ends where they can't be read: see [`check`].
+#[derive(Clone, Debug)]
+pub(super) struct Encoded<'a> {
+    pub after: Pair,
+    pub bytes: Reader<'a>,
+}
+
+impl Iterator for Encoded<'_> {
+    type Item = Interval;
+
+    fn next(&mut self) -> Option<Interval> {
+        let interval = Interval::decode(self.after, &mut self.bytes).ok()?;
+        self.after = interval.next();
+        Some(interval)
+    }
+}
+
+/// Makes sure that so many encoded intervals, and nothing else, can be read. Says where the last one ends.
+pub(super) fn check(base: Pair, encoded: &[u8], intervals: u64) -> Result<Pair, FormatError> {
+    let mut bytes = Reader::new(encoded);
+    let mut after = base;
+    for _ in 0..intervals {
+        after = Interval::decode(after, &mut bytes)?.next();
+    }
+    if !bytes.is_empty() {
+        return Err(bytes.damaged("it goes on behind its last interval"));
+    }
+    Ok(after)
+}
+
+/// The intervals of a map.
+#[derive(Clone, Debug)]
+pub(super) struct Chunks {
+    sealed: VecDeque<Sealed>,
+    open: Vec<Interval>,
+    open_number: u64,
+    /// Bytes of all encodings.
+    encoded_bytes: usize,
+}
+
+impl Chunks {
+    /// None; the open chunk has this number.
+    pub fn new(open_number: u64) -> Self {
+        Self { sealed: VecDeque::new(), open: Vec::new(), open_number, encoded_bytes: 0 }
+    }
+
+    /// What was stored.
+    pub fn stored(sealed: VecDeque<Sealed>, open_number: u64, open: Vec<Interval>) -> Self {
+        let encoded_bytes = sealed.iter().map(|chunk| chunk.encoded.len()).sum();
+        Self { sealed, open, open_number, encoded_bytes }
+    }
+
+    /// Number of the open chunk.
+    pub fn open_number(&self) -> u64 {
+        self.open_number
+    }
+
+    /// Number of the oldest chunk.
+    pub fn first_number(&self) -> u64 {
+        self.sealed.front().map_or(self.open_number, |chunk| chunk.number)
+    }
+
+    pub fn open(&self) -> &[Interval] {
+        &self.open
+    }
+
+    pub fn oldest(&self) -> Option<&Sealed> {
+        self.sealed.front()
+    }
+
+    /// The sealed chunk of this number.
+    pub fn sealed(&self, number: u64) -> Option<&Sealed> {
+        let index = self.sealed.binary_search_by_key(&number, |chunk| chunk.number).ok()?;
+        self.sealed.get(index)
+    }
+
+    /// Appends an interval, which lies behind all others on both sides. Returns whether a chunk was sealed for it.
+    pub fn append(&mut self, interval: Interval, changes: &mut Changes) -> bool {
+        if let Some(last) = self.open.last_mut()
+            && last.next() == interval.base()
+        {
+            last.count += interval.count;
+            changes.add(self.open_number);
+            return false;
+        }
+        let full = self.open.len() >= CHUNK_INTERVALS;
+        if full {
+            self.seal(changes);
+        }
+        self.open.push(interval);
+        changes.add(self.open_number);
+        full
+    }
+
+    fn seal(&mut self, changes: &mut Changes) {
+        let (Some(first), Some(last)) = (self.open.first(), self.open.last()) else { return };
+        let chunk = Sealed {
+            number: self.open_number,
+            base: first.base(),
+            next: last.next(),
+            intervals: self.open.len() as u64,
+            encoded: encode(&self.open).into_boxed_slice(),
+        };
+        changes.add(self.open_number);
+        self.encoded_bytes += chunk.encoded.len();
+        self.sealed.push_back(chunk);
+        self.open.clear();
+        self.open_number += 1;
+    }
+
+    /// Drops all that reaches `limit` on either side. Returns whether a sealed chunk was opened for it.
+    pub fn cut(&mut self, limit: Pair, changes: &mut Changes) -> bool {
+        let mut reopened = false;
+        loop {
+            while let Some(last) = self.open.last_mut() {
+                let keep = (limit.source - last.source_base).min(limit.target - last.target_base);
+                if keep >= last.count {
+                    return reopened;
+                }
+                changes.add(self.open_number);
+                if keep > 0 {
+                    last.count = keep;
+                    return reopened;
+                }
+                self.open.pop();
+            }
+            let Some(chunk) = self.sealed.pop_back() else { return reopened };
+            reopened = true;
+            changes.add(self.open_number);
+            changes.add(chunk.number);
+            self.encoded_bytes -= chunk.encoded.len();
+            self.open.extend(chunk.iter());
+            self.open_number = chunk.number;
+        }
+    }
+
+    /// Takes the oldest sealed chunk out.
+    pub fn drop_oldest(&mut self, changes: &mut Changes) -> Option<Sealed> {
+        let chunk = self.sealed.pop_front()?;
+        changes.add(chunk.number);
+        self.encoded_bytes -= chunk.encoded.len();
+        Some(chunk)
+    }
+
+    /// Drops everything; the open chunk gets a number that was never used.
+    pub fn clear(&mut self, changes: &mut Changes) {
+        for number in self.sealed.iter().map(|chunk| chunk.number).chain([self.open_number]) {
+            changes.add(number);
+        }
+        *self = Self::new(self.open_number + 1);
+    }
+
+    /// The last interval.
+    pub fn last(&self) -> Option<&Interval> {
+        self.open.last()
+    }
+
+    /// The last interval that starts at or before `offset` on that side, and where the one after it starts.
+    pub fn around(&self, side: Side, offset: i64) -> (Option<Interval>, Option<Pair>) {
+        let open_after = self.open.partition_point(|interval| side.of(interval.base()) <= offset);
+        let next = self.open.get(open_after).map(Interval::base);
+        if let Some(before) = open_after.checked_sub(1) {
+            return (Some(self.open[before]), next);
+        }
+        let after = self.sealed.partition_point(|chunk| side.of(chunk.base) <= offset);
+        let next = self.sealed.get(after).map(|chunk| chunk.base).or(next);
+        let Some(chunk) = after.checked_sub(1).and_then(|index| self.sealed.get(index)) else {
+            return (None, next);
+        };
+        let mut before = None;
+        for interval in chunk.iter() {
+            if side.of(interval.base()) > offset {
+                return (before, Some(interval.base()));
+            }
+            before = Some(interval);
+        }
+        (before, next)
+    }
+
+    /// All intervals in order.
+    pub fn iter(&self) -> impl Iterator<Item = Interval> {
+        self.sealed.iter().flat_map(Sealed::iter).chain(self.open.iter().copied())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.sealed.iter().map(|chunk| chunk.intervals).sum::<u64>() + self.open.len() as u64
+    }
+
+    /// Memory held beside `Self`.
+    pub fn memory_bytes(&self) -> usize {
+        self.encoded_bytes
+            + self.sealed.capacity() * size_of::<Sealed>()
+            + self.open.capacity() * size_of::<Interval>()
+    }
+}

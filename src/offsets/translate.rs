@@ -1,0 +1,66 @@
+//! What a map answers, in both directions.
+
+use super::Translation;
+use super::chunks::Side;
+use super::interval::{Interval, Pair};
+use super::map::OffsetMap;
+
+impl OffsetMap {
+    /// Where on the target a group goes on that committed `source` on the source.
+    ///
+    /// Exact for every offset that was mirrored, and never past the copy of a record that is still to be read.
+    pub fn forward(&self, source: i64) -> Translation {
+        let (before, next) = self.chunks.around(Side::Source, source);
+        if let Some(interval) = before
+            && source < interval.source_next()
+        {
+            return Translation::Exact(interval.target_base + (source - interval.source_base));
+        }
+        let Pair { source: from_source, target: from_target } =
+            before.as_ref().map_or(self.begin, Interval::next);
+        if source < from_source {
+            return before_begin(source, self.origin.source, self.origin.target);
+        }
+        // What comes next is not mirrored yet, and may not be what the group reads next.
+        let ahead = next.is_none() && source > self.next.source;
+        let contiguous = from_target == next.unwrap_or(self.next).target;
+        let at_end = before.is_some() && source == from_source;
+        if !ahead && (contiguous || at_end) {
+            Translation::Exact(from_target)
+        } else {
+            Translation::EarliestSafe(from_target)
+        }
+    }
+
+    /// Where on the source a group goes on that committed `target` on the target.
+    pub fn backward(&self, target: i64) -> Translation {
+        let (before, next) = self.chunks.around(Side::Target, target);
+        if let Some(interval) = before
+            && target < interval.target_next()
+        {
+            return Translation::Exact(interval.source_base + (target - interval.target_base));
+        }
+        let Pair { source: from_source, target: from_target } =
+            before.as_ref().map_or(self.begin, Interval::next);
+        if target < from_target {
+            return before_begin(target, self.origin.target, self.origin.source);
+        }
+        if next.is_none() && target >= self.next.target {
+            // Behind the end, the group may have read what is written and not acknowledged yet.
+            return match target == self.next.target {
+                true => Translation::Exact(self.next.source),
+                false => Translation::EarliestSafe(self.next.source),
+            };
+        }
+        if before.is_some() && target == from_target {
+            return Translation::Exact(from_source);
+        }
+        Translation::EarliestSafe(from_source)
+    }
+}
+
+/// The answer below the map's begin, given where it began on the side that is asked and the one that answers.
+fn before_begin(offset: i64, origin: i64, answer: i64) -> Translation {
+    // What began at 0 has nothing before it.
+    if offset >= origin || answer == 0 { Translation::EarliestSafe(answer) } else { Translation::Unknown }
+}
