@@ -4,7 +4,6 @@ mod check;
 mod config;
 mod graph;
 mod input;
-mod offsets;
 mod online;
 mod output;
 mod plan;
@@ -59,7 +58,6 @@ enum Command {
     Check(check::CheckArgs),
     Config(config::ConfigArgs),
     Graph(graph::GraphArgs),
-    Offsets(offsets::OffsetsArgs),
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
 }
@@ -70,7 +68,6 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Graph(args) => graph::run(&args),
-        Command::Offsets(args) => offsets::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Run(args) => run::run(&args),
     };
