@@ -9,7 +9,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 
 use crate::model::{Alias, FlowName};
 use crate::topology::{
-    ClusterSpec, FlowSpec, HeartbeatSpec, HttpSpec, NamingSpec, OtlpSpec, ProcessSpec, ReplicationFactor,
+    ClusterSpec, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, NamingSpec, OtlpSpec, ProcessSpec, ReplicationFactor,
     StartPoint, TelemetrySpec, TopicConfigSpec, Topology,
 };
 
@@ -93,6 +93,14 @@ fn flow_spec(name: &str, view: &View<'_>) -> FlowSpec {
             enabled: view.flag(&["heartbeats", "enabled"]),
             interval: view.duration(&["heartbeats", "interval"]),
         },
+        groups: GroupsSpec {
+            enabled: view.flag(&["groups", "enabled"]),
+            include: view.texts(&["groups", "include"]),
+            exclude: view.texts(&["groups", "exclude"]),
+            interval: view.duration(&["groups", "interval"]),
+            sync: view.flag(&["groups", "sync"]),
+        },
+        offset_syncs: view.word(&["offset_syncs"]),
     }
 }
 
@@ -100,10 +108,8 @@ fn process_spec(view: &View<'_>) -> ProcessSpec {
     ProcessSpec {
         discovery_interval: view.duration(&["discovery", "interval"]),
         positions_interval: view.duration(&["positions", "interval"]),
-        memory_budget_bytes: match view.parsed(&["memory", "budget"]) {
-            Some(Parsed::Size(bytes)) => bytes,
-            _ => 0,
-        },
+        memory_budget_bytes: view.size(&["memory", "budget"]),
+        offsets_memory_bytes: view.size(&["offsets", "memory"]),
         shutdown_timeout: view.duration(&["shutdown", "timeout"]),
         http: HttpSpec {
             listen: match view.parsed(&["http", "listen"]) {
@@ -161,6 +167,13 @@ impl<'a> View<'a> {
         match self.parsed(path) {
             Some(Parsed::Duration(length)) => length,
             _ => Duration::ZERO,
+        }
+    }
+
+    fn size(&self, path: &[&str]) -> u64 {
+        match self.parsed(path) {
+            Some(Parsed::Size(bytes)) => bytes,
+            _ => 0,
         }
     }
 
@@ -250,7 +263,8 @@ mod tests {
             }
         }
         use crate::topology::{
-            Codec, DefaultsFrom, EngineSpec, Isolation, LogFormat, PolicyKind, ResetPolicy, TargetResetPolicy,
+            Codec, DefaultsFrom, EngineSpec, Isolation, LogFormat, OffsetSyncsOn, PolicyKind, ResetPolicy,
+            TargetResetPolicy,
         };
         check::<PolicyKind>(&["naming"], true);
         check::<Isolation>(&["isolation"], true);
@@ -258,6 +272,7 @@ mod tests {
         check::<TargetResetPolicy>(&["on_target_reset"], true);
         check::<EngineSpec>(&["engine"], true);
         check::<Codec>(&["codec"], true);
+        check::<OffsetSyncsOn>(&["offset_syncs"], true);
         check::<DefaultsFrom>(&["topic_configs", "use_defaults_from"], true);
         check::<LogFormat>(&["telemetry", "log", "format"], false);
     }

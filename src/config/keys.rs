@@ -75,8 +75,14 @@ const MAX_HOPS: &str = "8";
 const TOPIC_CONFIGS_INTERVAL: &str = "60s";
 /// As in MirrorMaker 2.
 const HEARTBEATS_INTERVAL: &str = "1s";
+/// What a failover re-reads at most because of it; the requests of a round are few.
+const GROUPS_INTERVAL: &str = "5s";
 /// OpenTelemetry's own default for pushed metrics is 60 s; lag that old is of little use.
 const OTLP_INTERVAL: &str = "15s";
+/// Some twenty million gaps; an ordinary partition, which has none, takes a few hundred bytes.
+const OFFSETS_MEMORY: &str = "128MiB";
+/// Below this the maps of a few compacted topics would already give up what lagging groups need.
+const SMALLEST_OFFSETS_MEMORY_BYTES: u64 = 1024 * 1024;
 /// Shorter rounds than this only load the brokers.
 const SHORTEST_ROUND: Duration = Duration::from_millis(100);
 /// For rounds that describe every topic, and for time-outs.
@@ -102,6 +108,9 @@ pub const DEFAULT_CONFIG_EXCLUDE: [&str; 11] = [
     r"remote\..*",
     r"local\.retention\..*",
 ];
+
+/// Groups that are left alone unless someone says otherwise: MirrorMaker 2's list.
+pub const DEFAULT_GROUPS_EXCLUDE: [&str; 3] = [r"console-consumer-.*", r"connect-.*", r"__.*"];
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
     Key { name, shape: Shape::Value(kind), default, about }
@@ -154,6 +163,16 @@ pub(crate) static ROOT: &[Key] = &[
             "How often the positions of a flow are saved at most.",
         )],
         "How progress is saved.",
+    ),
+    section(
+        "offsets",
+        &[key(
+            "memory",
+            Kind::Size(SMALLEST_OFFSETS_MEMORY_BYTES),
+            Some(OFFSETS_MEMORY),
+            "Bytes that the offset maps of this process may hold; beyond it they give up their oldest parts.",
+        )],
+        "How offsets are translated.",
     ),
     section(
         "memory",
@@ -343,6 +362,34 @@ const HEARTBEATS: Key = section(
     ],
     "Heartbeats, which show every cluster who reaches it and how late.",
 );
+const GROUPS: Key = section(
+    "groups",
+    &[
+        key("enabled", Kind::Flag, Some("true"), "Whether committed offsets of consumer groups are translated."),
+        key(
+            "include",
+            Kind::Patterns,
+            Some(".*"),
+            "Groups to follow: Java regular expressions that match the whole name.",
+        ),
+        key("exclude", Kind::Patterns, None, "Groups to leave although `include` matches."),
+        key("interval", Kind::Duration(SHORTEST_ROUND), Some(GROUPS_INTERVAL), "How often offsets are read."),
+        key(
+            "sync",
+            Kind::Flag,
+            Some("true"),
+            "Whether translated offsets are committed for groups without active members; backwards too where the mesh has the opposite flow.",
+        ),
+    ],
+    "Consumer groups, which follow their topics.",
+);
+
+const OFFSET_SYNCS: Key = key(
+    "offset_syncs",
+    Kind::Choice(&["target", "source", "off"]),
+    Some("target"),
+    "On which cluster MirrorMaker 2's offset syncs are written, for its own clients and connectors.",
+);
 
 static FLOW: &[Key] = &[
     FROM,
@@ -361,6 +408,8 @@ static FLOW: &[Key] = &[
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,
+    GROUPS,
+    OFFSET_SYNCS,
 ];
 
 static FLOW_COMMON: &[Key] = &[
@@ -378,6 +427,8 @@ static FLOW_COMMON: &[Key] = &[
     CODEC,
     TOPIC_CONFIGS,
     HEARTBEATS,
+    GROUPS,
+    OFFSET_SYNCS,
 ];
 
 impl Key {
@@ -385,6 +436,7 @@ impl Key {
     pub(crate) fn built_in(&self, parent: &str) -> Option<Vec<&'static str>> {
         match (self.name, parent) {
             ("exclude", "topic_configs") => Some(DEFAULT_CONFIG_EXCLUDE.to_vec()),
+            ("exclude", "groups") => Some(DEFAULT_GROUPS_EXCLUDE.to_vec()),
             ("exclude", _) => Some(DEFAULT_EXCLUDE.to_vec()),
             _ => self.default.map(|text| vec![text]),
         }

@@ -21,7 +21,7 @@ use crate::topology::Topology;
 use crate::topology::routes::{Routes, routes};
 
 pub use client::ClientSettings;
-pub use keys::{DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE};
+pub use keys::{DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE};
 pub use layers::Sources;
 pub use problem::{Origin, Problem, Problems, Severity};
 pub use schema::json_schema;

@@ -245,7 +245,14 @@ impl Rules<'_> {
             defaults.into_iter().chain(named(self.tree, "flows")).map(|(_, tree)| tree).collect();
         for place in places {
             let view = View { first: place, second: None };
-            for path in [&["topics"][..], &["exclude"], &["topic_configs", "exclude"]] {
+            let lists = [
+                &["topics"][..],
+                &["exclude"],
+                &["topic_configs", "exclude"],
+                &["groups", "include"],
+                &["groups", "exclude"],
+            ];
+            for path in lists {
                 let Some(leaf) = view.leaf(path) else { continue };
                 let Parsed::Texts(texts) = &leaf.parsed else { continue };
                 for text in texts {
@@ -297,8 +304,8 @@ fn pattern_problem(key: &str, origin: &Origin, pattern: &str) -> Option<Problem>
         let glob = pattern.starts_with('*').then(|| "any text is `.*`, not `*`".to_owned());
         return Some(problem.maybe_hint(error.hint.or(glob)));
     }
-    // Topic names have no commas, and outside a {1,3} nothing else needs one.
-    let listed = pattern.contains(',') && !pattern.contains('{');
+    // Topic names have no commas (those of groups may), and outside a {1,3} nothing else needs one.
+    let listed = pattern.contains(',') && !pattern.contains('{') && !key.contains("groups.");
     listed.then(|| {
         let message = "has a pattern with a comma, which no topic name has: it matches nothing";
         let parts: Vec<&str> = pattern.split(',').map(str::trim).collect();

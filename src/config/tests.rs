@@ -3,7 +3,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use crate::topology::{
-    Codec, DefaultsFrom, Isolation, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
+    Codec, DefaultsFrom, Isolation, OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
 };
 
 use super::*;
@@ -52,7 +52,13 @@ fn the_smallest_file_gets_the_documented_defaults() {
     assert_eq!(flow.topic_configs.use_defaults_from, DefaultsFrom::Target);
     assert!(flow.heartbeats.enabled);
     assert_eq!(flow.heartbeats.interval, Duration::from_secs(1));
+    assert!(flow.groups.enabled && flow.groups.sync);
+    assert_eq!(flow.groups.include, [".*"]);
+    assert_eq!(flow.groups.exclude, DEFAULT_GROUPS_EXCLUDE);
+    assert_eq!(flow.groups.interval, Duration::from_secs(5));
+    assert_eq!(flow.offset_syncs, OffsetSyncsOn::Target);
     let process = topology.process;
+    assert_eq!(process.offsets_memory_bytes, 128 << 20);
     assert_eq!(process.discovery_interval, Duration::from_secs(2));
     assert_eq!(process.positions_interval, Duration::from_secs(1));
     assert_eq!(process.memory_budget_bytes, 96 << 20);

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::process::ProcessIdentity;
 use crate::engine::budget::Budget;
+use crate::offsets::MapBudget;
 use crate::telemetry::Telemetry;
 use crate::topology::{ProcessSpec, Topology};
 
@@ -28,6 +29,8 @@ pub struct MeshContext {
     pub restarts: Arc<Semaphore>,
     /// Tails read at once: each holds a few MiB.
     pub tails: Arc<Semaphore>,
+    /// What the offset maps of all flows may hold in memory.
+    pub maps: Arc<MapBudget>,
     /// Zero of the monotonic clock that deadlines use.
     pub epoch: Instant,
 }

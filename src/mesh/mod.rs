@@ -6,6 +6,7 @@
 //! └── FlowActor × flow            wants partitions, owns the engine session
 //!     ├── PartitionActor × source partition
 //!     ├── PositionStoreActor      one writer of positions
+//!     ├── OffsetMapActor          trims maps, writes MirrorMaker 2's offset syncs
 //!     ├── HeartbeatActor
 //!     └── TopicConfigActor
 //! ```
@@ -16,7 +17,10 @@ mod clock;
 mod cluster;
 mod context;
 mod flow;
+pub mod groups;
+mod internal_topics;
 mod lag;
+pub mod offsets;
 mod partition;
 mod process;
 mod supervise;
@@ -40,6 +44,7 @@ pub use self::survey::{Survey, SurveyError, Surveyed};
 use crate::config::Loaded;
 use crate::engine::budget::Budget;
 use crate::model::status::MeshStatus;
+use crate::offsets::MapBudget;
 use crate::telemetry::Telemetry;
 
 /// Tails read at once; each holds two reads of 4 MiB.
@@ -112,6 +117,7 @@ impl Mesh {
             telemetry,
             restarts: Arc::new(Semaphore::new(supervise::RESTARTS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
+            maps: MapBudget::new(usize::try_from(topology.process.offsets_memory_bytes).unwrap_or(usize::MAX)),
             epoch: Instant::now(),
         });
         let parts = Arc::new(MeshParts::new(loaded, context)?);

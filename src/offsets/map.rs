@@ -82,6 +82,17 @@ impl OffsetMap {
         self.chunks.count()
     }
 
+    /// The last record that was mirrored: its offset on the source, and on the target.
+    pub fn last_mirrored(&self) -> Option<(i64, i64)> {
+        let end = self.chunks.last()?.next();
+        Some((end.source - 1, end.target - 1))
+    }
+
+    /// Source offset where its oldest sealed chunk ends; a log that starts before it leaves nothing to trim.
+    pub fn oldest_end(&self) -> Option<i64> {
+        self.chunks.oldest().map(|chunk| chunk.next.source)
+    }
+
     /// Memory that it holds.
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
@@ -139,6 +150,11 @@ impl OffsetMap {
             self.changes.add(self.chunks.open_number());
         }
         self.account.hold(self.memory_bytes());
+    }
+
+    /// Whether it knew of this source offset once, and forgot it: the answer was better then.
+    pub fn has_forgotten(&self, source: i64) -> bool {
+        (self.origin.source..self.begin.source).contains(&source)
     }
 
     /// Forgets what lies wholly below the source's log start, as far as whole chunks do.

@@ -170,6 +170,7 @@ fn log(at: &Scope, name: &'static str, description: &Description) {
                 source_next = details.source_next,
                 target_next = details.target_next,
                 records = details.records,
+                intervals = details.intervals,
                 partitions = details.partitions,
                 event_topic = at.topic.as_ref().and(details.event_topic.as_deref()),
                 key = details.key.as_deref(),

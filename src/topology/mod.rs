@@ -4,6 +4,7 @@
 pub mod cycles;
 pub mod engine;
 pub mod graph;
+mod groups;
 pub mod java_regex;
 mod lineage;
 pub mod naming;
@@ -14,10 +15,11 @@ mod spec;
 pub mod topic_config;
 
 pub use engine::{EngineChoice, EngineKind, EngineSpec};
+pub use groups::GroupSelector;
 pub use naming::Naming;
 pub use selection::{Choice, LeaveReason, Selector};
 pub use spec::{
-    ClusterSpec, Codec, DefaultsFrom, FlowSpec, HeartbeatSpec, HttpSpec, Isolation, LogFormat, NamingSpec,
-    OtlpSpec, PolicyKind, ProcessSpec, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
+    ClusterSpec, Codec, DefaultsFrom, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, Isolation, LogFormat, NamingSpec,
+    OffsetSyncsOn, OtlpSpec, PolicyKind, ProcessSpec, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
     TelemetrySpec, TopicConfigSpec, Topology,
 };

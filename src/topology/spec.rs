@@ -73,6 +73,10 @@ pub struct FlowSpec {
     pub topic_configs: TopicConfigSpec,
     /// Heartbeats.
     pub heartbeats: HeartbeatSpec,
+    /// Consumer groups.
+    pub groups: GroupsSpec,
+    /// Where MirrorMaker 2's offset syncs are written.
+    pub offset_syncs: OffsetSyncsOn,
 }
 
 /// How remote topics are named.
@@ -160,6 +164,33 @@ pub struct HeartbeatSpec {
     pub interval: Duration,
 }
 
+/// Consumer groups of a flow.
+#[derive(Clone, Debug)]
+pub struct GroupsSpec {
+    /// Whether committed offsets are read and translated.
+    pub enabled: bool,
+    /// Patterns of groups to follow.
+    pub include: Vec<String>,
+    /// Patterns that win over `include`.
+    pub exclude: Vec<String>,
+    /// How often offsets are read.
+    pub interval: Duration,
+    /// Whether translated offsets are committed.
+    pub sync: bool,
+}
+
+/// Where MirrorMaker 2's offset syncs are written (KIP-716).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OffsetSyncsOn {
+    /// On the target: the source may be read-only.
+    Target,
+    /// On the source, MirrorMaker 2's default.
+    Source,
+    /// Nowhere.
+    Off,
+}
+
 /// How this process runs.
 #[derive(Clone, Debug)]
 pub struct ProcessSpec {
@@ -169,6 +200,8 @@ pub struct ProcessSpec {
     pub positions_interval: Duration,
     /// Bytes that batches may hold in memory.
     pub memory_budget_bytes: u64,
+    /// Bytes that offset maps may hold in memory.
+    pub offsets_memory_bytes: u64,
     /// How long a drain may take.
     pub shutdown_timeout: Duration,
     /// The HTTP side.

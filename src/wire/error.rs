@@ -204,6 +204,30 @@ impl WireError {
         )
     }
 
+    /// Whether our credentials lack a right on a group.
+    pub fn is_group_unauthorized(&self) -> bool {
+        self.code() == Some(ResponseError::GroupAuthorizationFailed)
+    }
+
+    /// Whether a group has members, and so takes commits from nobody else.
+    pub fn is_unknown_member(&self) -> bool {
+        matches!(
+            self.code(),
+            Some(
+                ResponseError::UnknownMemberId
+                    | ResponseError::IllegalGeneration
+                    | ResponseError::RebalanceInProgress
+                    | ResponseError::FencedMemberEpoch
+                    | ResponseError::StaleMemberEpoch
+            )
+        )
+    }
+
+    /// Whether a committed offset is about to change: a transaction that commits another is open.
+    pub fn is_unstable_offset(&self) -> bool {
+        self.code() == Some(ResponseError::UnstableOffsetCommit)
+    }
+
     /// Whether the topic or partition does not exist.
     pub fn is_unknown_topic(&self) -> bool {
         matches!(self.code(), Some(ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId))

@@ -3,7 +3,7 @@
 //! [`Wire`] is the client of one cluster. Below it: `client` finds the responsible broker and retries, `pool` keeps
 //! the connections, `dial` makes them (`tls`, `sasl`), `connection` runs requests over one and `serve` moves their
 //! bytes (`frame`, `buffers`, `chunks`, `encoding`). Above it, one file per group of calls: `metadata`, `leaders`,
-//! `offsets`, `topics`, `configs`, `fetch`, `produce`, `producers`, `rights`. A further call is a line in `call` and
+//! `offsets`, `topics`, `configs`, `fetch`, `produce`, `producers`, `rights`, `groups`. A further call is a line in `call` and
 //! a method in such a file.
 //!
 //! [`Link`] is a connection of its owner's own, for the loops that move batches unopened: answers are read into
@@ -20,6 +20,7 @@ mod encoding;
 mod error;
 mod fetch;
 mod frame;
+mod groups;
 mod hostname;
 mod leaders;
 mod link;
@@ -48,6 +49,9 @@ pub use client::Wire;
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource};
 pub use error::{WireError, WireErrorKind};
 pub use fetch::{FetchRange, FetchedRecords};
+pub use groups::{
+    CommitOutcome, Committed, CommittedOffset, GroupCommit, GroupKind, GroupListing, GroupState, ListedGroup,
+};
 pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages::ApiKey;
 pub use link::{Link, PendingProduce};

@@ -10,7 +10,8 @@ use tracing::{error, warn};
 
 use super::children::Children;
 use super::context::FlowContext;
-use super::positions::{LoadError, Loaded};
+use super::positions::LoadError;
+use super::start::Stored;
 use super::topics::Reconciliation;
 use crate::formats::Claim;
 use crate::mesh::supervise::{self, Backoff};
@@ -31,7 +32,7 @@ pub enum FlowMsg {
     /// Claim the flow (again).
     Claim,
     /// The claim was made and the positions were read, or not.
-    Claimed(Box<Result<Loaded, LoadError>>),
+    Claimed(Box<Result<Stored, LoadError>>),
     /// Build a session.
     StartSession,
     /// A session was lost.

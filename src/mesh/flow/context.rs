@@ -13,10 +13,12 @@ use super::store::StoreMsg;
 use crate::engine::budget::Account;
 use crate::engine::records::Suspects;
 use crate::engine::{EngineError, LaneOpened, LaneSpec, Session};
-use crate::formats::Position;
+use crate::formats::{GroupSync, GroupSyncKey, Position};
 use crate::mesh::board::FlowBoard;
 use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::context::MeshContext;
+use crate::mesh::groups::GroupBoard;
+use crate::mesh::offsets::{MapBook, OffsetsTopic};
 use crate::model::{Event, TopicName, TopicPartition};
 use crate::telemetry::{FlowMetrics, Scope};
 use crate::topology::FlowSpec;
@@ -41,6 +43,12 @@ pub struct FlowContext {
     pub positions_topic: PositionsTopic,
     /// Saved positions.
     pub book: PositionBook,
+    /// Where offset maps and group syncs are kept.
+    pub offsets_topic: OffsetsTopic,
+    /// The offset maps; loaded before the first partition starts.
+    pub maps: MapBook,
+    /// What group sync last wrote, as it was loaded.
+    pub group_syncs: Mutex<HashMap<GroupSyncKey, GroupSync>>,
     /// The session, replaced when it is lost.
     pub session: watch::Sender<SessionSlot>,
     /// The writer of positions, once positions are loaded.
@@ -55,6 +63,8 @@ pub struct FlowContext {
     pub resolving: Semaphore,
     /// What `/status` shows.
     pub board: FlowBoard,
+    /// What is known of its groups.
+    pub groups: GroupBoard,
     /// Metrics of the flow.
     pub metrics: FlowMetrics,
     /// Topics that were there when the flow first looked: what comes later starts at its first record.
@@ -72,12 +82,17 @@ impl FlowContext {
     ) -> Self {
         let positions_topic =
             PositionsTopic { cluster: target.clone(), flow: spec.name.clone(), source: spec.from.clone() };
+        let offsets_topic =
+            OffsetsTopic { cluster: target.clone(), flow: spec.name.clone(), source: spec.from.clone() };
         Self {
             spec: spec.clone(),
             source,
             target,
             positions_topic,
             book: PositionBook::default(),
+            offsets_topic,
+            maps: MapBook::new(mesh.maps.clone()),
+            group_syncs: Mutex::default(),
             session: watch::Sender::new(None),
             store: Mutex::new(None),
             account: mesh.budget.account(),
@@ -85,6 +100,7 @@ impl FlowContext {
             limits: LimitBook::default(),
             resolving: Semaphore::new(RESOLVING),
             board,
+            groups: GroupBoard::default(),
             metrics: mesh.telemetry.metrics().flow(&spec.name, &spec.from, &spec.to),
             first_topics: Mutex::new(None),
             mesh,

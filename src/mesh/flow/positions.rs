@@ -3,20 +3,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tracing::{info, warn};
 
 use crate::batch::Codec;
 use crate::formats::{self, Claim, Position, PositionEntry, PositionKey, positions_topic};
 use crate::mesh::clock;
 use crate::mesh::cluster::ClusterHandle;
+use crate::mesh::internal_topics;
+use crate::mesh::offsets::OffsetsError;
 use crate::mesh::process::ProcessIdentity;
 use crate::model::{Alias, Fault, FaultKind, FlowName, TopicName, TopicPartition};
 use crate::topology::Isolation;
-use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, ResponseError, WireError};
+use crate::wire::{FetchRange, NewRecord, OffsetSpec, ResponseError, WireError};
 
-/// Small segments, so that compaction keeps the topic, and with it the start, short.
-const SEGMENT_BYTES: &str = "16777216";
 /// Read at a time.
 const READ_BYTES: i32 = 4 * 1024 * 1024;
 /// How often the tail is read for other claims. The broker holds none of these reads: fetches share a connection.
@@ -58,8 +57,8 @@ impl PositionsTopic {
     /// The cluster's, retriable or not; and a fault when a record can't be read.
     #[tracing::instrument(level = "debug", skip_all, fields(flow = %self.flow))]
     pub async fn claim(&self, process: &ProcessIdentity) -> Result<Loaded, LoadError> {
-        self.create().await?;
-        let claimed_at = self.append(vec![self.claim_record(process, false)]).await?;
+        internal_topics::create(&self.cluster, &self.topic()).await?;
+        let claimed_at = self.append_claim(self.claim_record(process, false)).await?;
         let mut loaded = Loaded { positions: HashMap::new(), claimed_at };
         let earliest =
             self.cluster.offset(&self.partition(), OffsetSpec::Earliest, Isolation::ReadUncommitted).await?;
@@ -108,33 +107,19 @@ impl PositionsTopic {
         Ok(loaded)
     }
 
-    async fn create(&self) -> Result<(), WireError> {
-        let catalogue = self.cluster.refresh().await?;
-        if catalogue.topics.contains_key(&self.topic()) {
-            return Ok(());
-        }
-        let configs = [("cleanup.policy", "compact"), ("segment.bytes", SEGMENT_BYTES)];
-        let new = NewTopic {
-            name: self.topic(),
-            partitions: 1,
-            replication_factor: -1,
-            configs: configs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
-        };
-        match self.cluster.wire().create_topic(&new, false).await {
-            Err(error) if !error.is_already_there() => Err(error),
-            _ => Ok(()),
-        }
-    }
-
     /// Gives the flow up, so that the next process needs not wait.
     pub async fn release(&self, process: &ProcessIdentity) -> Result<(), WireError> {
-        self.append(vec![self.claim_record(process, true)]).await.map(drop)
+        self.append_claim(self.claim_record(process, true)).await.map(drop)
     }
 
-    /// Appends records; returns the offset of the first. What a failure means does not matter: every record
-    /// may be repeated.
-    pub async fn append(&self, records: Vec<NewRecord>) -> Result<i64, WireError> {
-        let produced = self.cluster.wire().produce(&self.partition(), &records, Codec::Lz4).await?;
+    /// Appends records. What a failure means does not matter: every record may be repeated.
+    pub async fn append(&self, records: Vec<NewRecord>) -> Result<(), WireError> {
+        internal_topics::append(self.cluster.wire(), &self.partition(), &records).await
+    }
+
+    /// Appends a claim of ours; returns its offset.
+    async fn append_claim(&self, claim: NewRecord) -> Result<i64, WireError> {
+        let produced = self.cluster.wire().produce(&self.partition(), &[claim], Codec::Lz4).await?;
         Ok(produced.base_offset)
     }
 
@@ -194,22 +179,13 @@ impl PositionsTopic {
             claimed_ms: clock::now_ms(),
             released,
         };
-        record(Claim::key(&self.flow), claim.encode())
+        internal_topics::record(Claim::key(&self.flow), Some(claim.encode()))
     }
 
     /// A position as a record of the topic.
     pub fn position_record(&self, source: &TopicPartition, position: &Position) -> NewRecord {
         let key = PositionKey { flow: self.flow.clone(), source: source.clone() };
-        record(key.encode(), position.encode())
-    }
-}
-
-fn record(key: Vec<u8>, value: Vec<u8>) -> NewRecord {
-    NewRecord {
-        timestamp_ms: clock::now_ms(),
-        key: Some(Bytes::from(key)),
-        value: Some(Bytes::from(value)),
-        headers: Vec::new(),
+        internal_topics::record(key.encode(), Some(position.encode()))
     }
 }
 
@@ -225,5 +201,18 @@ pub enum LoadError {
 impl From<WireError> for LoadError {
     fn from(error: WireError) -> Self {
         Self::Wire(error)
+    }
+}
+
+impl From<OffsetsError> for LoadError {
+    fn from(error: OffsetsError) -> Self {
+        match error {
+            OffsetsError::Wire(error) => Self::Wire(error),
+            OffsetsError::Format { .. } => Self::Fault(Fault::new(
+                FaultKind::PositionStore,
+                error.to_string(),
+                "run the version of mirrormesh that wrote it, or a newer one",
+            )),
+        }
     }
 }

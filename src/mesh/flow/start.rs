@@ -1,16 +1,38 @@
 //! How a flow comes to run: both clusters there, the flow claimed, positions read.
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
-use tracing::{error, warn};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
 use super::heartbeat::HeartbeatActor;
+use super::context::FlowContext;
 use super::positions::{LoadError, Loaded};
 use super::store::PositionStoreActor;
 use super::topic_configs::TopicConfigActor;
+use crate::mesh::offsets::{LoadedOffsets, OffsetMapActor, OffsetsTopic};
+use crate::model::Event;
+use crate::mesh::groups::GroupsActor;
 use crate::model::status::{ClusterState, FlowState};
+use crate::topology::GroupSelector;
 use crate::topology::topic_config::ConfigRules;
+
+/// What a flow finds on its target when it starts.
+pub struct Stored {
+    positions: Loaded,
+    offsets: LoadedOffsets,
+}
+
+/// Claims the flow, and reads what was stored of it.
+async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
+    let positions = flow.positions_topic.claim(&flow.mesh.process).await?;
+    flow.offsets_topic.create().await?;
+    let offsets = OffsetsTopic::load(flow.target.wire(), &flow.spec.from, &flow.spec.name).await?;
+    info!(flow = %flow.spec.name, maps = offsets.maps.len(), groups = offsets.groups.len(), "offset maps read");
+    flow.offsets_topic.remove_damaged(&offsets).await?;
+    Ok(Stored { positions, offsets })
+}
 
 impl FlowRun {
     pub(super) fn try_claim(&mut self, myself: &ActorRef<FlowMsg>) {
@@ -47,7 +69,7 @@ impl FlowRun {
         self.flow.board.set_state(FlowState::Starting, Some("reads its positions".to_owned()));
         let (flow, myself) = (self.flow.clone(), myself.clone());
         tokio::spawn(async move {
-            let outcome = flow.positions_topic.claim(&flow.mesh.process).await;
+            let outcome = claim(&flow).await;
             let _ = myself.cast(FlowMsg::Claimed(Box::new(outcome)));
         });
     }
@@ -55,13 +77,13 @@ impl FlowRun {
     pub(super) async fn claimed(
         &mut self,
         myself: &ActorRef<FlowMsg>,
-        outcome: Result<Loaded, LoadError>,
+        outcome: Result<Stored, LoadError>,
     ) -> Result<(), ActorProcessingErr> {
         if self.phase != Phase::Claiming {
             return Ok(());
         }
-        let loaded = match outcome {
-            Ok(loaded) => loaded,
+        let Stored { positions, offsets } = match outcome {
+            Ok(stored) => stored,
             Err(why) => {
                 let (state, reason) = match why {
                     LoadError::Fault(fault) => (FlowState::Faulted, fault.to_string()),
@@ -79,11 +101,17 @@ impl FlowRun {
             }
         };
         self.claim_backoff.reset();
-        self.flow.book.replace(loaded.positions);
+        self.flow.book.replace(positions.positions);
+        for (source, damaged) in &offsets.damaged {
+            let reason = damaged.error.to_string();
+            self.flow.report_partition(source, &Event::OffsetMapDamaged { reason });
+        }
+        self.flow.maps.replace(offsets.maps);
+        *self.flow.group_syncs.lock() = offsets.groups;
         let told = myself.clone();
         let store = PositionStoreActor {
             context: self.flow.clone(),
-            claimed_at: loaded.claimed_at,
+            claimed_at: positions.claimed_at,
             on_other_claim: Box::new(move |claim| drop(told.cast(FlowMsg::OtherClaim(claim)))),
         };
         let (store, _) = PositionStoreActor::spawn_linked(None, store, (), myself.get_cell()).await?;
@@ -97,7 +125,7 @@ impl FlowRun {
         Ok(())
     }
 
-    /// Starts what is not there of heartbeats and configuration sync.
+    /// Starts what is not there of offset maps, heartbeats and configuration sync.
     pub(super) async fn spawn_helpers(
         &mut self,
         myself: &ActorRef<FlowMsg>,
@@ -108,9 +136,18 @@ impl FlowRun {
         if self.phase != Phase::Running {
             return Ok(());
         }
+        let actor = OffsetMapActor { flow: self.flow.clone() };
+        let (actor, _) = OffsetMapActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+        self.helpers.push(actor.get_cell());
         if self.flow.spec.heartbeats.enabled {
             let actor = HeartbeatActor { flow: self.flow.clone() };
             let (actor, _) = HeartbeatActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+            self.helpers.push(actor.get_cell());
+        }
+        if self.flow.spec.groups.enabled {
+            let groups = GroupSelector::new(&self.flow.spec.groups)?;
+            let actor = GroupsActor { flow: self.flow.clone(), selector: self.selector.clone(), groups };
+            let (actor, _) = GroupsActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
             self.helpers.push(actor.get_cell());
         }
         if self.flow.spec.topic_configs.enabled {

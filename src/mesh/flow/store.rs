@@ -1,6 +1,10 @@
-//! One writer of positions per flow: collects what partitions save, writes it in few requests, drained last.
+//! One writer of positions and offset maps per flow: collects what partitions save, writes it in few requests,
+//! drained last.
+//!
+//! What changed in a map is taken when its position is written, and written first: the map may be ahead of the
+//! position then, never behind it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
@@ -11,17 +15,20 @@ use super::context::FlowContext;
 use crate::formats::{Claim, Position};
 use crate::mesh::partition::PartitionMsg;
 use crate::model::{Event, Fault, FaultKind, TopicPartition};
-use crate::wire::WireError;
+use crate::wire::{NewRecord, WireError};
 
-/// Positions in one request: about 500 bytes each, so well within a broker's default of 1 MiB.
+/// Positions in one request, after the maps that go with them: about 500 bytes each, so well within a broker's
+/// default of 1 MiB.
 const POSITIONS_PER_WRITE: usize = 1_000;
 
 /// What the store is told.
 pub enum StoreMsg {
     /// Save a position; the partition is told when it is durable.
     Save(Box<Save>),
+    /// Save what changed in these partitions' offset maps, though their positions stay.
+    SaveMaps(Vec<TopicPartition>),
     /// A write is over.
-    Written(Vec<TopicPartition>, Result<(), WireError>),
+    Written(Result<(), WireError>),
     /// Another process claimed the flow.
     OtherClaim(Claim),
     /// Write what is left, release the claim, answer, stop.
@@ -51,11 +58,19 @@ pub struct PositionStoreActor {
 /// State of the store.
 pub struct StoreState {
     pending: HashMap<TopicPartition, Save>,
-    writing: HashMap<TopicPartition, Save>,
+    pending_maps: BTreeSet<TopicPartition>,
+    /// What is being written: partitions whose map is, and whose position is.
+    writing: Option<Writing>,
     /// Set when another process owns the flow: nothing is written any more.
     lost: bool,
     drain: Option<RpcReplyPort<()>>,
     tail: JoinHandle<()>,
+}
+
+/// What is being written.
+struct Writing {
+    maps: Vec<TopicPartition>,
+    saves: Vec<Save>,
 }
 
 impl Actor for PositionStoreActor {
@@ -75,7 +90,14 @@ impl Actor for PositionStoreActor {
             let claim = topic.other_claim(&process, claimed_at).await;
             let _ = myself.cast(StoreMsg::OtherClaim(claim));
         });
-        Ok(StoreState { pending: HashMap::new(), writing: HashMap::new(), lost: false, drain: None, tail })
+        Ok(StoreState {
+            pending: HashMap::new(),
+            pending_maps: BTreeSet::new(),
+            writing: None,
+            lost: false,
+            drain: None,
+            tail,
+        })
     }
 
     async fn handle(
@@ -90,7 +112,11 @@ impl Actor for PositionStoreActor {
                 state.pending.insert(save.partition.clone(), *save);
                 self.write(&myself, state);
             }
-            StoreMsg::Written(partitions, outcome) => self.written(&myself, state, partitions, outcome),
+            StoreMsg::SaveMaps(partitions) => {
+                state.pending_maps.extend(partitions);
+                self.write(&myself, state);
+            }
+            StoreMsg::Written(outcome) => self.written(&myself, state, outcome),
             StoreMsg::OtherClaim(claim) => {
                 state.lost = true;
                 let by = format!("process {} (pid {} on {})", claim.process, claim.pid, claim.host);
@@ -99,7 +125,7 @@ impl Actor for PositionStoreActor {
             }
             StoreMsg::Drain(reply) => state.drain = Some(reply),
         }
-        if state.drain.is_some() && (state.lost || (state.pending.is_empty() && state.writing.is_empty())) {
+        if state.drain.is_some() && (state.lost || state.is_idle()) {
             self.finish(state).await;
             myself.stop(None);
         }
@@ -116,54 +142,93 @@ impl Actor for PositionStoreActor {
     }
 }
 
+impl StoreState {
+    fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.pending_maps.is_empty() && self.writing.is_none()
+    }
+
+    /// What goes with the next write.
+    fn choose(&mut self) -> Writing {
+        let chosen: Vec<_> = self.pending.keys().take(POSITIONS_PER_WRITE).cloned().collect();
+        let saves: Vec<_> = chosen.iter().filter_map(|partition| self.pending.remove(partition)).collect();
+        let mut maps: BTreeSet<_> = chosen.into_iter().collect();
+        while maps.len() < POSITIONS_PER_WRITE
+            && let Some(partition) = self.pending_maps.pop_first()
+        {
+            maps.insert(partition);
+        }
+        Writing { maps: maps.into_iter().collect(), saves }
+    }
+}
+
 impl PositionStoreActor {
     fn write(&self, myself: &ActorRef<StoreMsg>, state: &mut StoreState) {
-        if state.lost || !state.writing.is_empty() || state.pending.is_empty() {
+        if state.lost || state.writing.is_some() || state.is_idle() {
             return;
         }
-        let chosen: Vec<_> = state.pending.keys().take(POSITIONS_PER_WRITE).cloned().collect();
-        let topic = self.context.positions_topic.clone();
-        let mut records = Vec::with_capacity(chosen.len());
-        for partition in &chosen {
-            if let Some(save) = state.pending.remove(partition) {
-                records.push(topic.position_record(partition, &save.position));
-                state.writing.insert(partition.clone(), save);
-            }
-        }
+        let writing = state.choose();
+        let (offsets, positions) = (self.context.offsets_topic.clone(), self.context.positions_topic.clone());
+        let maps = self.changed(&writing.maps);
+        let records: Vec<_> =
+            writing.saves.iter().map(|save| positions.position_record(&save.partition, &save.position)).collect();
+        state.writing = Some(writing);
         let myself = myself.clone();
         tokio::spawn(async move {
-            let outcome = topic.append(records).await.map(drop);
-            let _ = myself.cast(StoreMsg::Written(chosen, outcome));
+            let outcome = async {
+                offsets.append(maps).await?;
+                positions.append(records).await
+            };
+            let outcome = outcome.await;
+            let _ = myself.cast(StoreMsg::Written(outcome));
         });
     }
 
-    fn written(
-        &self,
-        myself: &ActorRef<StoreMsg>,
-        state: &mut StoreState,
-        partitions: Vec<TopicPartition>,
-        outcome: Result<(), WireError>,
-    ) {
+    /// What changed in these maps since they were saved, as records; tells what they gave up.
+    fn changed(&self, partitions: &[TopicPartition]) -> Vec<NewRecord> {
+        let mut records = Vec::new();
+        for partition in partitions {
+            let Some(map) = self.context.maps.get(partition) else { continue };
+            let (changes, intervals) = {
+                let mut map = map.lock();
+                (map.take_changes(), map.take_shed())
+            };
+            records.extend(self.context.offsets_topic.map_records(partition, changes));
+            if intervals > 0 {
+                self.context.report_partition(partition, &Event::OffsetMapShed { intervals });
+            }
+        }
+        records
+    }
+
+    fn written(&self, myself: &ActorRef<StoreMsg>, state: &mut StoreState, outcome: Result<(), WireError>) {
+        let Some(writing) = state.writing.take() else { return };
+        let maps = writing.maps.iter().filter_map(|partition| self.context.maps.get(partition));
         match outcome {
             Ok(()) => {
-                self.context.positions_saved(partitions.len());
-                for save in partitions.iter().filter_map(|partition| state.writing.remove(partition)) {
+                maps.for_each(|map| map.lock().changes_saved());
+                self.context.positions_saved(writing.saves.len());
+                for save in writing.saves {
                     self.context.book.insert(save.partition, save.position);
                     // A partition that stopped meanwhile needs no answer.
                     let _ = save.reply.cast(PartitionMsg::Saved);
                 }
             }
             Err(error) => {
-                warn!(flow = %self.context.spec.name, positions = partitions.len(), %error, "positions not written");
+                maps.for_each(|map| map.lock().changes_failed());
+                warn!(
+                    flow = %self.context.spec.name, positions = writing.saves.len(), maps = writing.maps.len(), %error,
+                    "positions and offset maps not written"
+                );
                 let advice = if error.is_unauthorized() {
-                    "it is tried again; the flow's credentials need READ, WRITE and CREATE on the positions topic"
+                    "it is tried again; the flow's credentials need READ, WRITE and CREATE on the positions topic and \
+                     the offsets topic"
                 } else {
                     "it is tried again"
                 };
                 let what = format!("the position can't be saved: {error}");
                 let fault = Fault::new(FaultKind::PositionStore, what, advice);
                 // Each partition asks again by its own back-off, with what is newest then.
-                for save in partitions.iter().filter_map(|partition| state.writing.remove(partition)) {
+                for save in writing.saves {
                     let _ = save.reply.cast(PartitionMsg::NotSaved(fault.clone()));
                 }
             }

@@ -12,6 +12,7 @@ use crate::engine::{Batch, EngineError, LaneEvent, LaneOpened, Session};
 use crate::mesh::clock;
 use crate::mesh::flow::FlowContext;
 use crate::mesh::lag::LagClock;
+use crate::mesh::offsets::SharedMap;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
 use crate::replicator::{Input, Machine, MachineConfig, Resolution};
 use crate::telemetry::{BatchTrace, TopicMetrics};
@@ -91,6 +92,8 @@ pub struct PartitionShell {
     pub(super) args: PartitionArguments,
     pub(super) machine: Machine,
     pub(super) session: Option<Arc<dyn Session>>,
+    /// The partition's offset map, from its first resolution on.
+    pub(super) map: Option<SharedMap>,
     /// The batch that was just fetched, until the machine says what to do with it.
     pub(super) fetched: Option<Batch>,
     /// When it arrived, if it may become a span.
@@ -124,6 +127,7 @@ impl Actor for PartitionActor {
         let mut shell = PartitionShell {
             machine,
             session: None,
+            map: None,
             fetched: None,
             arrived: None,
             in_flight: VecDeque::new(),
@@ -159,7 +163,10 @@ impl Actor for PartitionActor {
                 }
             },
             PartitionMsg::Resolved(generation, outcome) if generation == current => match *outcome {
-                Ok(resolution) => shell.step(&myself, Input::Resolved(Box::new(resolution))),
+                Ok(resolution) => {
+                    shell.map = Some(shell.args.flow.maps.resume(&shell.args.source, &resolution));
+                    shell.step(&myself, Input::Resolved(Box::new(resolution)));
+                }
                 Err(Unresolved::Waits(what)) => shell.step(&myself, Input::ResolveWaits(what)),
                 Err(Unresolved::Fault(fault)) => shell.step(&myself, Input::ResolveFailed(fault)),
             },

@@ -43,6 +43,11 @@ impl PartitionShell {
                 }
             }
             Output::Discard => self.fetched = None,
+            Output::Mirrored { source_next, segments } => {
+                if let Some(map) = &self.map {
+                    map.lock().acknowledged(&segments, source_next);
+                }
+            }
             Output::SavePosition(position) => self.save(myself, *position),
             Output::Report(event) => self.report(&event),
             Output::Stopped => self.stop(myself, generation),

@@ -147,6 +147,14 @@ pub enum Output {
     Write,
     /// Drop the batch that was just fetched: it is out of place, or has no records to write.
     Discard,
+    /// Every source offset before `source_next` is done with; these records were acknowledged on the way there, and
+    /// are where they should be. For the offset map: comes before the [`Output::SavePosition`] that needs it.
+    Mirrored {
+        /// Next source offset.
+        source_next: i64,
+        /// Which source offset went to which target offset; empty for a range without records.
+        segments: Vec<Segment>,
+    },
     /// Save this position; `written_ms` and `producer` are the shell's to fill in. `clean` says that nothing is in
     /// flight, and that nothing more is written before a position that isn't clean is saved.
     SavePosition(Box<Position>),

@@ -147,7 +147,7 @@ impl Machine {
             Input::ResolveFailed(fault) => self.resolve_failed(now, fault, out),
             Input::Fetched(info) => self.fetched(info, out),
             Input::Acknowledged { source_next, target_next, segments } => {
-                self.acknowledged(now, source_next, target_next, &segments, out);
+                self.acknowledged(now, source_next, target_next, segments, out);
             }
             Input::WriteFailed { class, fault } => self.write_failed(now, class, fault, out),
             Input::SourceFailed { fault, retry } => self.source_failed(now, fault, retry, out),
@@ -189,7 +189,7 @@ impl Machine {
         now: Duration,
         source_next: i64,
         target_next: Option<i64>,
-        segments: &[Segment],
+        segments: Vec<Segment>,
         out: &mut Vec<Output>,
     ) {
         if !self.live {
@@ -215,7 +215,7 @@ impl Machine {
             return;
         }
         let mut at = expected;
-        for segment in segments {
+        for segment in &segments {
             if segment.target_base < at {
                 self.target_lost(now, segment.target_base, at, out);
                 return;
@@ -226,13 +226,20 @@ impl Machine {
             at = segment.target_next();
         }
         let Some(info) = self.in_flight.pop() else { return };
-        self.advance(&info, target_next.unwrap_or(at).max(at));
+        self.advance(&info, target_next.unwrap_or(at).max(at), segments, out);
         self.progress(out);
     }
 
     /// Moves the position over a batch whose records, and those of all before it, are on the target.
-    fn advance(&mut self, info: &BatchInfo, target_next: i64) {
+    fn advance(
+        &mut self,
+        info: &BatchInfo,
+        target_next: i64,
+        segments: Vec<Segment>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(reached) = &mut self.reached else { return };
+        out.push(Output::Mirrored { source_next: info.source_next, segments });
         reached.target_next = target_next;
         self.saver.acknowledged(info.bytes);
         if info.records == 0 && info.leader_epoch < 0 && reached.source_epoch >= 0 {
@@ -302,7 +309,7 @@ impl Machine {
             && let Some(info) = self.in_flight.pop_empty()
         {
             let target_next = self.reached.map_or(0, |reached| reached.target_next);
-            self.advance(&info, target_next);
+            self.advance(&info, target_next, Vec::new(), out);
         }
         if self.credit_blocked
             || self.phase != Phase::Streaming

@@ -1,6 +1,7 @@
 //! Our own connection against real brokers.
 
 mod admin;
+mod groups;
 mod link;
 mod offsets;
 mod records;
@@ -30,7 +31,7 @@ fn settings(bootstrap: &str) -> ClientSettings {
 }
 
 /// A plaintext client.
-fn wire(bootstrap: &str) -> Wire {
+pub(crate) fn wire(bootstrap: &str) -> Wire {
     Wire::new("east".into(), &settings(bootstrap)).unwrap()
 }
 

@@ -1,0 +1,108 @@
+//! Topics that the mesh itself keeps on a cluster: one partition, compacted.
+
+use bytes::Bytes;
+
+use crate::batch::Codec;
+use crate::mesh::clock;
+use crate::mesh::cluster::ClusterHandle;
+use crate::model::{TopicName, TopicPartition};
+use crate::wire::{NewRecord, NewTopic, Wire, WireError};
+
+/// Small segments, so that compaction keeps the topic, and with it the start, short.
+const SEGMENT_BYTES: &str = "16777216";
+
+/// Keys and values in one request: half of a broker's default limit, since they may not compress.
+const REQUEST_BYTES: usize = 512 * 1024;
+/// Lengths, deltas and attributes of a record, at most.
+const RECORD_OVERHEAD: usize = 21;
+
+/// Creates a topic of ours where it is missing.
+pub async fn create(cluster: &ClusterHandle, topic: &TopicName) -> Result<(), WireError> {
+    let configs = [("cleanup.policy", "compact"), ("segment.bytes", SEGMENT_BYTES)];
+    create_with(cluster, topic, &configs).await
+}
+
+/// Creates a compacted topic with one partition where it is missing.
+pub async fn create_with(
+    cluster: &ClusterHandle,
+    topic: &TopicName,
+    configs: &[(&str, &str)],
+) -> Result<(), WireError> {
+    let catalogue = cluster.refresh().await?;
+    if catalogue.topics.contains_key(topic) {
+        return Ok(());
+    }
+    let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let new = NewTopic {
+        name: topic.clone(),
+        partitions: 1,
+        replication_factor: -1,
+        configs: configs.collect(),
+    };
+    match cluster.wire().create_topic(&new, false).await {
+        Err(error) if !error.is_already_there() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A record stamped now; without a value it is a tombstone.
+pub fn record(key: Vec<u8>, value: Option<Vec<u8>>) -> NewRecord {
+    NewRecord {
+        timestamp_ms: clock::now_ms(),
+        key: Some(Bytes::from(key)),
+        value: value.map(Bytes::from),
+        headers: Vec::new(),
+    }
+}
+
+/// Appends records, in as few requests as a broker's usual limit allows; stops at the first that fails.
+pub async fn append(
+    wire: &Wire,
+    partition: &TopicPartition,
+    records: &[NewRecord],
+) -> Result<(), WireError> {
+    for part in parts(records, REQUEST_BYTES) {
+        wire.produce(partition, part, Codec::Lz4).await?;
+    }
+    Ok(())
+}
+
+/// Runs of records of at most `most_bytes`; one that is larger goes alone.
+fn parts(records: &[NewRecord], most_bytes: usize) -> Vec<&[NewRecord]> {
+    let (mut parts, mut from, mut bytes) = (Vec::new(), 0, 0);
+    for (index, record) in records.iter().enumerate() {
+        let size = record.key.as_ref().map_or(0, |key| key.len())
+            + record.value.as_ref().map_or(0, |value| value.len())
+            + RECORD_OVERHEAD;
+        if index > from && bytes + size > most_bytes {
+            parts.push(&records[from..index]);
+            (from, bytes) = (index, 0);
+        }
+        bytes += size;
+    }
+    if from < records.len() {
+        parts.push(&records[from..]);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_keep_to_the_limit_and_leave_nothing_out() {
+        let split = |sizes: &[usize]| -> Vec<usize> {
+            let records: Vec<_> = 
+                sizes.iter().map(|size| record(Vec::new(), Some(vec![0; size - RECORD_OVERHEAD]))).collect();
+            let lengths: Vec<_> = parts(&records, 100).iter().map(|part| part.len()).collect();
+            assert_eq!(lengths.iter().sum::<usize>(), records.len());
+            lengths
+        };
+        assert_eq!(split(&[]), []);
+        assert_eq!(split(&[50, 50]), [2]);
+        assert_eq!(split(&[50, 51]), [1, 1]);
+        assert_eq!(split(&[300]), [1]);
+        assert_eq!(split(&[40, 300, 40, 40, 40]), [1, 1, 2, 1]);
+    }
+}

@@ -1,0 +1,78 @@
+//! MirrorMaker 2's offset syncs: for its own connectors and clients, one pair of offsets per partition that moved.
+
+use std::collections::HashMap;
+
+use crate::formats::OffsetSync;
+use crate::mesh::cluster::ClusterHandle;
+use crate::mesh::flow::FlowContext;
+use crate::mesh::internal_topics;
+use crate::model::{Alias, TopicName, TopicPartition};
+use crate::topology::{FlowSpec, OffsetSyncsOn};
+use crate::wire::{NewRecord, WireError};
+
+/// Partitions whose syncs are made and written at a time: less than half a MiB.
+const PARTITIONS_AT_ONCE: usize = 5_000;
+
+/// What was written last of each partition.
+#[derive(Debug, Default)]
+pub struct OffsetSyncs {
+    written: HashMap<TopicPartition, (i64, i64)>,
+    created: bool,
+}
+
+impl OffsetSyncs {
+    /// Writes a sync of each partition that was mirrored further since its last one. What fails is written next time.
+    pub(super) async fn write(&mut self, flow: &FlowContext) -> Result<(), WireError> {
+        let moved = self.moved(flow);
+        let Some((cluster, topic)) = place(flow).filter(|_| !moved.is_empty()) else { return Ok(()) };
+        if !self.created {
+            internal_topics::create_with(cluster, &topic, &[("cleanup.policy", "compact")]).await?;
+            self.created = true;
+        }
+        let partition = TopicPartition::new(topic, 0);
+        for part in moved.chunks(PARTITIONS_AT_ONCE) {
+            let records: Vec<_> = part.iter().filter_map(|(source, pair)| record(source, *pair)).collect();
+            if let Err(error) = internal_topics::append(cluster.wire(), &partition, &records).await {
+                // It may have been deleted.
+                self.created = false;
+                return Err(error);
+            }
+            self.written.extend(part.iter().cloned());
+        }
+        Ok(())
+    }
+
+    fn moved(&self, flow: &FlowContext) -> Vec<(TopicPartition, (i64, i64))> {
+        let last = flow.maps.iter().filter_map(|(source, map)| {
+            let pair = map.lock().last_mirrored()?;
+            (self.written.get(&source) != Some(&pair)).then_some((source, pair))
+        });
+        last.collect()
+    }
+}
+
+/// Where a flow's syncs go; the name has the alias of the other cluster (KIP-716).
+fn place(flow: &FlowContext) -> Option<(&ClusterHandle, TopicName)> {
+    let (cluster, other) = match flow.spec.offset_syncs {
+        OffsetSyncsOn::Target => (&flow.target, &flow.spec.from),
+        OffsetSyncsOn::Source => (&flow.source, &flow.spec.to),
+        OffsetSyncsOn::Off => return None,
+    };
+    Some((cluster, syncs_topic(&flow.spec, other)))
+}
+
+fn syncs_topic(spec: &FlowSpec, other: &Alias) -> TopicName {
+    let separator = &spec.naming.separator;
+    TopicName::from(format!("mm2-offset-syncs{separator}{other}{separator}internal"))
+}
+
+/// A sync as a record. No topic has a name that is too long for the format: Kafka allows 249 characters.
+fn record(source: &TopicPartition, (upstream_offset, downstream_offset): (i64, i64)) -> Option<NewRecord> {
+    let sync = OffsetSync {
+        topic: source.topic.as_str().to_owned(),
+        partition: source.partition,
+        upstream_offset,
+        downstream_offset,
+    };
+    Some(internal_topics::record(sync.key().ok()?, Some(sync.value())))
+}
