@@ -6,6 +6,7 @@ mod common;
 mod cli;
 mod harness;
 mod mirror;
+mod offset_map;
 mod passthrough;
 mod records;
 mod topics;

@@ -250,6 +250,7 @@ impl World {
                 self.ledger.saving(&position, &self.source);
                 self.saving.push_back(*position);
             }
+            Output::Mirrored { .. } => {}
             Output::Report(event) => self.ledger.report(event),
             Output::Stopped => {
                 let process = self.process.take().expect("it was there a line above");
