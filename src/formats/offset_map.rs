@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FormatError;
 use super::json::{VERSION, Versioned, json, parse, versioned};
-use crate::model::{Alias, FlowName, TopicName, TopicPartition};
+use crate::model::{Alias, FlowName, Side, TopicName, TopicPartition};
 
 const MAP: &str = "map";
 const GROUP: &str = "group";
@@ -79,12 +79,18 @@ pub struct SyncedPartition {
     /// Its offset on the target then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<i64>,
-    /// What is about to be committed on the source.
+    /// The side whose commit it was, while the other one followed.
+    #[serde(default, skip_serializing_if = "Side::is_source")]
+    pub owner: Side,
+    /// The offset on the source once what is planned is committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_source: Option<i64>,
-    /// What is about to be committed on the target.
+    /// The offset on the target then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_target: Option<i64>,
+    /// The side whose commit is followed then.
+    #[serde(default, skip_serializing_if = "Side::is_source")]
+    pub planned_owner: Side,
     /// When it was last committed, in milliseconds since the epoch.
     pub written_ms: i64,
 }

@@ -13,7 +13,7 @@ fn group_key() -> GroupSyncKey {
 }
 
 /// As it is stored: a field that changes its name here is lost to every older program.
-const STORED: &str = r#"{"v":1,"partitions":[{"partition":3,"source":10,"target":5,"planned_target":9,"written_ms":1700000000000},{"partition":4,"planned_source":1,"written_ms":0}]}"#;
+const STORED: &str = r#"{"v":1,"partitions":[{"partition":3,"source":10,"target":5,"planned_target":9,"planned_owner":"target","written_ms":1700000000000},{"partition":4,"planned_source":1,"written_ms":0}]}"#;
 
 fn sync() -> GroupSync {
     GroupSync {
@@ -24,7 +24,9 @@ fn sync() -> GroupSync {
                 target: Some(5),
                 planned_source: None,
                 planned_target: Some(9),
+                planned_owner: Side::Target,
                 written_ms: 1_700_000_000_000,
+                ..SyncedPartition::default()
             },
             SyncedPartition { partition: 4, planned_source: Some(1), ..SyncedPartition::default() },
         ],
@@ -104,6 +106,7 @@ proptest! {
                 planned_source: other,
                 planned_target: one,
                 written_ms,
+                ..SyncedPartition::default()
             })
             .collect();
         let sync = GroupSync { partitions };

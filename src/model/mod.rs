@@ -8,6 +8,7 @@ mod ids;
 mod isolation;
 mod path;
 mod policy;
+mod side;
 pub mod status;
 
 pub use batch::{BatchInfo, Segment};
@@ -17,3 +18,4 @@ pub use ids::{Alias, ClusterId, FlowName, Generation, TopicId, TopicName, TopicP
 pub use isolation::Isolation;
 pub use path::PathText;
 pub use policy::{ResetPolicy, TargetResetPolicy};
+pub use side::Side;

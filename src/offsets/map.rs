@@ -149,6 +149,11 @@ impl OffsetMap {
         self.account.hold(self.memory_bytes());
     }
 
+    /// Whether it knew of this source offset once, and forgot it: the answer was better then.
+    pub fn has_forgotten(&self, source: i64) -> bool {
+        (self.origin.source..self.begin.source).contains(&source)
+    }
+
     /// Forgets what lies wholly below the source's log start, as far as whole chunks do.
     pub fn trim(&mut self, source_log_start: i64) {
         while self.chunks.oldest().is_some_and(|chunk| chunk.next.source <= source_log_start) {

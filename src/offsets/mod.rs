@@ -1,13 +1,16 @@
 //! Offsets of consumer groups: which offset on one side a committed offset of the other side means. Pure.
 
+mod answer;
 mod budget;
 mod changes;
 mod chunks;
+mod emission;
 mod identity;
 mod interval;
 mod map;
 mod record;
 mod stored;
+pub mod sync;
 mod translate;
 mod translation;
 mod varint;
@@ -15,8 +18,10 @@ mod varint;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, Direction};
 pub use budget::MapBudget;
 pub use changes::ChunkChange;
+pub use emission::{Emitted, due};
 pub use identity::MapIdentity;
 pub use interval::Interval;
 pub use map::OffsetMap;

@@ -86,6 +86,12 @@ impl Naming {
         self.strip_all(topic) == HEARTBEATS_TOPIC
     }
 
+    /// MirrorMaker 2's topic for the checkpoints of groups of the source, on the target.
+    pub fn checkpoints_topic(&self) -> TopicName {
+        let (source, separator) = (&self.source, &self.separator);
+        TopicName::from(format!("{source}{separator}checkpoints{separator}internal"))
+    }
+
     /// Whether this is one of MirrorMaker 2's checkpoint topics.
     pub fn is_checkpoints(&self, topic: &str) -> bool {
         ends_with_parts(topic, &self.separator, &["checkpoints", "internal"])

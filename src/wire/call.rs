@@ -4,11 +4,14 @@ use kafka_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DescribeClusterRequest, DescribeClusterResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    DescribeProducersRequest, DescribeProducersResponse, FetchRequest, FetchResponse,
+    DescribeGroupsRequest, DescribeGroupsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    FetchRequest, FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, InitProducerIdRequest,
-    InitProducerIdResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
-    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    InitProducerIdResponse, ListGroupsRequest, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest,
+    OffsetFetchResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest,
+    ProduceResponse, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion};
 
@@ -43,7 +46,8 @@ macro_rules! calls {
     };
 }
 
-// Produce 13 and Fetch 13 name topics by id only: the last versions with names serve brokers with and without ids.
+// Produce 13, Fetch 13, OffsetFetch 10 and OffsetCommit 10 name topics by id only: the last versions with names serve
+// brokers with and without ids. OffsetFetch 1 can't ask for all that a group committed.
 calls! {
     ApiVersions: ApiVersionsRequest => ApiVersionsResponse, 0 to 3, |answer| answer.throttle_time_ms;
     SaslHandshake: SaslHandshakeRequest => SaslHandshakeResponse, 1 to 1, |_| 0;
@@ -65,6 +69,11 @@ calls! {
     InitProducerId: InitProducerIdRequest => InitProducerIdResponse, 0 to 4, |answer| answer.throttle_time_ms;
     Fetch: FetchRequest => FetchResponse, 4 to 12, |answer| answer.throttle_time_ms;
     Produce: ProduceRequest => ProduceResponse, 3 to 12, |answer| answer.throttle_time_ms;
+    ListGroups: ListGroupsRequest => ListGroupsResponse, 0 to 5, |answer| answer.throttle_time_ms;
+    DescribeGroups: DescribeGroupsRequest => DescribeGroupsResponse, 0 to 5, |answer| answer.throttle_time_ms;
+    FindCoordinator: FindCoordinatorRequest => FindCoordinatorResponse, 0 to 6, |answer| answer.throttle_time_ms;
+    OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, 2 to 9, |answer| answer.throttle_time_ms;
+    OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, 2 to 9, |answer| answer.throttle_time_ms;
 }
 
 /// What a broker offers: lowest and highest version per call.

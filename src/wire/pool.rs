@@ -30,6 +30,8 @@ pub(super) enum Purpose {
     Fetch,
     /// Writing records.
     Produce,
+    /// Committing offsets: several connections, by number, since each commit waits for replicas.
+    Commit(u8),
 }
 
 /// Where a connection leads.

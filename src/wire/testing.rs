@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, MetadataRequest, MetadataResponse, RequestHeader, ResponseHeader,
+    ApiKey, ApiVersionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
+    MetadataResponse, RequestHeader, ResponseHeader,
 };
 use kafka_protocol::protocol::{
     Decodable, Encodable, HeaderVersion, StrBytes, decode_request_header_from_buffer,
@@ -123,11 +125,13 @@ impl Request {
         Reply::Bytes(self.frame_in(0, self.correlation, &answer))
     }
 
-    /// Answers ApiVersions and Metadata like a one-broker cluster that has every topic with one partition.
+    /// Answers ApiVersions, Metadata and FindCoordinator like a one-broker cluster that has every topic with one
+    /// partition.
     pub(crate) fn standard(&self) -> Reply {
         match self.api {
             ApiKey::ApiVersions => self.answer(offers(&[])),
             ApiKey::Metadata => self.answer(self.metadata()),
+            ApiKey::FindCoordinator => self.answer(self.coordinators()),
             other => panic!("the script has no answer to {other:?}"),
         }
     }
@@ -149,6 +153,24 @@ impl Request {
             .with_brokers(vec![broker])
             .with_controller_id(1.into())
             .with_topics(topics.collect())
+    }
+
+    /// What [`Request::standard`] answers to FindCoordinator.
+    pub(crate) fn coordinators(&self) -> FindCoordinatorResponse {
+        let asked: FindCoordinatorRequest = self.decode();
+        let host = StrBytes::from_string(self.broker.ip().to_string());
+        if self.version < 4 {
+            let answer = FindCoordinatorResponse::default().with_node_id(1.into());
+            return answer.with_host(host).with_port(self.broker.port().into());
+        }
+        let found = asked.coordinator_keys.into_iter().map(|key| {
+            Coordinator::default()
+                .with_key(key)
+                .with_node_id(1.into())
+                .with_host(host.clone())
+                .with_port(self.broker.port().into())
+        });
+        FindCoordinatorResponse::default().with_coordinators(found.collect())
     }
 }
 
@@ -172,6 +194,11 @@ pub(crate) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
         (ApiKey::InitProducerId, 0, 5),
         (ApiKey::Fetch, 4, 17),
         (ApiKey::Produce, 3, 13),
+        (ApiKey::ListGroups, 0, 5),
+        (ApiKey::DescribeGroups, 0, 6),
+        (ApiKey::FindCoordinator, 0, 6),
+        (ApiKey::OffsetFetch, 1, 10),
+        (ApiKey::OffsetCommit, 2, 10),
     ];
     let ranges = known.iter().map(|range| special.iter().find(|(api, ..)| *api == range.0).unwrap_or(range));
     let ranges = ranges.filter(|(_, min, max)| min <= max).map(|(api, min, max)| {

@@ -1,4 +1,4 @@
-//! What is known of a cluster: its brokers, its controller, and who leads which partition.
+//! What is known of a cluster: its brokers, its controller, who leads which partition and coordinates which group.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,12 @@ pub(super) struct View {
     brokers: HashMap<i32, Address>,
     controller: Option<i32>,
     leaders: HashMap<TopicName, HashMap<i32, Leader>>,
+    coordinators: HashMap<String, i32>,
 }
+
+/// How many groups' coordinators are remembered: beyond it all are forgotten, and asked again where they are needed.
+/// Groups that are gone stay until then; 100,000 names are some 10 MB.
+const MOST_COORDINATORS: usize = 100_000;
 
 impl View {
     /// Takes over an answer; `all` when it covers every topic, so that others are gone.
@@ -79,6 +84,33 @@ impl View {
     /// Forgets where a broker listens: it is to be asked again.
     pub(super) fn forget_address(&mut self, broker: i32) {
         self.brokers.remove(&broker);
+    }
+
+    /// Notes where a broker listens.
+    pub(super) fn learn_address(&mut self, broker: i32, address: Address) {
+        self.brokers.insert(broker, address);
+    }
+
+    /// The broker that coordinates a group, if one is known.
+    pub(super) fn coordinator(&self, group: &str) -> Option<i32> {
+        self.coordinators.get(group).copied()
+    }
+
+    /// Notes which broker coordinates a group.
+    pub(super) fn learn_coordinator(&mut self, group: &str, broker: i32) {
+        if let Some(known) = self.coordinators.get_mut(group) {
+            *known = broker;
+            return;
+        }
+        if self.coordinators.len() >= MOST_COORDINATORS {
+            self.coordinators.clear();
+        }
+        self.coordinators.insert(group.to_owned(), broker);
+    }
+
+    /// Forgets who coordinates a group: it is to be asked again.
+    pub(super) fn forget_coordinator(&mut self, group: &str) {
+        self.coordinators.remove(group);
     }
 
     /// Where brokers listen.

@@ -36,6 +36,8 @@
 //!   `produce(topic, partition, Vec<TestRecord>) → Vec<offset>`,
 //!   `produce_with(.., Produce::new().codec("zstd").transaction(id, Ending::Abort).batch_records(10))`,
 //!   `consume_all(topic) → Vec<Vec<Consumed>>` per partition, `consume_all_with(topic, Isolation)`,
+//!   `join(group, topic, Protocol::Classic) → Member` (until `leave()`), `commit(group, &[(topic, partition, offset,
+//!   metadata)])` without joining, `committed(group, topic) → Vec<Option<offset>>`,
 //!   `config() → rdkafka::ClientConfig`, `admin() → rdkafka AdminClient`.
 //! - [`Load::on`]`(client).topic(name, partitions).rate(per_second).value_bytes(n).codec(c).start()`: numbered records
 //!   in the background; `acknowledged()`, `progress(more).await`, `stop().await → Acknowledged`.
@@ -90,7 +92,7 @@ pub mod topologies;
 mod wait;
 
 pub use broker::Broker;
-pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
+pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, Protocol, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod checkpoints;
 mod cli;
 mod harness;
 mod mirror;

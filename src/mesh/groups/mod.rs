@@ -1,7 +1,17 @@
 //! Consumer groups of a flow: read on the source, translated, written as checkpoints, and kept in step on both sides.
 
+mod actor;
 mod board;
+mod checkpoints;
+mod commit;
+mod cycle;
+mod memory;
 mod reading;
+mod report;
+mod topics;
+mod work;
 
+pub use actor::{GroupsActor, GroupsMsg};
 pub use board::{GroupBoard, GroupsSnapshot};
+pub use checkpoints::{Checkpoints, StoredCheckpoints, stored_checkpoints};
 pub use reading::{GroupReading, OffsetReading};

@@ -29,6 +29,10 @@ fn every_event() -> Vec<Event> {
         | Event::TopicConfigRefused { .. }
         | Event::SourceTopicGone { .. }
         | Event::HeartbeatsRefused { .. }
+        | Event::CheckpointsRefused { .. }
+        | Event::GroupConflict { .. }
+        | Event::GroupRefused { .. }
+        | Event::GroupRecovered { .. }
         | Event::ClaimLost { .. }
         | Event::OffsetMapShed { .. }
         | Event::OffsetMapDamaged { .. }
@@ -66,6 +70,10 @@ fn every_event() -> Vec<Event> {
         Event::TopicConfigRefused { topic: topic(), key: "x".to_owned(), reason: "unknown".to_owned() },
         Event::SourceTopicGone { topic: topic() },
         Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
+        Event::CheckpointsRefused { cluster: "west".into(), reason: "no WRITE".to_owned() },
+        Event::GroupConflict { group: "billing".to_owned(), reason: "both were committed".to_owned() },
+        Event::GroupRefused { group: "billing".to_owned(), class: "active", reason: "has members".to_owned() },
+        Event::GroupRecovered { group: "billing".to_owned() },
         Event::ClaimLost { by: "process-2".to_owned() },
         Event::LoopFound { path: "east → west → east".to_owned() },
     ]

@@ -1,6 +1,7 @@
 //! The client against brokers made of a script, and against krafka's in-process broker.
 
 mod fake_broker;
+mod groups;
 mod leaders;
 mod link;
 mod old_brokers;
@@ -52,6 +53,9 @@ fn every_call_can_move_between_threads() {
     returns_movable(produce);
     movable(wire.topic_rights(&[]));
     movable(wire.cluster_rights());
+    movable(wire.list_groups());
+    movable(wire.committed_offsets(&[], true));
+    movable(wire.commit_offsets(Vec::new()));
     movable(wire.close());
     movable(wire);
 }

@@ -1,6 +1,7 @@
 //! Our own connection against real brokers.
 
 mod admin;
+mod groups;
 mod link;
 mod offsets;
 mod records;
@@ -12,7 +13,7 @@ use mirrormesh::wire::{NewTopic, Wire};
 use crate::common::wire_settings as settings;
 
 /// A plaintext client.
-fn wire(bootstrap: &str) -> Wire {
+pub(crate) fn wire(bootstrap: &str) -> Wire {
     Wire::new("east".into(), &settings(bootstrap)).unwrap()
 }
 
