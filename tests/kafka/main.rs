@@ -7,6 +7,7 @@ mod checkpoints;
 mod cli;
 mod harness;
 mod mirror;
+mod offset_map;
 mod passthrough;
 mod records;
 mod topics;

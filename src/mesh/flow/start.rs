@@ -6,8 +6,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use super::heartbeat::HeartbeatActor;
 use super::context::FlowContext;
+use super::heartbeat::HeartbeatActor;
 use super::positions::{LoadError, Loaded};
 use super::store::PositionStoreActor;
 use super::topic_configs::TopicConfigActor;
