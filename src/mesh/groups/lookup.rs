@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use thiserror::Error;
 
+use super::reading::is_of_consumers;
 use super::{GroupReading, OffsetReading, stored_checkpoints};
 use crate::config::{Loaded, did_you_mean};
 use crate::formats::{GroupSync, GroupSyncKey, offsets_topic};
 use crate::mesh::offsets::{LoadedOffsets, OffsetsError, OffsetsTopic};
-use crate::model::{FlowName, TopicName, TopicPartition};
+use crate::model::{Alias, FlowName, TopicName, TopicPartition};
 use crate::offsets::{Answer, Direction, OffsetMap, Translation};
 use crate::topology::java_regex::PatternError;
 use crate::topology::{FlowSpec, GroupSelector, Selector};
@@ -100,7 +101,7 @@ impl FlowOffsets {
     /// The target does not answer or refuses, or a newer program wrote the maps.
     pub async fn open(loaded: &Loaded, flow: &FlowSpec) -> Result<Self, LookupError> {
         let pattern = |error| LookupError::Pattern { flow: flow.name.clone(), error };
-        let wire = |alias| {
+        let wire = |alias: &Alias| {
             let settings = loaded.clients.get(alias).expect("every cluster of a sound topology has settings");
             Wire::new(alias.clone(), settings)
         };
@@ -199,7 +200,7 @@ impl FlowOffsets {
         for listed in listing.groups {
             let wanted = match only {
                 Some(only) => listed.group == only,
-                None => listed.is_of_consumers() && self.follows(&listed.group)?,
+                None => is_of_consumers(&listed) && self.follows(&listed.group)?,
             };
             if wanted {
                 states.insert(listed.group, listed.state);

@@ -2,8 +2,10 @@
 
 mod board;
 mod checkpoints;
+mod lookup;
 mod reading;
 
 pub use board::{GroupBoard, GroupsSnapshot};
 pub use checkpoints::{Checkpoints, StoredCheckpoints, stored_checkpoints};
+pub use lookup::{AsOf, FlowOffsets, LookupError, SourceOffsets};
 pub use reading::{GroupReading, OffsetReading};
