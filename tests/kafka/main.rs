@@ -5,6 +5,7 @@ mod common;
 
 mod checkpoints;
 mod cli;
+mod groups;
 mod harness;
 mod mirror;
 mod offset_map;
