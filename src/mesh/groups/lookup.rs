@@ -175,6 +175,15 @@ impl FlowOffsets {
         Ok(Answer::by_map(source, map, offset, direction))
     }
 
+    /// What a topic is called on the other side, as far as its name tells.
+    pub fn other_name(&self, topic: &TopicName, direction: Direction) -> TopicName {
+        let naming = self.selector.naming();
+        match direction {
+            Direction::Forward => naming.remote_name(topic),
+            Direction::Reverse => naming.upstream_of(topic.as_str()).unwrap_or_else(|| topic.clone()),
+        }
+    }
+
     /// What groups have committed on the source: those that the flow follows, or only one, followed or not.
     ///
     /// # Errors
@@ -225,7 +234,9 @@ impl FlowOffsets {
             for offset in offsets {
                 match offset.committed {
                     Ok(committed) => reading.offsets.extend(self.reading(offset.partition, committed)),
-                    Err(error) => missing.push(format!("group {}, {}: {error}", reading.group, offset.partition)),
+                    Err(error) => {
+                        missing.push(format!("group {}, {}: {error}", reading.group, offset.partition))
+                    }
                 }
             }
             readings.push(reading);
@@ -273,7 +284,7 @@ impl FlowOffsets {
         Some(OffsetReading { source, target, committed, translation })
     }
 
-    fn follows(&self, group: &str) -> Result<bool, LookupError> {
+    pub(super) fn follows(&self, group: &str) -> Result<bool, LookupError> {
         self.followed
             .takes(group)
             .map_err(|error| LookupError::Pattern { flow: self.flow.name.clone(), error })
@@ -293,8 +304,11 @@ impl FlowOffsets {
             let topic = offsets_topic(from);
             return format!("{topic} on {to} has none of this flow; it is written while the flow runs");
         }
-        let known: Vec<i32> =
-            partitions.iter().filter(|known| known.topic == asked.topic).map(|known| known.partition).collect();
+        let known: Vec<i32> = partitions
+            .iter()
+            .filter(|known| known.topic == asked.topic)
+            .map(|known| known.partition)
+            .collect();
         if let Some(last) = known.iter().max() {
             return format!("it has maps for {} of its partitions, up to {last}", known.len());
         }
