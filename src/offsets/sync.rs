@@ -208,8 +208,7 @@ impl Rule<'_> {
 
     /// Nobody knows which side decides, unless they agree.
     fn meet(&self, source: i64, target: i64) -> Decision {
-        let agree =
-            self.seen.forward.offset() == Some(target) || self.seen.backward.offset() == Some(source);
+        let agree = self.seen.forward.offset() == Some(target) || self.seen.backward.offset() == Some(source);
         match agree {
             true => self.in_step(Pair { source, target, owner: Side::Source }),
             false => self.leave(RefusalReason::Conflict),

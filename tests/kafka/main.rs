@@ -7,6 +7,7 @@ mod checkpoints;
 mod cli;
 mod harness;
 mod mirror;
+mod mm2_clients;
 mod passthrough;
 mod records;
 mod topics;

@@ -115,9 +115,9 @@ fn find_flow<'a>(loaded: &'a Loaded, wanted: Option<&str>) -> Result<&'a FlowSpe
         };
     };
     let by_ends = wanted.split_once("->").map(|(from, to)| (from.trim(), to.trim()));
-    let found = flows.values().find(|flow| {
-        flow.name.as_str() == wanted || by_ends == Some((flow.from.as_str(), flow.to.as_str()))
-    });
+    let found = flows
+        .values()
+        .find(|flow| flow.name.as_str() == wanted || by_ends == Some((flow.from.as_str(), flow.to.as_str())));
     found.ok_or_else(|| {
         let hint = did_you_mean(wanted, flows.keys().map(|name| name.as_str()));
         let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -129,7 +129,9 @@ fn find_flow<'a>(loaded: &'a Loaded, wanted: Option<&str>) -> Result<&'a FlowSpe
 fn tell_missing(offsets: &FlowOffsets, read: &SourceOffsets) -> bool {
     if let AsOf::Checkpoints { reason } = &read.as_of {
         let (from, to) = (&offsets.flow().from, &offsets.flow().to);
-        eprintln!("note: {from} does not answer ({reason}); what groups committed there is taken from the checkpoints on {to}");
+        eprintln!(
+            "note: {from} does not answer ({reason}); what groups committed there is taken from the checkpoints on {to}"
+        );
     }
     for missing in &read.missing {
         eprintln!("error: {missing}");

@@ -6,14 +6,14 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use super::heartbeat::HeartbeatActor;
 use super::context::FlowContext;
+use super::heartbeat::HeartbeatActor;
 use super::positions::{LoadError, Loaded};
 use super::store::PositionStoreActor;
 use super::topic_configs::TopicConfigActor;
+use crate::mesh::groups::GroupsActor;
 use crate::mesh::offsets::{LoadedOffsets, OffsetMapActor, OffsetsTopic};
 use crate::model::Event;
-use crate::mesh::groups::GroupsActor;
 use crate::model::status::{ClusterState, FlowState};
 use crate::topology::GroupSelector;
 use crate::topology::topic_config::ConfigRules;

@@ -225,7 +225,9 @@ impl FlowOffsets {
             for offset in offsets {
                 match offset.committed {
                     Ok(committed) => reading.offsets.extend(self.reading(offset.partition, committed)),
-                    Err(error) => missing.push(format!("group {}, {}: {error}", reading.group, offset.partition)),
+                    Err(error) => {
+                        missing.push(format!("group {}, {}: {error}", reading.group, offset.partition))
+                    }
                 }
             }
             readings.push(reading);
@@ -293,8 +295,11 @@ impl FlowOffsets {
             let topic = offsets_topic(from);
             return format!("{topic} on {to} has none of this flow; it is written while the flow runs");
         }
-        let known: Vec<i32> =
-            partitions.iter().filter(|known| known.topic == asked.topic).map(|known| known.partition).collect();
+        let known: Vec<i32> = partitions
+            .iter()
+            .filter(|known| known.topic == asked.topic)
+            .map(|known| known.partition)
+            .collect();
         if let Some(last) = known.iter().max() {
             return format!("it has maps for {} of its partitions, up to {last}", known.len());
         }
