@@ -175,6 +175,15 @@ impl FlowOffsets {
         Ok(Answer::by_map(source, map, offset, direction))
     }
 
+    /// What a topic is called on the other side, as far as its name tells.
+    pub fn other_name(&self, topic: &TopicName, direction: Direction) -> TopicName {
+        let naming = self.selector.naming();
+        match direction {
+            Direction::Forward => naming.remote_name(topic),
+            Direction::Reverse => naming.upstream_of(topic.as_str()).unwrap_or_else(|| topic.clone()),
+        }
+    }
+
     /// What groups have committed on the source: those that the flow follows, or only one, followed or not.
     ///
     /// # Errors
@@ -275,7 +284,7 @@ impl FlowOffsets {
         Some(OffsetReading { source, target, committed, translation })
     }
 
-    fn follows(&self, group: &str) -> Result<bool, LookupError> {
+    pub(super) fn follows(&self, group: &str) -> Result<bool, LookupError> {
         self.followed
             .takes(group)
             .map_err(|error| LookupError::Pattern { flow: self.flow.name.clone(), error })

@@ -34,6 +34,9 @@ fn every_event() -> Vec<Event> {
         | Event::GroupRefused { .. }
         | Event::GroupRecovered { .. }
         | Event::ClaimLost { .. }
+        | Event::OffsetMapShed { .. }
+        | Event::OffsetMapDamaged { .. }
+        | Event::OffsetSyncsRefused { .. }
         | Event::LoopFound { .. } => {}
     }
     vec![
@@ -61,6 +64,9 @@ fn every_event() -> Vec<Event> {
             key: "retention.ms".to_owned(),
             value: Some("1".to_owned()),
         },
+        Event::OffsetMapShed { intervals: 512 },
+        Event::OffsetMapDamaged { reason: "a chunk is cut off".to_owned() },
+        Event::OffsetSyncsRefused { cluster: "east".into(), reason: "no right".to_owned() },
         Event::TopicConfigRefused { topic: topic(), key: "x".to_owned(), reason: "unknown".to_owned() },
         Event::SourceTopicGone { topic: topic() },
         Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
