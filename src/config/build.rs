@@ -9,8 +9,8 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 
 use crate::model::{Alias, FlowName};
 use crate::topology::{
-    ClusterSpec, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, NamingSpec, OtlpSpec, ProcessSpec, ReplicationFactor,
-    StartPoint, TelemetrySpec, TopicConfigSpec, Topology,
+    ClusterSpec, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, NamingSpec, OtlpSpec, ProcessSpec,
+    ReplicationFactor, StartPoint, TelemetrySpec, TopicConfigSpec, Topology,
 };
 
 use super::keys::{Key, Kind, ROOT, Shape, find};

@@ -365,7 +365,12 @@ const HEARTBEATS: Key = section(
 const GROUPS: Key = section(
     "groups",
     &[
-        key("enabled", Kind::Flag, Some("true"), "Whether committed offsets of consumer groups are translated."),
+        key(
+            "enabled",
+            Kind::Flag,
+            Some("true"),
+            "Whether committed offsets of consumer groups are translated.",
+        ),
         key(
             "include",
             Kind::Patterns,

@@ -3,7 +3,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use crate::topology::{
-    Codec, DefaultsFrom, Isolation, OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
+    Codec, DefaultsFrom, Isolation, OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint,
+    TargetResetPolicy,
 };
 
 use super::*;

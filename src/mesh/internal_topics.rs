@@ -33,12 +33,8 @@ pub async fn create_with(
         return Ok(());
     }
     let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let new = NewTopic {
-        name: topic.clone(),
-        partitions: 1,
-        replication_factor: -1,
-        configs: configs.collect(),
-    };
+    let new =
+        NewTopic { name: topic.clone(), partitions: 1, replication_factor: -1, configs: configs.collect() };
     match cluster.wire().create_topic(&new, false).await {
         Err(error) if !error.is_already_there() => Err(error),
         _ => Ok(()),
@@ -56,11 +52,7 @@ pub fn record(key: Vec<u8>, value: Option<Vec<u8>>) -> NewRecord {
 }
 
 /// Appends records, in as few requests as a broker's usual limit allows; stops at the first that fails.
-pub async fn append(
-    wire: &Wire,
-    partition: &TopicPartition,
-    records: &[NewRecord],
-) -> Result<(), WireError> {
+pub async fn append(wire: &Wire, partition: &TopicPartition, records: &[NewRecord]) -> Result<(), WireError> {
     for part in parts(records, REQUEST_BYTES) {
         wire.produce(partition, part, Codec::Lz4).await?;
     }
@@ -93,13 +85,13 @@ mod tests {
     #[test]
     fn requests_keep_to_the_limit_and_leave_nothing_out() {
         let split = |sizes: &[usize]| -> Vec<usize> {
-            let records: Vec<_> = 
+            let records: Vec<_> =
                 sizes.iter().map(|size| record(Vec::new(), Some(vec![0; size - RECORD_OVERHEAD]))).collect();
             let lengths: Vec<_> = parts(&records, 100).iter().map(|part| part.len()).collect();
             assert_eq!(lengths.iter().sum::<usize>(), records.len());
             lengths
         };
-        assert_eq!(split(&[]), []);
+        assert!(split(&[]).is_empty());
         assert_eq!(split(&[50, 50]), [2]);
         assert_eq!(split(&[50, 51]), [1, 1]);
         assert_eq!(split(&[300]), [1]);

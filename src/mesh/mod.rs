@@ -118,7 +118,9 @@ impl Mesh {
             telemetry,
             restarts: Arc::new(Semaphore::new(supervise::RESTARTS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),
-            maps: MapBudget::new(usize::try_from(topology.process.offsets_memory_bytes).unwrap_or(usize::MAX)),
+            maps: MapBudget::new(
+                usize::try_from(topology.process.offsets_memory_bytes).unwrap_or(usize::MAX),
+            ),
             epoch: Instant::now(),
         });
         let parts = Arc::new(MeshParts::new(loaded, context)?);

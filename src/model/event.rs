@@ -46,6 +46,14 @@ pub enum Event {
     SourceTopicGone { topic: TopicName },
     /// The source refuses heartbeats; the flow goes on without.
     HeartbeatsRefused { cluster: Alias, reason: String },
+    /// The target refuses checkpoints; the flow goes on without.
+    CheckpointsRefused { cluster: Alias, reason: String },
+    /// A consumer group was committed on both sides, and not to the same place: both are left.
+    GroupConflict { group: String, reason: String },
+    /// A consumer group is not kept in step; `class` is a `RefusalReason`.
+    GroupRefused { group: String, class: &'static str, reason: String },
+    /// A consumer group is kept in step again.
+    GroupRecovered { group: String },
     /// Another process claimed the flow; this one stopped it.
     ClaimLost { by: String },
     /// The offset maps outgrew `offsets.memory`: the oldest part of this partition's was given up.
@@ -81,6 +89,10 @@ impl Event {
             Self::TopicConfigRefused { .. } => "topic_config_refused",
             Self::SourceTopicGone { .. } => "source_topic_gone",
             Self::HeartbeatsRefused { .. } => "heartbeats_refused",
+            Self::CheckpointsRefused { .. } => "checkpoints_refused",
+            Self::GroupConflict { .. } => "group_conflict",
+            Self::GroupRefused { .. } => "group_refused",
+            Self::GroupRecovered { .. } => "group_recovered",
             Self::ClaimLost { .. } => "claim_lost",
             Self::OffsetMapShed { .. } => "offset_map_shed",
             Self::OffsetMapDamaged { .. } => "offset_map_damaged",

@@ -92,6 +92,8 @@ pub(super) struct Chunks {
     sealed: VecDeque<Sealed>,
     open: Vec<Interval>,
     open_number: u64,
+    /// Intervals with which the open chunk is full.
+    pub full: usize,
     /// Bytes of all encodings.
     encoded_bytes: usize,
 }
@@ -99,13 +101,13 @@ pub(super) struct Chunks {
 impl Chunks {
     /// None; the open chunk has this number.
     pub fn new(open_number: u64) -> Self {
-        Self { sealed: VecDeque::new(), open: Vec::new(), open_number, encoded_bytes: 0 }
+        Self::stored(VecDeque::new(), open_number, Vec::new())
     }
 
     /// What was stored.
     pub fn stored(sealed: VecDeque<Sealed>, open_number: u64, open: Vec<Interval>) -> Self {
         let encoded_bytes = sealed.iter().map(|chunk| chunk.encoded.len()).sum();
-        Self { sealed, open, open_number, encoded_bytes }
+        Self { sealed, open, open_number, full: CHUNK_INTERVALS, encoded_bytes }
     }
 
     /// Number of the open chunk.
@@ -141,7 +143,7 @@ impl Chunks {
             changes.add(self.open_number);
             return false;
         }
-        let full = self.open.len() >= CHUNK_INTERVALS;
+        let full = self.open.len() >= self.full;
         if full {
             self.seal(changes);
         }
@@ -205,12 +207,24 @@ impl Chunks {
         for number in self.sealed.iter().map(|chunk| chunk.number).chain([self.open_number]) {
             changes.add(number);
         }
-        *self = Self::new(self.open_number + 1);
+        self.sealed.clear();
+        self.open.clear();
+        self.open_number += 1;
+        self.encoded_bytes = 0;
     }
 
     /// The last interval.
     pub fn last(&self) -> Option<&Interval> {
         self.open.last()
+    }
+
+    /// Whether these records are known to lie where `interval` says.
+    pub fn hold(&self, interval: &Interval) -> bool {
+        let (before, _) = self.around(Side::Source, interval.source_base);
+        before.is_some_and(|known| {
+            let skip = interval.source_base - known.source_base;
+            known.target_base + skip == interval.target_base && skip + interval.count <= known.count
+        })
     }
 
     /// The last interval that starts at or before `offset` on that side, and where the one after it starts.

@@ -105,8 +105,8 @@ impl OffsetMap {
     /// the target behind the saved position.
     ///
     /// What the map says of source offsets from `source_next` on, and of target offsets from `target_next` on, is
-    /// void: it was truncated, or will be mirrored again. What was found now counts more than what was known from
-    /// there on. Logs of another identity void everything.
+    /// void: it was truncated, or will be mirrored again. From the first pair on that was found elsewhere than the
+    /// map says, what was found counts. Logs of another identity void everything.
     pub fn resume(
         &mut self,
         identity: &MapIdentity,
@@ -116,8 +116,11 @@ impl OffsetMap {
     ) {
         let before = self.next;
         let next = Pair { source: source_next, target: target_next };
-        let from = matched.first().map_or(next, |first| Interval::from(first).base().min(next));
-        if self.identity.differs_from(identity) {
+        let anew = self.identity.differs_from(identity);
+        let agreed = |segment: &&Segment| !anew && self.chunks.hold(&Interval::from(*segment));
+        let found = &matched[matched.iter().take_while(agreed).count()..];
+        let from = found.first().map_or(next, |first| Interval::from(first).base().min(next));
+        if anew {
             self.chunks.clear(&mut self.changes);
             self.incarnation += 1;
             self.identity = identity.clone();
@@ -126,7 +129,7 @@ impl OffsetMap {
             self.changes.add(self.chunks.open_number());
         }
         self.cut(from);
-        for segment in matched {
+        for segment in found {
             self.push(segment);
         }
         let end = self.chunks.last().map_or(next, Interval::next);

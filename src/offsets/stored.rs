@@ -56,9 +56,13 @@ impl OffsetMap {
             stored.push((*number, record, end));
         }
         let newest = stored.iter().max_by_key(|(number, record, _)| (record.incarnation, *number));
+        let damaged = |detail| FormatError::Damaged { record: RECORD, detail };
         let Some((open_number, newest, _)) = newest else {
-            return Err(FormatError::Damaged { record: RECORD, detail: "there is no chunk of it" });
+            return Err(damaged("there is no chunk of it"));
         };
+        if *open_number < newest.first_chunk || i64::try_from(*open_number).is_err() {
+            return Err(damaged("its newest chunk has an impossible number"));
+        }
         let mut changes = Changes::default();
         let mut sealed = VecDeque::with_capacity(stored.len());
         let mut limit = newest.base;
@@ -74,10 +78,7 @@ impl OffsetMap {
                 continue;
             }
             if record.intervals == 0 || !end.is_within(limit) || !newest.begin.is_within(record.base) {
-                return Err(FormatError::Damaged {
-                    record: RECORD,
-                    detail: "its chunks contradict each other",
-                });
+                return Err(damaged("its chunks contradict each other"));
             }
             limit = record.base;
             sealed.push_front(Sealed {

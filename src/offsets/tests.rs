@@ -1,1 +1,5 @@
 //! Tests of the offset map.
+
+mod checks;
+mod properties;
+mod world;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::model::Event;
+use crate::model::groups::RefusalReason;
 
 /// How serious an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +54,12 @@ pub struct Details {
     /// Class of the fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fault: Option<&'static str>,
+    /// The consumer group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Why a group is not kept in step, in a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<&'static str>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -73,7 +80,7 @@ pub struct Description {
 }
 
 /// Every event's name, so that its counter exists before the first one happens.
-pub(super) const EVENT_NAMES: [&str; 24] = [
+pub(super) const EVENT_NAMES: [&str; 28] = [
     "source_recreated",
     "retention_overtook",
     "source_truncated",
@@ -93,6 +100,10 @@ pub(super) const EVENT_NAMES: [&str; 24] = [
     "topic_config_refused",
     "source_topic_gone",
     "heartbeats_refused",
+    "checkpoints_refused",
+    "group_conflict",
+    "group_refused",
+    "group_recovered",
     "claim_lost",
     "offset_map_shed",
     "offset_map_damaged",
@@ -211,6 +222,30 @@ pub fn describe(event: &Event) -> Description {
             "heartbeats are refused; the flow goes on without them",
             Details { reason: Some(format!("cluster {cluster}: {reason}")), ..nothing },
         ),
+        Event::CheckpointsRefused { cluster, reason } => (
+            Warn,
+            "checkpoints of groups are refused; the flow goes on without them",
+            Details { reason: Some(format!("cluster {cluster}: {reason}")), ..nothing },
+        ),
+        Event::GroupConflict { group, reason } => (
+            Warn,
+            "a consumer group was committed on both sides, and not to the same place; both are left",
+            Details { group: Some(group.clone()), reason: Some(reason.clone()), ..nothing },
+        ),
+        Event::GroupRefused { group, class, reason } => (
+            // Working on the other side is what groups are for; anything else is worth a look.
+            if *class == RefusalReason::Active.as_str() { Info } else { Warn },
+            "a consumer group is not kept in step on both sides",
+            Details {
+                group: Some(group.clone()),
+                class: Some(class),
+                reason: Some(reason.clone()),
+                ..nothing
+            },
+        ),
+        Event::GroupRecovered { group } => {
+            (Info, "a consumer group is kept in step again", Details { group: Some(group.clone()), ..nothing })
+        }
         Event::ClaimLost { by } => (
             Error,
             "another process claimed the flow; this one has stopped it",

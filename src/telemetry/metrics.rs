@@ -9,6 +9,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 
 use super::events::Events;
 use super::observe::{Board, StatusSource};
+use crate::model::groups::RefusalReason;
 use crate::model::{Alias, FaultKind, FlowName, TopicName};
 
 /// Bounds of the replication latency histogram, in seconds: 1 ms to 5 min, so that one link across a room and one
@@ -53,6 +54,9 @@ struct Instruments {
     positions: Counter<u64>,
     heartbeats: Counter<u64>,
     credit_wait: Counter<f64>,
+    group_commits: Counter<u64>,
+    group_refusals: Counter<u64>,
+    checkpoint_latency: Histogram<f64>,
     events: Events,
     per_partition: bool,
     board: Arc<Board>,
@@ -100,6 +104,22 @@ impl Metrics {
                 .with_unit("s")
                 .with_description("Time partitions had something to fetch and no room in the memory budget")
                 .build(),
+            group_commits: meter
+                .u64_counter("mirrormesh.groups.sync.commits")
+                .with_unit("{offset}")
+                .with_description("Offsets of consumer groups committed by us, on either side")
+                .build(),
+            group_refusals: meter
+                .u64_counter("mirrormesh.groups.sync.refusals")
+                .with_unit("{group}")
+                .with_description("Times that a consumer group stopped being kept in step, by reason")
+                .build(),
+            checkpoint_latency: meter
+                .f64_histogram("mirrormesh.groups.checkpoint.latency")
+                .with_unit("s")
+                .with_description("From reading offsets of groups on the source to their checkpoints' acknowledgement")
+                .with_boundaries(LATENCY_BOUNDS_S.to_vec())
+                .build(),
             events,
             per_partition,
             board: Board::install(meter, per_partition),
@@ -146,6 +166,10 @@ impl Metrics {
         self.0.heartbeats.add(0, &metrics.heartbeat_written);
         self.0.heartbeats.add(0, &metrics.heartbeat_failed);
         self.0.credit_wait.add(0.0, &metrics.flow);
+        metrics.group_offsets_committed(0);
+        for reason in RefusalReason::ALL {
+            metrics.add_group_refusals(reason, 0);
+        }
         metrics
     }
 }
@@ -204,6 +228,27 @@ impl FlowMetrics {
     /// A heartbeat could not be written.
     pub fn heartbeat_failed(&self) {
         self.instruments.heartbeats.add(1, &self.heartbeat_failed);
+    }
+
+    /// Offsets of groups were committed by us.
+    pub fn group_offsets_committed(&self, offsets: u64) {
+        self.instruments.group_commits.add(offsets, &self.flow);
+    }
+
+    /// A group stopped being kept in step, or for another reason than before.
+    pub fn group_refused(&self, reason: RefusalReason) {
+        self.add_group_refusals(reason, 1);
+    }
+
+    fn add_group_refusals(&self, reason: RefusalReason, count: u64) {
+        let [flow] = &self.flow;
+        let labels = [flow.clone(), KeyValue::new("reason", reason.as_str())];
+        self.instruments.group_refusals.add(count, &labels);
+    }
+
+    /// Checkpoints were acknowledged, this long after the offsets were read.
+    pub fn checkpoints_written(&self, latency: Duration) {
+        self.instruments.checkpoint_latency.record(latency.as_secs_f64(), &self.flow);
     }
 
     /// A partition had something to fetch and waited this long for room in the budget.

@@ -74,9 +74,13 @@ mod tests {
     #[test]
     fn mirror_maker_2_s_defaults_leave_the_groups_of_tools() {
         let selector = selector(&[".*"], &crate::config::DEFAULT_GROUPS_EXCLUDE);
-        for (group, taken) in
-            [("orders", true), ("console-consumer-1", false), ("connect-sink", false), ("__x", false), ("connect", true)]
-        {
+        for (group, taken) in [
+            ("orders", true),
+            ("console-consumer-1", false),
+            ("connect-sink", false),
+            ("__x", false),
+            ("connect", true),
+        ] {
             assert_eq!(selector.takes(group).unwrap(), taken, "{group}");
         }
     }

@@ -35,6 +35,17 @@ pub struct ListedGroup {
     pub coordinator: i32,
 }
 
+impl ListedGroup {
+    /// Whether it is a group of consumers, or of offsets only; not of Connect workers, share or streams members.
+    pub fn is_of_consumers(&self) -> bool {
+        match self.kind {
+            GroupKind::Classic => matches!(self.protocol_type.as_str(), "" | "consumer"),
+            GroupKind::Consumer => true,
+            GroupKind::Other(_) => false,
+        }
+    }
+}
+
 /// Whether a group has members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupState {

@@ -2,9 +2,11 @@
 
 mod admin;
 mod consume;
+mod groups;
 mod produce;
 
 pub use consume::{Consumed, Isolation};
+pub use groups::Protocol;
 pub use produce::{Ending, Produce, TestRecord};
 
 use std::time::Duration;

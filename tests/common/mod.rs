@@ -36,6 +36,8 @@
 //!   `produce(topic, partition, Vec<TestRecord>) → Vec<offset>`,
 //!   `produce_with(.., Produce::new().codec("zstd").transaction(id, Ending::Abort).batch_records(10))`,
 //!   `consume_all(topic) → Vec<Vec<Consumed>>` per partition, `consume_all_with(topic, Isolation)`,
+//!   `join(group, topic, Protocol::Classic) → Member` (until `leave()`), `commit(group, &[(topic, partition, offset,
+//!   metadata)])` without joining, `committed(group, topic) → Vec<Option<offset>>`,
 //!   `config() → rdkafka::ClientConfig`, `admin() → rdkafka AdminClient`.
 //! - [`Load::on`]`(client).topic(name, partitions).rate(per_second).value_bytes(n).codec(c).start()`: numbered records
 //!   in the background; `acknowledged()`, `progress(more).await`, `stop().await → Acknowledged`.
@@ -49,6 +51,9 @@
 //!   `both_engines!(name, ..)` makes two tests of an `async fn name(engine: Engine)`; [`twins`]`("east", settings,
 //!   |source| topology_as(..))` → `[Twin { engine, source, mirror }; 2]`, `remote(topic)`: a mirror per engine over the
 //!   same clusters and through the same outage.
+//! - [`stored_offsets`]`(bootstrap, source alias, flow) → LoadedOffsets`, [`map_differs`]`(&map, &`[`log_view`]`(source,
+//!   topic, partition), &log_view(target, ..), known_from) → Option<report>`; [`wire_settings`]`(bootstrap)` for our own
+//!   connection.
 //! - [`stored_batches`]`(broker, topic, partition) → Vec<RawBatch>` from the broker's disk, [`body`]`(&batch)` without
 //!   the header; [`damage`]`(broker, topic, partition, offset)` flips a bit while the broker is down.
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
@@ -73,6 +78,7 @@ mod dirs;
 mod engine;
 mod home;
 mod load;
+mod maps;
 mod mirror;
 mod oracle;
 mod plan;
@@ -86,7 +92,7 @@ pub mod topologies;
 mod wait;
 
 pub use broker::Broker;
-pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, TestRecord};
+pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, Protocol, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;
@@ -94,6 +100,7 @@ pub(crate) use engine::both_engines;
 pub use engine::{Engine, Twin, twins};
 pub use home::{Release, class_path, java, java_source, jdk};
 pub use load::Load;
+pub use maps::{LogView, log_view, map_differs, stored_offsets, wire_settings};
 pub use mirror::MirrorProcess;
 pub use oracle::{await_exact, compare, difference, verify_acknowledged, verify_exact};
 pub use plan::Listener;

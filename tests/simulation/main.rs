@@ -8,6 +8,7 @@
 
 mod checks;
 mod log;
+mod maps;
 mod ops;
 mod world;
 
@@ -24,12 +25,13 @@ fn run(scenario: Scenario, script: Script) {
     }
     world.calm_down();
     checks::at_rest(&world);
+    maps::are_true(&world);
 }
 
 proptest! {
     #![proptest_config(Config { failure_persistence: None, ..Config::default() })]
 
-    /// R1, R2, R3, R4, R10 and R11, and that it always comes to rest (R9: no partition waits for ever).
+    /// R1, R2, R3, R4, R10 and R11, that the offset map is true, and that it always comes to rest (R9: no partition waits for ever).
     #[test]
     fn invariants_hold_whatever_happens(scenario in ops::scenario(), script in ops::script()) {
         run(scenario, script);

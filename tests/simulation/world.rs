@@ -14,6 +14,7 @@ use mirrormesh::replicator::{Input, Machine, MachineConfig, Output};
 
 use crate::checks::Ledger;
 use crate::log::{Log, Record};
+use crate::maps::Maps;
 use crate::ops::{Op, Scenario};
 
 /// A write on its way to the target.
@@ -60,6 +61,7 @@ pub struct World {
     now: Duration,
     next_id: u64,
     pub ledger: Ledger,
+    pub maps: Maps,
 }
 
 impl World {
@@ -76,6 +78,7 @@ impl World {
             now: Duration::ZERO,
             next_id: 1,
             ledger: Ledger::default(),
+            maps: Maps::new(),
         }
     }
 
@@ -195,6 +198,11 @@ impl World {
         }
     }
 
+    /// A small number that differs from time to time.
+    fn some(&self) -> usize {
+        self.next_id as usize % 4
+    }
+
     fn record(&mut self, foreign: bool) -> Record {
         let id = self.next_id;
         self.next_id += 1;
@@ -248,15 +256,19 @@ impl World {
                     );
                 }
                 self.ledger.saving(&position, &self.source);
+                self.maps.saving();
                 self.saving.push_back(*position);
             }
+            Output::Mirrored { source_next, segments } => self.maps.mirrored(&segments, source_next),
             Output::Report(event) => self.ledger.report(event),
             Output::Stopped => {
                 let process = self.process.take().expect("it was there a line above");
                 assert_eq!(process.machine.state(), PartitionState::Stopped);
                 // The store is drained after the partitions.
-                self.stored = self.saving.pop_back().or(self.stored.take());
-                self.saving.clear();
+                if let Some(position) = self.saving.pop_back() {
+                    self.maps.saved();
+                    self.stored = Some(position);
+                }
                 if !process.out_of_sequence {
                     self.zombies.extend(process.pipeline);
                 }
@@ -353,6 +365,7 @@ impl World {
 
     fn store(&mut self) {
         if let Some(position) = self.saving.pop_front() {
+            self.maps.saved();
             self.stored = Some(position);
             self.tell(Input::PositionSaved);
         }
@@ -361,6 +374,8 @@ impl World {
     /// The store answers with an error, or not in time; the record may be there all the same.
     fn store_fails(&mut self, stored: bool) {
         if let Some(position) = self.saving.pop_front() {
+            // The map is written first.
+            self.maps.not_saved(if stored { usize::MAX } else { self.some() });
             if stored {
                 self.stored = Some(position);
             }
@@ -410,8 +425,12 @@ impl World {
         {
             self.zombies.extend(process.pipeline);
         }
-        for position in self.saving.drain(..).take(durable) {
-            self.stored = Some(position);
+        let some = self.some();
+        if let Some(position) = self.saving.pop_front() {
+            self.maps.write(if durable > 0 { usize::MAX } else { some });
+            if durable > 0 {
+                self.stored = Some(position);
+            }
         }
     }
 
@@ -431,6 +450,7 @@ impl World {
     }
 
     fn start(&mut self) {
+        self.maps.load();
         let config = MachineConfig {
             positions_interval: Duration::from_secs(1),
             seed: self.next_id,
@@ -519,6 +539,7 @@ impl World {
                     (self.target.incarnation, self.target.epoch),
                 ]);
                 process.out_of_sequence = false;
+                self.maps.resolved(&resolution);
                 self.tell(Input::Resolved(Box::new(resolution)));
             }
         }

@@ -6,14 +6,16 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use super::heartbeat::HeartbeatActor;
 use super::context::FlowContext;
+use super::heartbeat::HeartbeatActor;
 use super::positions::{LoadError, Loaded};
 use super::store::PositionStoreActor;
 use super::topic_configs::TopicConfigActor;
 use crate::mesh::offsets::{LoadedOffsets, OffsetMapActor, OffsetsTopic};
 use crate::model::Event;
+use crate::mesh::groups::GroupsActor;
 use crate::model::status::{ClusterState, FlowState};
+use crate::topology::GroupSelector;
 use crate::topology::topic_config::ConfigRules;
 
 /// What a flow finds on its target when it starts.
@@ -140,6 +142,12 @@ impl FlowRun {
         if self.flow.spec.heartbeats.enabled {
             let actor = HeartbeatActor { flow: self.flow.clone() };
             let (actor, _) = HeartbeatActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
+            self.helpers.push(actor.get_cell());
+        }
+        if self.flow.spec.groups.enabled {
+            let groups = GroupSelector::new(&self.flow.spec.groups)?;
+            let actor = GroupsActor { flow: self.flow.clone(), selector: self.selector.clone(), groups };
+            let (actor, _) = GroupsActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
             self.helpers.push(actor.get_cell());
         }
         if self.flow.spec.topic_configs.enabled {

@@ -169,8 +169,11 @@ impl PositionStoreActor {
         let writing = state.choose();
         let (offsets, positions) = (self.context.offsets_topic.clone(), self.context.positions_topic.clone());
         let maps = self.changed(&writing.maps);
-        let records: Vec<_> =
-            writing.saves.iter().map(|save| positions.position_record(&save.partition, &save.position)).collect();
+        let records: Vec<_> = writing
+            .saves
+            .iter()
+            .map(|save| positions.position_record(&save.partition, &save.position))
+            .collect();
         state.writing = Some(writing);
         let myself = myself.clone();
         tokio::spawn(async move {

@@ -1,11 +1,19 @@
 //! Consumer groups of a flow: read on the source, translated, written as checkpoints, and kept in step on both sides.
 
+mod actor;
 mod board;
 mod checkpoints;
+mod commit;
+mod cycle;
 mod lookup;
+mod memory;
 mod overview;
 mod reading;
+mod report;
+mod topics;
+mod work;
 
+pub use actor::{GroupsActor, GroupsMsg};
 pub use board::{GroupBoard, GroupsSnapshot};
 pub use checkpoints::{Checkpoints, StoredCheckpoints, stored_checkpoints};
 pub use lookup::{AsOf, FlowOffsets, LookupError, SourceOffsets};

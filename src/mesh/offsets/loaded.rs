@@ -69,7 +69,9 @@ impl<'a> Collector<'a> {
             }
             Ok(_) => {}
             Err(error @ FormatError::Version { .. }) => return Err(error),
-            Err(error) => warn!(flow = %self.flow, offset, %error, "a record of the offsets topic is passed over"),
+            Err(error) => {
+                warn!(flow = %self.flow, offset, %error, "a record of the offsets topic is passed over")
+            }
         }
         Ok(())
     }

@@ -231,13 +231,7 @@ impl Machine {
     }
 
     /// Moves the position over a batch whose records, and those of all before it, are on the target.
-    fn advance(
-        &mut self,
-        info: &BatchInfo,
-        target_next: i64,
-        segments: Vec<Segment>,
-        out: &mut Vec<Output>,
-    ) {
+    fn advance(&mut self, info: &BatchInfo, target_next: i64, segments: Vec<Segment>, out: &mut Vec<Output>) {
         let Some(reached) = &mut self.reached else { return };
         out.push(Output::Mirrored { source_next: info.source_next, segments });
         reached.target_next = target_next;

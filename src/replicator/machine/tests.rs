@@ -179,6 +179,28 @@ fn a_base_offset_below_the_expected_is_lost_data() {
 }
 
 #[test]
+fn the_offset_map_hears_of_what_counts_and_before_the_position() {
+    let mut driver = Driver::streaming();
+    driver.fetch(10, 4);
+    driver.tell(gap(14, 2, 3));
+    driver.fetch(16, 1);
+    driver.fetch(17, 1);
+    let segment = Segment { source_base: 10, target_base: 20, count: 4 };
+    let mut out = Vec::new();
+    let segments = vec![segment];
+    let acknowledged = Input::Acknowledged { source_next: 14, target_next: Some(24), segments };
+    driver.machine.handle(driver.now, acknowledged, &mut out);
+    let told = Output::Mirrored { source_next: 14, segments: vec![segment] };
+    assert_eq!(out[0], told, "{out:?}");
+    assert!(out.iter().any(|output| matches!(output, Output::SavePosition(_))), "{out:?}");
+    assert!(out.contains(&Output::Mirrored { source_next: 16, segments: Vec::new() }), "{out:?}");
+    // What is not where it should be, and what is void after it, is left out.
+    driver.ack(16, 15, 1);
+    driver.ack(17, 24, 1);
+    assert_eq!(driver.mirrored, []);
+}
+
+#[test]
 fn a_position_that_names_lost_records_is_not_saved() {
     let mut driver = Driver::streaming();
     for base in [10, 11, 12] {

@@ -29,7 +29,14 @@ fn every_event() -> Vec<Event> {
         | Event::TopicConfigRefused { .. }
         | Event::SourceTopicGone { .. }
         | Event::HeartbeatsRefused { .. }
+        | Event::CheckpointsRefused { .. }
+        | Event::GroupConflict { .. }
+        | Event::GroupRefused { .. }
+        | Event::GroupRecovered { .. }
         | Event::ClaimLost { .. }
+        | Event::OffsetMapShed { .. }
+        | Event::OffsetMapDamaged { .. }
+        | Event::OffsetSyncsRefused { .. }
         | Event::LoopFound { .. } => {}
     }
     vec![
@@ -57,9 +64,16 @@ fn every_event() -> Vec<Event> {
             key: "retention.ms".to_owned(),
             value: Some("1".to_owned()),
         },
+        Event::OffsetMapShed { intervals: 512 },
+        Event::OffsetMapDamaged { reason: "a chunk is cut off".to_owned() },
+        Event::OffsetSyncsRefused { cluster: "east".into(), reason: "no right".to_owned() },
         Event::TopicConfigRefused { topic: topic(), key: "x".to_owned(), reason: "unknown".to_owned() },
         Event::SourceTopicGone { topic: topic() },
         Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
+        Event::CheckpointsRefused { cluster: "west".into(), reason: "no WRITE".to_owned() },
+        Event::GroupConflict { group: "billing".to_owned(), reason: "both were committed".to_owned() },
+        Event::GroupRefused { group: "billing".to_owned(), class: "active", reason: "has members".to_owned() },
+        Event::GroupRecovered { group: "billing".to_owned() },
         Event::ClaimLost { by: "process-2".to_owned() },
         Event::LoopFound { path: "east → west → east".to_owned() },
     ]

@@ -170,3 +170,36 @@ fn may_be_committed(code: ResponseError) -> bool {
             | ResponseError::KafkaStorageError
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_offset_is_in_one_batch_that_fits(sizes in prop::collection::vec(0_usize..200_000, 0..40)) {
+            let offsets: Vec<NewOffset> = (0..)
+                .zip(&sizes)
+                .map(|(n, size)| (TopicPartition::new("orders", n), i64::from(n), "x".repeat(*size)))
+                .collect();
+            let parts = batches("group", &offsets);
+            prop_assert_eq!(parts.concat(), offsets.clone());
+            let bytes = |part: &[NewOffset]| part.iter().map(|(.., text)| text.len() + 80 + 5 + 6).sum::<usize>();
+            for part in &parts {
+                prop_assert!(!part.is_empty() && bytes(part) <= BATCH_BYTES);
+            }
+            for pair in parts.windows(2) {
+                prop_assert!(bytes(&[pair[0], &pair[1][..1]].concat()) > BATCH_BYTES);
+            }
+        }
+    }
+
+    #[test]
+    fn an_offset_larger_than_a_batch_is_left_to_the_broker_to_refuse() {
+        let large = (TopicPartition::new("orders", 0), 1, "x".repeat(BATCH_BYTES));
+        let small = (TopicPartition::new("orders", 1), 1, String::new());
+        let offsets = [large, small];
+        assert_eq!(batches("group", &offsets), [&offsets[..1], &offsets[1..]]);
+    }
+}

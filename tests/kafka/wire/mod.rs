@@ -1,33 +1,16 @@
 //! Our own connection against real brokers.
 
 mod admin;
+mod groups;
 mod link;
 mod offsets;
 mod records;
 mod security;
 
-use std::time::Duration;
-
-use mirrormesh::config::client::ClientSettings;
 use mirrormesh::model::TopicName;
 use mirrormesh::wire::{NewTopic, Wire};
 
-/// Plaintext settings.
-fn settings(bootstrap: &str) -> ClientSettings {
-    ClientSettings {
-        bootstrap: bootstrap.split(',').map(str::to_owned).collect(),
-        client_id: "mirrormesh".to_owned(),
-        rack: None,
-        tls: None,
-        sasl: None,
-        request_timeout: Duration::from_secs(30),
-        connect_timeout: Duration::from_secs(10),
-        reconnect_backoff: Duration::from_millis(50),
-        reconnect_backoff_max: Duration::from_millis(500),
-        rdkafka_consumer: Vec::new(),
-        rdkafka_producer: Vec::new(),
-    }
-}
+use crate::common::wire_settings as settings;
 
 /// A plaintext client.
 pub(crate) fn wire(bootstrap: &str) -> Wire {

@@ -15,7 +15,7 @@ use crate::common::{Cluster, Listener, topic};
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// A cluster with every listener there is; nobody breaks it.
-async fn guarded() -> &'static Cluster {
+pub(super) async fn guarded() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     let start = || {
         let builder =
@@ -39,12 +39,12 @@ fn trusting(cluster: &Cluster) -> TlsSettings {
     }
 }
 
-fn login(mechanism: &str, username: &str, password: &str) -> SaslSettings {
+pub(super) fn login(mechanism: &str, username: &str, password: &str) -> SaslSettings {
     let password = SecretString::from(password);
     SaslSettings { mechanism: mechanism.to_owned(), username: username.to_owned(), password }
 }
 
-fn client(
+pub(super) fn client(
     cluster: &Cluster,
     listener: Listener,
     tls: Option<TlsSettings>,

@@ -10,6 +10,8 @@ use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, Topi
 pub struct Driver {
     pub machine: Machine,
     pub now: Duration,
+    /// What the offset map was told: (source_next, segments).
+    pub mirrored: Vec<(i64, Vec<Segment>)>,
 }
 
 impl Driver {
@@ -19,7 +21,11 @@ impl Driver {
             seed: 1,
             place: "a→b orders-0".to_owned(),
         };
-        Self { machine: Machine::new(config, Generation(4)), now: Duration::from_secs(100) }
+        Self {
+            machine: Machine::new(config, Generation(4)),
+            now: Duration::from_secs(100),
+            mirrored: Vec::new(),
+        }
     }
 
     /// Streaming from source 10, target 20, with everything saved.
@@ -38,9 +44,17 @@ impl Driver {
         assert_eq!(out, [Output::Fetch { offset: 10, leader_epoch: 3 }]);
     }
 
+    /// What the machine asks for; what it has for the offset map is kept aside.
     pub fn tell(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.machine.handle(self.now, input, &mut out);
+        out.retain(|output| match output {
+            Output::Mirrored { source_next, segments } => {
+                self.mirrored.push((*source_next, segments.clone()));
+                false
+            }
+            _ => true,
+        });
         out
     }
 

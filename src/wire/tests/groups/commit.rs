@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::model::TopicPartition;
 use crate::wire::GroupCommit;
-use crate::wire::testing::{Request, Scripted, offers, place};
+use crate::wire::testing::{Reply, Request, Scripted, offers, place};
 
 /// A commit of 7 for each of the topics.
 fn commit(group: &str, topics: &[&str]) -> GroupCommit {
@@ -127,7 +127,7 @@ async fn a_commit_to_a_coordinator_that_moved_is_sent_again() {
 async fn a_commit_that_may_have_been_carried_out_is_not_repeated() {
     for lost in [true, false] {
         let broker = Scripted::start(move |request| match request.api {
-            ApiKey::OffsetCommit if lost => crate::wire::testing::Reply::Close,
+            ApiKey::OffsetCommit if lost => Reply::Close,
             ApiKey::OffsetCommit => {
                 request.answer(outcome(request, |_| Some(ResponseError::CoordinatorNotAvailable)))
             }
