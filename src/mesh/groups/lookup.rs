@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use thiserror::Error;
 
-use super::reading::is_of_consumers;
 use super::{GroupReading, OffsetReading, stored_checkpoints};
 use crate::config::{Loaded, did_you_mean};
 use crate::formats::{GroupSync, GroupSyncKey, offsets_topic};
@@ -209,7 +208,7 @@ impl FlowOffsets {
         for listed in listing.groups {
             let wanted = match only {
                 Some(only) => listed.group == only,
-                None => is_of_consumers(&listed) && self.follows(&listed.group)?,
+                None => listed.is_of_consumers() && self.follows(&listed.group)?,
             };
             if wanted {
                 states.insert(listed.group, listed.state);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::lookup::{AsOf, FlowOffsets, LookupError};
-use super::reading::is_of_consumers;
+use super::work::state_word;
 use super::{GroupReading, OffsetReading};
 use crate::model::TopicPartition;
 use crate::model::groups::{GroupPartitionStatus, GroupStatus};
@@ -84,7 +84,7 @@ impl FlowOffsets {
         let mut states = HashMap::new();
         for listed in listing.groups {
             // A group that works on the target only may have no commit on the source.
-            if only.is_none() && is_of_consumers(&listed) && self.follows(&listed.group)? {
+            if only.is_none() && listed.is_of_consumers() && self.follows(&listed.group)? {
                 names.insert(listed.group.clone());
             }
             states.insert(listed.group, listed.state);
@@ -185,15 +185,4 @@ fn redelivery(
     let there = (translated? - target_offset?).max(0);
     let ahead = (source_offset? - map?.source_next()).max(0);
     Some(there + ahead)
-}
-
-/// A group's state in a word.
-fn state_word(state: Option<&GroupState>) -> String {
-    match state {
-        None => "absent".to_owned(),
-        Some(GroupState::Empty) => "empty".to_owned(),
-        Some(GroupState::Dead) => "dead".to_owned(),
-        Some(GroupState::Unknown) => "unknown".to_owned(),
-        Some(GroupState::Active(word)) => word.to_lowercase(),
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::model::TopicPartition;
 use crate::offsets::Translation;
-use crate::wire::{Committed, GroupKind, GroupState, ListedGroup};
+use crate::wire::{Committed, GroupState};
 
 /// One group of the source, its offsets translated.
 #[derive(Clone, Debug)]
@@ -28,14 +28,4 @@ pub struct OffsetReading {
     pub committed: Committed,
     /// Where that is on the target.
     pub translation: Translation,
-}
-
-/// Whether a group's commits are those of consumers: classic or new protocol, or committed without membership. Groups
-/// of Connect workers, share groups and streams groups are something else (as in MirrorMaker 2).
-pub fn is_of_consumers(listed: &ListedGroup) -> bool {
-    match listed.kind {
-        GroupKind::Classic => matches!(listed.protocol_type.as_str(), "consumer" | ""),
-        GroupKind::Consumer => true,
-        GroupKind::Other(_) => false,
-    }
 }

@@ -27,7 +27,9 @@ async fn groups_go_on_where_they_were() {
     let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
     mirror.ready().await;
     await_exact(east, &orders, west, &remote).await;
-    for (group, offsets) in [(&at_end, [Some(500), Some(300), Some(0)]), (&behind, [Some(120), Some(0), Some(0)])] {
+    for (group, offsets) in
+        [(&at_end, [Some(500), Some(300), Some(0)]), (&behind, [Some(120), Some(0), Some(0)])]
+    {
         wait_for("the group to be where it was", async || match west.committed(group, &remote).await {
             found if found == offsets => Ok(()),
             found => Err(format!("{group}: {found:?}")),
