@@ -104,6 +104,7 @@ async fn a_group_that_both_sides_moved_is_left_and_told() {
     east.commit(&group, &[(&orders, 0, 20, "")]).await;
     west.commit(&group, &[(&remote, 0, 30, "")]).await;
     mirror.launch();
+    mirror.ready().await;
     let conflict = wait_for("the conflict to be told", async || {
         let events = mirror.events("group_conflict").await;
         events.into_iter().find(|event| event["details"]["group"] == group.as_str()).ok_or("no event".to_owned())
