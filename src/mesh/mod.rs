@@ -36,6 +36,7 @@ use tokio::task::JoinHandle;
 
 use self::actor::{MeshActor, MeshMsg, MeshParts};
 pub use self::board::FlowBoard;
+pub(crate) use self::clock::now_ms;
 pub use self::cluster::{Catalogue, ClusterHandle, ClusterView, TopicEntry};
 use self::context::MeshContext;
 pub use self::flow::describe as describe_topics;

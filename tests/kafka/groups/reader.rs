@@ -16,7 +16,13 @@ pub type Read = (String, Option<String>);
 /// all there are, commits, and leaves. Returns the records in their order, per partition.
 ///
 /// `fresh` says whether the group has never read the topic; if it should have, a missing commit fails the test.
-pub async fn read_on(client: &KafkaClient, group: &str, topic: &str, most: usize, fresh: bool) -> Vec<Vec<Read>> {
+pub async fn read_on(
+    client: &KafkaClient,
+    group: &str,
+    topic: &str,
+    most: usize,
+    fresh: bool,
+) -> Vec<Vec<Read>> {
     let partitions = client.end_offsets(topic).await.len();
     let (client, group, topic) = (client.clone(), group.to_owned(), topic.to_owned());
     blocking(move || {
