@@ -9,6 +9,7 @@ mod acls;
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;
+mod groups;
 mod kills;
 mod leaders;
 mod logs;
