@@ -108,16 +108,16 @@ impl OffsetMap {
         let anew = self.identity.differs_from(identity);
         let agreed = |segment: &&Segment| !anew && self.chunks.hold(&Interval::from(*segment));
         let found = &matched[matched.iter().take_while(agreed).count()..];
-        let from = found.first().map_or(next, |first| Interval::from(first).base().min(next));
         if anew {
             self.chunks.clear(&mut self.changes);
             self.incarnation = self.incarnation.saturating_add(1);
             self.identity = identity.clone();
-            (self.origin, self.begin) = (from, from);
+            let begin = found.first().map_or(next, |first| Interval::from(first).base().min(next));
+            (self.origin, self.begin) = (begin, begin);
         } else if self.identity.learn(identity) {
             self.changes.add(self.chunks.open_number());
         }
-        self.cut(from);
+        self.cut(next);
         for segment in found {
             self.push(segment);
         }
