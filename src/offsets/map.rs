@@ -19,7 +19,7 @@ use crate::model::Segment;
 
 /// The offset map of one partition.
 ///
-/// A gapless log is one interval, whatever its length. A gap takes two to six bytes as a rule, 27 at worst. Two maps
+/// A gapless log is one interval, whatever its length. A gap takes two to six bytes as a rule, 28 at worst. Two maps
 /// are equal if they say the same, however much of it is stored.
 #[derive(Clone, Debug)]
 pub struct OffsetMap {
