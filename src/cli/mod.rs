@@ -4,6 +4,7 @@ mod check;
 mod config;
 mod graph;
 mod input;
+mod offsets;
 mod online;
 mod output;
 mod plan;
@@ -58,6 +59,7 @@ enum Command {
     Check(check::CheckArgs),
     Config(config::ConfigArgs),
     Graph(graph::GraphArgs),
+    Offsets(offsets::OffsetsArgs),
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
 }
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Graph(args) => graph::run(&args),
+        Command::Offsets(args) => offsets::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Run(args) => run::run(&args),
     };

@@ -25,12 +25,13 @@ impl Ran {
     }
 }
 
-/// Runs `mirrormesh <command> topology.yaml <flags>` on this topology and waits for its end.
+/// Runs `mirrormesh <command> topology.yaml <flags>` on this topology and waits for its end; `command` may be two words,
+/// as in `offsets groups`.
 pub async fn mirrormesh(command: &str, topology: &str, flags: &[&str]) -> Ran {
-    let dir = fresh_dir(command);
+    let dir = fresh_dir(&command.replace(' ', "-"));
     fs::write(dir.join("topology.yaml"), topology).expect("the topology file can be written");
     let mut process = Command::new(env!("CARGO_BIN_EXE_mirrormesh"));
-    process.args([command, "topology.yaml"]).args(flags).current_dir(dir).stdin(Stdio::null());
+    process.args(command.split(' ')).arg("topology.yaml").args(flags).current_dir(dir).stdin(Stdio::null());
     let output = blocking(move || process.output().expect("the binary can be run")).await;
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
     Ran {

@@ -28,7 +28,7 @@
 //!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
 //!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
-//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()`.
+//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address() requests()`.
 //! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
 //!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
 //!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,

@@ -1,6 +1,7 @@
 //! Tests that break their own clusters: kills, restarts, cut and slow links, lost and re-created logs.
 
 mod acls;
+mod checkpoints;
 #[path = "../common/mod.rs"]
 #[expect(
     dead_code,
@@ -9,10 +10,12 @@ mod acls;
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;
+mod groups;
 mod kills;
 mod leaders;
 mod logs;
 mod mesh;
+mod offsets;
 mod outages;
 mod releases;
 mod resets;

@@ -5,8 +5,10 @@ mod common;
 
 mod checkpoints;
 mod cli;
+mod groups;
 mod harness;
 mod mirror;
+mod mm2_clients;
 mod offset_map;
 mod passthrough;
 mod records;

@@ -4,6 +4,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::mesh::groups::{GroupReading, OffsetReading};
 use crate::model::{Alias, FlowName};
 use crate::offsets::{Answer, Direction};
 use crate::topology::FlowSpec;
@@ -18,6 +19,11 @@ pub struct Document {
     /// Where committed offsets were read: `source`, `checkpoints` or `target`; none where they were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     as_of: Option<&'static str>,
+    /// When, milliseconds since the epoch.
+    at_ms: i64,
+    /// The group for which the translated offsets were committed, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committed: Option<String>,
     offsets: Vec<Entry>,
 }
 
@@ -53,15 +59,23 @@ impl Entry {
 
 impl Document {
     /// Puts entries of a flow together, sorted by group, topic and partition.
-    pub fn new(
-        flow: &FlowSpec,
-        direction: Direction,
-        as_of: Option<&'static str>,
-        mut offsets: Vec<Entry>,
-    ) -> Self {
+    pub fn new(flow: &FlowSpec, direction: Direction, mut offsets: Vec<Entry>) -> Self {
         offsets.sort_by(|a, b| key(a).cmp(&key(b)));
         let (from, to) = (flow.from.clone(), flow.to.clone());
-        Self { flow: flow.name.clone(), from, to, direction, as_of, offsets }
+        let at_ms = crate::mesh::now_ms();
+        Self { flow: flow.name.clone(), from, to, direction, as_of: None, at_ms, committed: None, offsets }
+    }
+
+    /// Says where committed offsets were read.
+    pub fn as_of(mut self, place: &'static str) -> Self {
+        self.as_of = Some(place);
+        self
+    }
+
+    /// Says for whom the translated offsets were committed.
+    pub fn committed_for(mut self, group: &str) -> Self {
+        self.committed = Some(group.to_owned());
+        self
     }
 
     /// Whether an answer is missing.
@@ -110,4 +124,14 @@ impl Document {
 
 fn key(entry: &Entry) -> (Option<&str>, &str, i32) {
     (entry.group.as_deref(), entry.answer.topic.as_str(), entry.answer.partition)
+}
+
+/// What a group committed on the source, as entries.
+pub fn entries_of(reading: &GroupReading) -> impl Iterator<Item = Entry> {
+    reading.offsets.iter().map(|offset| {
+        let OffsetReading { source, target, committed, translation } = offset;
+        let answer =
+            Answer::new(&source.topic, source.partition, committed.offset, &target.topic, *translation);
+        Entry::of_group(&reading.group, answer, &committed.metadata)
+    })
 }

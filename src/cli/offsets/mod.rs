@@ -3,7 +3,12 @@
 //! Every command reads what it needs from the clusters by itself: no mesh has to run, and for all but a live look at the
 //! source's groups the target is enough.
 
+mod commit;
 mod document;
+mod export;
+mod given;
+mod groups;
+mod import;
 mod translate;
 
 use clap::{Args, Subcommand};
@@ -12,7 +17,7 @@ use self::document::Document;
 use super::Exit;
 use super::input::TopologyArgs;
 use crate::config::{Loaded, did_you_mean};
-use crate::mesh::groups::{AsOf, FlowOffsets, SourceOffsets};
+use crate::mesh::groups::{AsOf, FlowOffsets};
 use crate::topology::FlowSpec;
 
 const AFTER_HELP: &str = "\
@@ -39,6 +44,9 @@ pub struct OffsetsArgs {
 #[derive(Debug, Subcommand)]
 enum OffsetsCommand {
     Translate(translate::TranslateArgs),
+    Groups(groups::GroupsArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
 }
 
 /// What every one of these commands takes.
@@ -49,58 +57,73 @@ struct FlowArgs {
     /// Which flow: its name, or its ends as `FROM->TO`; may be left out where there is only one.
     #[arg(long, value_name = "FLOW")]
     flow: Option<String>,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// Runs the command.
 pub fn run(args: &OffsetsArgs) -> Exit {
     match &args.command {
         OffsetsCommand::Translate(args) => translate::run(args),
+        OffsetsCommand::Groups(args) => groups::run(args),
+        OffsetsCommand::Export(args) => export::run(args),
+        OffsetsCommand::Import(args) => import::run(args),
     }
 }
 
 impl FlowArgs {
-    /// Reads the topology, finds the flow, reads its maps and does `work` with them; what goes wrong is told on stderr.
+    /// Reads the topology and finds the flow; what goes wrong is told on stderr.
+    fn read(&self) -> Result<(Loaded, FlowSpec), Exit> {
+        let loaded = self.topology.load_or_tell()?;
+        match find_flow(&loaded, self.flow.as_deref()) {
+            Ok(flow) => {
+                let flow = flow.clone();
+                Ok((loaded, flow))
+            }
+            Err(why) => {
+                eprintln!("error: {why}");
+                Err(Exit::Unusable)
+            }
+        }
+    }
+
+    /// Reads topology and maps and does `work` with them; what goes wrong is told on stderr.
     fn with_offsets<W>(&self, work: W) -> Exit
     where
         W: AsyncFnOnce(FlowOffsets) -> Result<Exit, String>,
     {
-        let loaded = match self.topology.load_or_tell() {
-            Ok(loaded) => loaded,
-            Err(exit) => return exit,
-        };
-        let flow = match find_flow(&loaded, self.flow.as_deref()) {
-            Ok(flow) => flow,
-            Err(why) => {
-                eprintln!("error: {why}");
-                return Exit::Unusable;
-            }
-        };
-        let outcome = super::block_on(async {
-            let offsets = FlowOffsets::open(&loaded, flow).await.map_err(|error| error.to_string())?;
-            work(offsets).await
-        });
-        match outcome {
-            Ok(Ok(exit)) => exit,
-            Ok(Err(why)) => {
-                eprintln!("error: {why}");
-                Exit::Problems
-            }
+        match self.read() {
+            Ok((loaded, flow)) => with_offsets(&loaded, &flow, work),
             Err(exit) => exit,
         }
     }
+}
 
-    /// Prints a document as JSON or as a table; an unknown answer is a problem.
-    fn show(&self, document: &Document) -> Exit {
-        if self.json {
-            super::output::print_json(document);
-        } else {
-            super::output::print(&document.table());
+/// Reads the flow's maps and does `work` with them; what goes wrong is told on stderr.
+fn with_offsets<W>(loaded: &Loaded, flow: &FlowSpec, work: W) -> Exit
+where
+    W: AsyncFnOnce(FlowOffsets) -> Result<Exit, String>,
+{
+    let outcome = super::block_on(async {
+        let offsets = FlowOffsets::open(loaded, flow).await.map_err(|error| error.to_string())?;
+        work(offsets).await
+    });
+    match outcome {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(why)) => {
+            eprintln!("error: {why}");
+            Exit::Problems
         }
-        if document.has_unknown() { Exit::Problems } else { Exit::Fine }
+        Err(exit) => exit,
     }
+}
+
+/// Prints a document as JSON or as a table; an unknown answer is a problem.
+fn show(document: &Document, json: bool) -> Exit {
+    if json {
+        super::output::print_json(document);
+    } else {
+        super::output::print(&document.table());
+    }
+    if document.has_unknown() { Exit::Problems } else { Exit::Fine }
 }
 
 /// The flow that is meant; fails with what to write instead.
@@ -115,9 +138,9 @@ fn find_flow<'a>(loaded: &'a Loaded, wanted: Option<&str>) -> Result<&'a FlowSpe
         };
     };
     let by_ends = wanted.split_once("->").map(|(from, to)| (from.trim(), to.trim()));
-    let found = flows.values().find(|flow| {
-        flow.name.as_str() == wanted || by_ends == Some((flow.from.as_str(), flow.to.as_str()))
-    });
+    let found = flows
+        .values()
+        .find(|flow| flow.name.as_str() == wanted || by_ends == Some((flow.from.as_str(), flow.to.as_str())));
     found.ok_or_else(|| {
         let hint = did_you_mean(wanted, flows.keys().map(|name| name.as_str()));
         let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -126,13 +149,19 @@ fn find_flow<'a>(loaded: &'a Loaded, wanted: Option<&str>) -> Result<&'a FlowSpe
 }
 
 /// Tells on stderr what a reading of the source's groups lacks; returns whether that is a problem.
-fn tell_missing(offsets: &FlowOffsets, read: &SourceOffsets) -> bool {
-    if let AsOf::Checkpoints { reason } = &read.as_of {
+fn tell_missing(offsets: &FlowOffsets, as_of: &AsOf, missing: &[String]) -> bool {
+    if let AsOf::Checkpoints { reason } = as_of {
         let (from, to) = (&offsets.flow().from, &offsets.flow().to);
-        eprintln!("note: {from} does not answer ({reason}); what groups committed there is taken from the checkpoints on {to}");
+        eprintln!(
+            "note: {from} does not answer ({reason}); what groups committed there is taken from the checkpoints on {to}"
+        );
     }
-    for missing in &read.missing {
+    for missing in missing {
         eprintln!("error: {missing}");
     }
-    !read.missing.is_empty()
+    !missing.is_empty()
+}
+
+fn nothing_committed(flow: &FlowSpec, group: &str) -> String {
+    format!("group {group} has committed nothing on {} for topics that flow {} mirrors", flow.from, flow.name)
 }

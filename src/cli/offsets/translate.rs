@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::document::{Document, Entry};
-use super::{FlowArgs, tell_missing};
+use super::document::{Document, Entry, entries_of};
+use super::{FlowArgs, nothing_committed, show, tell_missing};
 use crate::cli::Exit;
 use crate::mesh::groups::FlowOffsets;
 use crate::model::TopicPartition;
@@ -35,6 +35,9 @@ pub struct TranslateArgs {
     /// Translates from the target back to the source.
     #[arg(long)]
     reverse: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs the command.
@@ -48,7 +51,7 @@ pub fn run(args: &TranslateArgs) -> Exit {
             let answer =
                 offsets.translate(&partition, offset, direction).map_err(|error| error.to_string())?;
             let entries = vec![Entry::bare(answer)];
-            Ok(args.flow.show(&Document::new(offsets.flow(), direction, None, entries)))
+            Ok(show(&Document::new(offsets.flow(), direction, entries), args.json))
         }
         _ => Err("--topic, --partition and --offset belong together".to_owned()),
     })
@@ -56,34 +59,14 @@ pub fn run(args: &TranslateArgs) -> Exit {
 
 async fn source_group(args: &TranslateArgs, offsets: &FlowOffsets, group: &str) -> Result<Exit, String> {
     let read = offsets.committed(Some(group)).await.map_err(|error| error.to_string())?;
-    let incomplete = tell_missing(offsets, &read);
+    let incomplete = tell_missing(offsets, &read.as_of, &read.missing);
     let entries: Vec<Entry> = read.readings.iter().flat_map(entries_of).collect();
     if entries.is_empty() && !incomplete {
-        let flow = offsets.flow();
-        return Err(format!(
-            "group {group} has committed nothing on {} for topics that flow {} mirrors",
-            flow.from, flow.name
-        ));
+        return Err(nothing_committed(offsets.flow(), group));
     }
-    let document = Document::new(offsets.flow(), Direction::Forward, Some(read.as_of.as_str()), entries);
-    let exit = args.flow.show(&document);
+    let document = Document::new(offsets.flow(), Direction::Forward, entries).as_of(read.as_of.as_str());
+    let exit = show(&document, args.json);
     Ok(if incomplete { Exit::Problems } else { exit })
-}
-
-/// What a group committed on the source, as entries of a document.
-pub fn entries_of(reading: &crate::mesh::groups::GroupReading) -> Vec<Entry> {
-    let entry = |offset: &crate::mesh::groups::OffsetReading| {
-        let (source, target) = (&offset.source, &offset.target);
-        let answer = Answer::new(
-            &source.topic,
-            source.partition,
-            offset.committed.offset,
-            &target.topic,
-            offset.translation,
-        );
-        Entry::of_group(&reading.group, answer, &offset.committed.metadata)
-    };
-    reading.offsets.iter().map(entry).collect()
 }
 
 async fn target_group(args: &TranslateArgs, offsets: &FlowOffsets, group: &str) -> Result<Exit, String> {
@@ -117,6 +100,7 @@ async fn target_group(args: &TranslateArgs, offsets: &FlowOffsets, group: &str) 
             flow.to, flow.name
         ));
     }
-    let exit = args.flow.show(&Document::new(offsets.flow(), Direction::Reverse, Some("target"), entries));
+    let document = Document::new(offsets.flow(), Direction::Reverse, entries).as_of("target");
+    let exit = show(&document, args.json);
     Ok(if incomplete { Exit::Problems } else { exit })
 }

@@ -184,7 +184,7 @@ mod tests {
                 .map(|(n, size)| (TopicPartition::new("orders", n), i64::from(n), "x".repeat(*size)))
                 .collect();
             let parts = batches("group", &offsets);
-            prop_assert_eq!(parts.concat(), offsets);
+            prop_assert_eq!(parts.concat(), offsets.clone());
             let bytes = |part: &[NewOffset]| part.iter().map(|(.., text)| text.len() + 80 + 5 + 6).sum::<usize>();
             for part in &parts {
                 prop_assert!(!part.is_empty() && bytes(part) <= BATCH_BYTES);
