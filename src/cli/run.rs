@@ -102,7 +102,11 @@ async fn start(
     let serving = match loaded.topology.process.http.listen {
         Some(listen) => {
             let (stop, stopped) = oneshot::channel::<()>();
-            let state = HttpState { status: mesh.status_source(), telemetry: telemetry.clone() };
+            let state = HttpState {
+                status: mesh.status_source(),
+                offsets: mesh.offsets_view(),
+                telemetry: telemetry.clone(),
+            };
             let serving = http::serve(listen, state, async move { drop(stopped.await) }).await?;
             Some((serving, stop))
         }

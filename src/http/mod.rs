@@ -1,4 +1,4 @@
-//! The HTTP side: `/metrics`, `/healthz`, `/readyz`, `/status`, `/events`.
+//! The HTTP side: `/metrics`, `/healthz`, `/readyz`, `/status`, `/offsets`, `/events`.
 //!
 //! It listens where `http.listen` says, speaks plain HTTP and asks nobody for a password: nothing secret is on any
 //! page, and every page only reads.
@@ -7,6 +7,7 @@ mod events;
 mod health;
 mod listener;
 mod metrics;
+mod offsets;
 mod ready;
 mod status;
 
@@ -24,6 +25,7 @@ use tokio::task::JoinHandle;
 
 pub use ready::{Readiness, Unready, readiness};
 
+use crate::mesh::OffsetsView;
 use crate::model::status::MeshStatus;
 use crate::telemetry::Telemetry;
 use listener::Limited;
@@ -33,6 +35,8 @@ use listener::Limited;
 pub struct HttpState {
     /// The mesh's status; quick, called once per request.
     pub status: Arc<dyn Fn() -> MeshStatus + Send + Sync>,
+    /// What the mesh knows of offsets and groups; quick, called a few times per request.
+    pub offsets: Arc<dyn OffsetsView>,
     /// The mesh's telemetry.
     pub telemetry: Telemetry,
 }
@@ -103,13 +107,14 @@ fn router(state: HttpState) -> Router {
         .route("/healthz", get(health::show))
         .route("/readyz", get(ready::show))
         .route("/status", get(status::show))
+        .route("/offsets", get(offsets::show))
         .route("/events", get(events::show))
         .fallback(nothing_here)
         .with_state(state)
 }
 
 async fn nothing_here() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz, /status and /events\n")
+    (StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz, /status, /offsets and /events\n")
 }
 
 #[cfg(test)]

@@ -95,6 +95,16 @@ impl MeshParts {
         }
     }
 
+    /// What the actors of a flow share.
+    pub fn flow(&self, name: &FlowName) -> Option<&Arc<FlowContext>> {
+        self.flows.get(name).map(|(flow, _)| flow)
+    }
+
+    /// [`Self::flow`] of every flow, by name.
+    pub fn flows(&self) -> impl Iterator<Item = &Arc<FlowContext>> {
+        self.flows.values().map(|(flow, _)| flow)
+    }
+
     /// Notes that a drain was asked for.
     pub fn drain_started(&self) {
         self.draining.store(true, Ordering::Relaxed);

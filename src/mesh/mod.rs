@@ -25,6 +25,7 @@ mod partition;
 mod process;
 mod supervise;
 mod survey;
+mod view;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +43,7 @@ use self::context::MeshContext;
 pub use self::flow::describe as describe_topics;
 pub use self::process::ProcessIdentity;
 pub use self::survey::{Survey, SurveyError, Surveyed};
+pub use self::view::{FlowEnds, OffsetsView};
 use crate::config::Loaded;
 use crate::engine::budget::Budget;
 use crate::model::status::MeshStatus;
@@ -143,6 +145,11 @@ impl MeshHandle {
     pub fn status_source(&self) -> Arc<dyn Fn() -> MeshStatus + Send + Sync> {
         let parts = self.parts.clone();
         Arc::new(move || parts.status())
+    }
+
+    /// What is known of offsets and groups, for whoever shows it.
+    pub fn offsets_view(&self) -> Arc<dyn OffsetsView> {
+        Arc::new(view::MeshView { parts: self.parts.clone() })
     }
 
     /// Stops fetching, waits for acknowledgements up to `shutdown.timeout`, writes final positions, and ends.

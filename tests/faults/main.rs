@@ -1,6 +1,7 @@
 //! Tests that break their own clusters: kills, restarts, cut and slow links, lost and re-created logs.
 
 mod acls;
+mod checkpoints;
 #[path = "../common/mod.rs"]
 #[expect(
     dead_code,
@@ -14,6 +15,7 @@ mod kills;
 mod leaders;
 mod logs;
 mod mesh;
+mod offsets;
 mod outages;
 mod releases;
 mod resets;

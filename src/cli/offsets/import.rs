@@ -9,7 +9,7 @@ use super::commit::commit;
 use super::document::{Document, Entry};
 use super::given::{self, Given};
 use super::{FlowArgs, show};
-use crate::cli::Exit;
+use crate::cli::{Exit, output};
 use crate::mesh::groups::FlowOffsets;
 use crate::offsets::{Answer, Direction, Translation};
 
@@ -67,7 +67,8 @@ pub fn run(args: &ImportArgs) -> Exit {
             return Ok(show(&Document::new(offsets.flow(), direction, entries), args.json));
         };
         commit(offsets.target(), group, &mut entries).await?;
-        eprintln!("committed {} for group {group} on {}", entries.len(), offsets.flow().to);
+        let committed = output::count(entries.len(), "offset");
+        eprintln!("committed {committed} for group {group} on {}", offsets.flow().to);
         let document = Document::new(offsets.flow(), direction, entries).committed_for(group);
         Ok(show(&document, args.json))
     })

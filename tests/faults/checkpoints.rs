@@ -1,0 +1,105 @@
+//! Checkpoints while everything is killed again and again: readers are never sent back, and never past a record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mirrormesh::formats::Checkpoint;
+use mirrormesh::model::TopicPartition;
+use mirrormesh::wire::{GroupCommit, Wire};
+
+use crate::common::topologies::{flow, topology};
+use crate::common::{Cluster, KafkaClient, Load, MirrorProcess, wait_for, wire_settings};
+
+const TOPIC: &str = "east.checkpoints.internal";
+const KILLS: usize = 8;
+
+/// Everything that was ever written, in its order.
+async fn written(client: &KafkaClient) -> Vec<Checkpoint> {
+    if !client.topics().await.contains_key(TOPIC) {
+        return Vec::new();
+    }
+    let records = client.consume_all(TOPIC).await.remove(0);
+    let decode = |consumed: crate::common::Consumed| {
+        Checkpoint::decode(consumed.record.key.as_deref(), consumed.record.value.as_deref()).expect("a checkpoint")
+    };
+    records.into_iter().map(decode).collect()
+}
+
+/// Commits for two groups while the topic grows: one keeps up, one goes back at times.
+async fn work(bootstrap: String, here: KafkaClient, stop: Arc<AtomicBool>) -> i64 {
+    let wire = Wire::new("east".into(), &wire_settings(&bootstrap)).expect("sound settings");
+    let (mut round, mut last) = (0, 0);
+    loop {
+        let stopping = stop.load(Ordering::Acquire);
+        last = here.end_offsets("orders").await[0].max(last);
+        round += 1;
+        let back = if round % 10 == 0 { last / 2 } else { last };
+        let commits = [("steady", last), ("rewinding", if stopping { last } else { back })].map(|(group, offset)| {
+            let offsets = vec![(TopicPartition::new("orders", 0), offset, String::new())];
+            GroupCommit { group: group.to_owned(), offsets }
+        });
+        for (group, outcome) in wire.commit_offsets(commits.to_vec()).await {
+            outcome.unwrap_or_else(|error| panic!("{group}: {error}"));
+        }
+        if stopping {
+            return last;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_send_no_reader_of_checkpoints_back() {
+    let _alone = crate::alone().await;
+    let east = Cluster::builder("east").start().await;
+    let west = Cluster::builder("west").start().await;
+    let (here, there) = (east.client(), west.client());
+    here.create_topic("orders", 1, &[]).await;
+    let load = Load::on(here).topic("orders", 1).rate(1_000).start();
+    let stop = Arc::new(AtomicBool::new(false));
+    let worker = tokio::spawn(work(here.bootstrap().to_owned(), here.clone(), stop.clone()));
+    let flows = flow("orders", "east", "west", &["orders"], &["groups: {interval: 100ms}"]);
+    let topology = topology(&[&east, &west], &flows);
+    // Positions, and maps with them, fall behind what is mirrored: a start knows less than the last checkpoint.
+    let mirror = MirrorProcess::start(&topology, &["positions.interval=3s"]);
+    for _ in 0..KILLS {
+        let before = written(there).await.len();
+        wait_for("more checkpoints", async || {
+            let now = written(there).await.len();
+            if now > before + 5 { Ok(()) } else { Err(format!("{now} after {before}")) }
+        })
+        .await;
+        mirror.kill();
+        mirror.launch();
+    }
+    load.stop().await;
+    stop.store(true, Ordering::Release);
+    let end = worker.await.expect("the worker does its work");
+    wait_for("the last checkpoints", async || {
+        let all = written(there).await;
+        let last = |group: &str| {
+            let last = all.iter().rev().find(|checkpoint| checkpoint.group == group);
+            last.map(|last| (last.upstream_offset, last.downstream_offset))
+        };
+        match (last("steady"), last("rewinding")) {
+            (Some(steady), Some(rewinding)) if steady == (end, end) && rewinding == (end, end) => Ok(()),
+            seen => Err(format!("{seen:?} instead of {end}")),
+        }
+    })
+    .await;
+    let mut last: HashMap<String, Checkpoint> = HashMap::new();
+    let mut rewinds = 0;
+    for checkpoint in written(there).await {
+        let (up, down) = (checkpoint.upstream_offset, checkpoint.downstream_offset);
+        assert_eq!((checkpoint.topic.as_str(), checkpoint.partition), ("east.orders", 0));
+        // The log has no gaps and no record twice, so both sides have the same offsets.
+        assert!(down <= up, "past an unread record: {checkpoint:?}");
+        if let Some(before) = last.insert(checkpoint.group.clone(), checkpoint) {
+            let went_back = up < before.upstream_offset;
+            rewinds += usize::from(went_back);
+            assert!(went_back || down > before.downstream_offset, "{before:?}, then {up} → {down}");
+        }
+    }
+    assert!(rewinds > 0, "no rewind was seen");
+    assert_eq!(mirror.terminate().await, Some(0));
+}
