@@ -71,7 +71,10 @@ pub(super) async fn show(
         (None, None, None) if asked.reverse.is_none() => groups(&state, &flows, asked.group.as_deref()),
         (Some(topic), Some(partition), Some(offset)) if asked.group.is_none() => {
             let [ends] = flows.as_slice() else {
-                return refuse(StatusCode::BAD_REQUEST, &format!("name a flow: flow={}", all.join(" or flow=")));
+                return refuse(
+                    StatusCode::BAD_REQUEST,
+                    &format!("name a flow: flow={}", all.join(" or flow=")),
+                );
             };
             let (Ok(partition), Ok(offset)) = (i32::try_from(partition), i64::try_from(offset)) else {
                 return refuse(StatusCode::BAD_REQUEST, "partition or offset is larger than Kafka knows");
@@ -125,9 +128,10 @@ fn groups(state: &HttpState, flows: &[FlowEnds], only: Option<&str>) -> Response
     });
     let shown: Vec<_> = shown.collect();
     match only {
-        Some(group) if shown.iter().all(|flow| flow.groups.is_empty()) => {
-            refuse(StatusCode::NOT_FOUND, &format!("no flow follows a group {group:?} with committed offsets"))
-        }
+        Some(group) if shown.iter().all(|flow| flow.groups.is_empty()) => refuse(
+            StatusCode::NOT_FOUND,
+            &format!("no flow follows a group {group:?} with committed offsets"),
+        ),
         _ => Json(json!({ "flows": shown })).into_response(),
     }
 }

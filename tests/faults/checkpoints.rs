@@ -21,7 +21,8 @@ async fn written(client: &KafkaClient) -> Vec<Checkpoint> {
     }
     let records = client.consume_all(TOPIC).await.remove(0);
     let decode = |consumed: crate::common::Consumed| {
-        Checkpoint::decode(consumed.record.key.as_deref(), consumed.record.value.as_deref()).expect("a checkpoint")
+        Checkpoint::decode(consumed.record.key.as_deref(), consumed.record.value.as_deref())
+            .expect("a checkpoint")
     };
     records.into_iter().map(decode).collect()
 }
@@ -35,10 +36,11 @@ async fn work(bootstrap: String, here: KafkaClient, stop: Arc<AtomicBool>) -> i6
         last = here.end_offsets("orders").await[0].max(last);
         round += 1;
         let back = if round % 10 == 0 { last / 2 } else { last };
-        let commits = [("steady", last), ("rewinding", if stopping { last } else { back })].map(|(group, offset)| {
-            let offsets = vec![(TopicPartition::new("orders", 0), offset, String::new())];
-            GroupCommit { group: group.to_owned(), offsets }
-        });
+        let commits =
+            [("steady", last), ("rewinding", if stopping { last } else { back })].map(|(group, offset)| {
+                let offsets = vec![(TopicPartition::new("orders", 0), offset, String::new())];
+                GroupCommit { group: group.to_owned(), offsets }
+            });
         for (group, outcome) in wire.commit_offsets(commits.to_vec()).await {
             outcome.unwrap_or_else(|error| panic!("{group}: {error}"));
         }

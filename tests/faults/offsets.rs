@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::common::topologies::{flow, topology};
 use crate::common::{
-    Cluster, Ending, KafkaClient, MirrorProcess, Produce, Ran, TestRecord, await_exact, fresh_dir, mirrormesh,
-    wait_for, wire_settings,
+    Cluster, Ending, KafkaClient, MirrorProcess, Produce, Ran, TestRecord, await_exact, fresh_dir,
+    mirrormesh, wait_for, wire_settings,
 };
 
 fn wire(cluster: &Cluster) -> Wire {
@@ -20,9 +20,9 @@ fn wire(cluster: &Cluster) -> Wire {
 }
 
 async fn commit(cluster: &Cluster, group: &str, topic: &str, offsets: &[(i32, i64)]) {
-    let offsets = offsets
-        .iter()
-        .map(|(partition, offset)| (TopicPartition::new(topic, *partition), *offset, format!("{group} was here")));
+    let offsets = offsets.iter().map(|(partition, offset)| {
+        (TopicPartition::new(topic, *partition), *offset, format!("{group} was here"))
+    });
     let commits = vec![GroupCommit { group: group.to_owned(), offsets: offsets.collect() }];
     for (_, outcome) in wire(cluster).commit_offsets(commits).await {
         for (partition, answer) in outcome.expect("the coordinator answers") {
@@ -84,7 +84,13 @@ async fn offsets_are_told_with_source_and_mesh_dead() {
     commit(&east, "behind", "orders", &[(0, 30), (1, 2)]).await;
     commit(&east, "between", "orders", &[(0, 65)]).await;
     commit(&east, "ended", "orders", &[(0, 111), (1, 7)]).await;
-    let flows = flow("orders", "east", "west", &["orders"], &["groups: {interval: 200ms}", "isolation: read_committed"]);
+    let flows = flow(
+        "orders",
+        "east",
+        "west",
+        &["orders"],
+        &["groups: {interval: 200ms}", "isolation: read_committed"],
+    );
     let topology = topology(&[&east, &west], &flows);
     let mirror = MirrorProcess::start(&topology, &["positions.interval=200ms"]);
     mirror.ready().await;
@@ -153,7 +159,10 @@ async fn groups_are_told_by_their_checkpoints(
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stderr.contains("east does not answer"), "{ran:?}");
     let report = ran.json();
-    assert_eq!((&report["as_of"], &report["from"], &report["to"]), (&json!("checkpoints"), &json!("east"), &json!("west")));
+    assert_eq!(
+        (&report["as_of"], &report["from"], &report["to"]),
+        (&json!("checkpoints"), &json!("east"), &json!("west"))
+    );
     let row = |group: &str, partition: usize| {
         let groups = report["groups"].as_array().expect("a list");
         let group = groups.iter().find(|status| status["group"] == group).expect("the group is there");
@@ -161,9 +170,15 @@ async fn groups_are_told_by_their_checkpoints(
         let row = partitions.iter().find(|row| row["source"]["partition"] == partition).expect("it is there");
         assert_eq!(group["target_state"], "empty", "it was brought over: {group}");
         let number = |field: &str| row[field].as_i64();
-        (number("source_offset"), number("translated"), row["worth"].as_str().map(str::to_owned), number("target_offset"))
+        (
+            number("source_offset"),
+            number("translated"),
+            row["worth"].as_str().map(str::to_owned),
+            number("target_offset"),
+        )
     };
-    let expected = |source: i64, target: i64| (Some(source), Some(target), Some("exact".to_owned()), Some(target));
+    let expected =
+        |source: i64, target: i64| (Some(source), Some(target), Some("exact".to_owned()), Some(target));
     assert_eq!(row("behind", 0), expected(30, at(0, 30)));
     assert_eq!(row("behind", 1), expected(2, 2));
     assert_eq!(row("between", 0), expected(65, at(0, 65)));
@@ -175,7 +190,10 @@ async fn groups_are_told_by_their_checkpoints(
     assert_eq!((ran.code, &ran.json()["as_of"]), (0, &json!("checkpoints")), "{ran:?}");
     let answers = offsets_of(&ran);
     assert_eq!(answers.len(), 2);
-    assert_eq!((&answers[0]["translated_offset"], &answers[0]["metadata"]), (&json!(at(0, 30)), &json!("behind was here")));
+    assert_eq!(
+        (&answers[0]["translated_offset"], &answers[0]["metadata"]),
+        (&json!(at(0, 30)), &json!("behind was here"))
+    );
     let ran = mirrormesh("offsets translate", topology, &["--group", "behind", "--json", "--reverse"]).await;
     assert_eq!((ran.code, &ran.json()["as_of"]), (0, &json!("target")), "{ran:?}");
     assert_eq!(offsets_of(&ran)[0]["translated_offset"], 30);
@@ -200,7 +218,11 @@ async fn a_document_goes_out_and_in(
     assert_eq!(offsets_of(&ran), exported);
     // One group of it, as another group.
     let ran = mirrormesh("offsets import", topology, &[file, "--commit", "ended"]).await;
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, "committed 2 offsets for group ended on west\n"), "{ran:?}");
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (0, "committed 2 offsets for group ended on west\n"),
+        "{ran:?}"
+    );
 
     // A program's own, with what it keeps beside.
     let own = dir.join("own.json");
@@ -234,7 +256,10 @@ async fn a_document_goes_out_and_in(
     std::fs::write(own, back.to_string()).expect("the document can be written");
     let ran = mirrormesh("offsets import", topology, &[own, "--commit", "nightly"]).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
-    assert!(ran.stderr.contains("nothing was committed for group nightly: it has active members on west"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("nothing was committed for group nightly: it has active members on west"),
+        "{ran:?}"
+    );
     assert_eq!(committed(west, "nightly").await, BTreeMap::from(expected));
 
     // Neither are unknown partitions committed, nor half a document.
@@ -243,18 +268,31 @@ async fn a_document_goes_out_and_in(
     let ran = mirrormesh("offsets import", topology, &[own, "--commit", "other"]).await;
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
     assert!(ran.stderr.contains("has no offset map for orders-9"), "{ran:?}");
-    assert!(ran.stderr.contains("nothing was committed for group other: offset 1 of orders-9 is unknown"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("nothing was committed for group other: offset 1 of orders-9 is unknown"),
+        "{ran:?}"
+    );
     assert_eq!(committed(west, "other").await, BTreeMap::new());
 }
 
 async fn what_is_not_known_is_said(topology: &str) {
-    let place = |topic: &'static str, partition: &'static str| ["--topic", topic, "--partition", partition, "--offset", "1"];
+    let place = |topic: &'static str, partition: &'static str| {
+        ["--topic", topic, "--partition", partition, "--offset", "1"]
+    };
     for (command, flags, told) in [
-        ("offsets translate", &place("order", "0")[..], "no offset map for order-0: it has maps for orders; did you mean `orders`?"),
+        (
+            "offsets translate",
+            &place("order", "0")[..],
+            "no offset map for order-0: it has maps for orders; did you mean `orders`?",
+        ),
         ("offsets translate", &place("orders", "2"), "it has maps for 2 of its partitions, up to 1"),
         ("offsets translate", &place("east.orders", "0"), "to name it as on the target, add --reverse"),
         ("offsets translate", &["--group", "nobody"], "group nobody has committed nothing on east"),
-        ("offsets translate", &["--group", "nobody", "--reverse"], "group nobody has committed nothing on west"),
+        (
+            "offsets translate",
+            &["--group", "nobody", "--reverse"],
+            "group nobody has committed nothing on west",
+        ),
         ("offsets groups", &["--group", "nobody"], "group nobody has committed nothing on east or west"),
         ("offsets export", &["--group", "nobody"], "group nobody has committed nothing on east"),
     ] {
