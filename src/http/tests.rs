@@ -1,3 +1,5 @@
+mod offsets;
+
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -58,7 +60,8 @@ async fn run() -> Running {
     let source: Arc<dyn Fn() -> MeshStatus + Send + Sync> = Arc::new(move || board.lock().clone());
     telemetry.metrics().observe(source.clone());
     let (stop, stopped) = oneshot::channel::<()>();
-    let state = HttpState { status: source, telemetry: telemetry.clone() };
+    let offsets = Arc::new(offsets::Known::default());
+    let state = HttpState { status: source, offsets, telemetry: telemetry.clone() };
     let shutdown = async move { drop(stopped.await) };
     let Serving { address, task } =
         serve("127.0.0.1:0".parse().expect("an address"), state, shutdown).await.expect("a free port");
@@ -144,7 +147,8 @@ async fn pages_only_read_and_unknown_ones_name_those_there_are() {
 #[tokio::test]
 async fn an_address_in_use_is_named_with_its_key_and_a_way_out() {
     let running = run().await;
-    let state = HttpState { status: Arc::new(MeshStatus::default), telemetry: Telemetry::quiet() };
+    let offsets = Arc::new(offsets::Known::default());
+    let state = HttpState { status: Arc::new(MeshStatus::default), offsets, telemetry: Telemetry::quiet() };
     let error = serve(running.address, state, std::future::pending()).await.expect_err("in use").to_string();
     assert!(error.contains("http.listen") && error.contains(&running.address.to_string()), "{error}");
     assert!(error.contains("another port"), "{error}");

@@ -33,7 +33,14 @@ fn warnings_alone_are_fine() {
 #[test]
 fn input_that_can_not_be_read_is_unusable() {
     for file in [data("list.yaml"), data("not-yaml.yaml"), "nowhere.yaml".to_owned(), "src".to_owned()] {
-        for command in [&["check", "--offline"][..], &["graph"], &["config", "--show"], &["plan"], &["run"]] {
+        for command in [
+            &["check", "--offline"][..],
+            &["graph"],
+            &["config", "--show"],
+            &["plan"],
+            &["run"],
+            &["offsets", "groups"],
+        ] {
             let mut arguments = command.to_vec();
             arguments.push(&file);
             let ran = run(&arguments);
@@ -47,7 +54,7 @@ fn input_that_can_not_be_read_is_unusable() {
 
 #[test]
 fn problems_end_other_commands_too() {
-    for command in [&["graph"][..], &["config", "--show"], &["plan"], &["run"]] {
+    for command in [&["graph"][..], &["config", "--show"], &["plan"], &["run"], &["offsets", "groups"]] {
         let file = data("flows.yaml");
         let mut arguments = command.to_vec();
         arguments.push(&file);

@@ -2,6 +2,7 @@
 
 mod broken;
 mod commands;
+mod offsets;
 mod secrets;
 mod topologies;
 

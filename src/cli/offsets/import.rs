@@ -8,7 +8,7 @@ use clap::Args;
 use super::commit::commit;
 use super::document::{Document, Entry};
 use super::given::{self, Given};
-use super::{FlowArgs, show};
+use super::{FlowArgs, show, with_offsets};
 use crate::cli::{Exit, output};
 use crate::mesh::groups::FlowOffsets;
 use crate::offsets::{Answer, Direction, Translation};
@@ -47,16 +47,20 @@ pub fn run(args: &ImportArgs) -> Exit {
             return Exit::Unusable;
         }
     };
-    args.flow.with_offsets(async |offsets| {
-        let mut given = match given::read(&bytes, offsets.flow().name.as_str()) {
-            Ok(given) => given,
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    eprintln!("error: {}: {mistake}", args.document.display());
-                }
-                return Ok(Exit::Unusable);
+    let (loaded, flow) = match args.flow.read() {
+        Ok(read) => read,
+        Err(exit) => return exit,
+    };
+    let mut given = match given::read(&bytes, flow.name.as_str()) {
+        Ok(given) => given,
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("error: {}: {mistake}", args.document.display());
             }
-        };
+            return Exit::Unusable;
+        }
+    };
+    with_offsets(&loaded, &flow, async |offsets| {
         if let Some(group) = &args.commit {
             given.retain(|given| given.group.as_ref().is_none_or(|of| of == group));
         }

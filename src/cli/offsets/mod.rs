@@ -70,34 +70,49 @@ pub fn run(args: &OffsetsArgs) -> Exit {
 }
 
 impl FlowArgs {
-    /// Reads the topology, finds the flow, reads its maps and does `work` with them; what goes wrong is told on stderr.
+    /// Reads the topology and finds the flow; what goes wrong is told on stderr.
+    fn read(&self) -> Result<(Loaded, FlowSpec), Exit> {
+        let loaded = self.topology.load_or_tell()?;
+        match find_flow(&loaded, self.flow.as_deref()) {
+            Ok(flow) => {
+                let flow = flow.clone();
+                Ok((loaded, flow))
+            }
+            Err(why) => {
+                eprintln!("error: {why}");
+                Err(Exit::Unusable)
+            }
+        }
+    }
+
+    /// Reads topology and maps and does `work` with them; what goes wrong is told on stderr.
     fn with_offsets<W>(&self, work: W) -> Exit
     where
         W: AsyncFnOnce(FlowOffsets) -> Result<Exit, String>,
     {
-        let loaded = match self.topology.load_or_tell() {
-            Ok(loaded) => loaded,
-            Err(exit) => return exit,
-        };
-        let flow = match find_flow(&loaded, self.flow.as_deref()) {
-            Ok(flow) => flow,
-            Err(why) => {
-                eprintln!("error: {why}");
-                return Exit::Unusable;
-            }
-        };
-        let outcome = super::block_on(async {
-            let offsets = FlowOffsets::open(&loaded, flow).await.map_err(|error| error.to_string())?;
-            work(offsets).await
-        });
-        match outcome {
-            Ok(Ok(exit)) => exit,
-            Ok(Err(why)) => {
-                eprintln!("error: {why}");
-                Exit::Problems
-            }
+        match self.read() {
+            Ok((loaded, flow)) => with_offsets(&loaded, &flow, work),
             Err(exit) => exit,
         }
+    }
+}
+
+/// Reads the flow's maps and does `work` with them; what goes wrong is told on stderr.
+fn with_offsets<W>(loaded: &Loaded, flow: &FlowSpec, work: W) -> Exit
+where
+    W: AsyncFnOnce(FlowOffsets) -> Result<Exit, String>,
+{
+    let outcome = super::block_on(async {
+        let offsets = FlowOffsets::open(loaded, flow).await.map_err(|error| error.to_string())?;
+        work(offsets).await
+    });
+    match outcome {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(why)) => {
+            eprintln!("error: {why}");
+            Exit::Problems
+        }
+        Err(exit) => exit,
     }
 }
 
