@@ -283,7 +283,7 @@ async fn what_is_not_known_is_said(topology: &str) {
         (
             "offsets translate",
             &place("order", "0")[..],
-            "no offset map for order-0: it has maps for orders; did you mean `orders`?",
+            "no offset map for order-0: it has maps for heartbeats, orders; did you mean `orders`?",
         ),
         ("offsets translate", &place("orders", "2"), "it has maps for 2 of its partitions, up to 1"),
         ("offsets translate", &place("east.orders", "0"), "to name it as on the target, add --reverse"),
