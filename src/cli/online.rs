@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::{Loaded, Origin, Problem};
-use crate::formats::positions_topic;
+use crate::formats::{offsets_topic, positions_topic};
 use crate::mesh::{Survey, Surveyed};
 use crate::model::{Alias, TopicName};
 use crate::topology::plan::FlowPlan;
@@ -162,15 +162,15 @@ async fn rights(
             Err(error) => return Err(error),
         }
     }
-    let positions = positions_topic(&flow.from);
+    let own = [positions_topic(&flow.from), offsets_topic(&flow.from)];
     let mut remotes: Vec<TopicName> = plan.selected.iter().map(|selected| selected.remote.clone()).collect();
-    remotes.push(positions.clone());
+    remotes.extend(own.iter().cloned());
     let may_create = target.wire.cluster_rights().await?.create;
     for (topic, answer) in target.wire.topic_rights(&remotes).await? {
         match answer {
             Ok(TopicRights { write, read, .. }) => {
                 lacks(&flow.to, &topic, "WRITE", write);
-                if topic == positions {
+                if own.contains(&topic) {
                     lacks(&flow.to, &topic, "READ", read);
                 }
             }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use parking_lot::Mutex;
 
 use super::clock;
+use super::groups::GroupBoard;
 use crate::model::status::{FlowState, FlowStatus, PartitionState, PartitionStatus, TopicStatus};
 use crate::model::{Alias, FlowName, Generation, TopicName, TopicPartition};
 use crate::topology::EngineChoice;
@@ -28,6 +29,7 @@ struct Inner {
     head: Mutex<Head>,
     partitions: Mutex<BTreeMap<TopicPartition, PartitionStatus>>,
     positions_saved_ms: AtomicI64,
+    groups: GroupBoard,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,7 @@ impl FlowBoard {
             head: Mutex::default(),
             partitions: Mutex::default(),
             positions_saved_ms: AtomicI64::new(-1),
+            groups: GroupBoard::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -72,6 +75,11 @@ impl FlowBoard {
         head.engine = choice.engine.as_str().to_owned();
         head.engine_reason = choice.reason.to_owned();
         head.session = session;
+    }
+
+    /// The board of its consumer groups.
+    pub fn groups(&self) -> &GroupBoard {
+        &self.inner.groups
     }
 
     /// Replaces the topics.
@@ -131,6 +139,7 @@ impl FlowBoard {
             engine_reason: head.engine_reason.clone(),
             session_generation: head.session,
             positions_age_ms: (saved >= 0).then(|| clock::now_ms() - saved),
+            groups: self.inner.groups.summary(),
             topics: head.topics.values().cloned().collect(),
             partitions: self.inner.partitions.lock().values().cloned().collect(),
         }

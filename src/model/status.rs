@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::groups::GroupsSummary;
 use super::{Alias, Fault, FlowName, Generation, TopicName};
 
 /// The mesh at one moment.
@@ -98,6 +99,8 @@ pub struct FlowStatus {
     pub session_generation: Generation,
     /// Age of the newest saved position.
     pub positions_age_ms: Option<i64>,
+    /// Its consumer groups, summed up; `None` before they were first read.
+    pub groups: Option<GroupsSummary>,
     /// Topics left out, with the rule that did it.
     pub topics: Vec<TopicStatus>,
     /// Every partition.

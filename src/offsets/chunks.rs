@@ -210,6 +210,7 @@ impl Chunks {
         self.sealed.clear();
         self.open.clear();
         self.open_number += 1;
+        changes.add(self.open_number);
         self.encoded_bytes = 0;
     }
 

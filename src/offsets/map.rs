@@ -122,7 +122,7 @@ impl OffsetMap {
         let from = found.first().map_or(next, |first| Interval::from(first).base().min(next));
         if anew {
             self.chunks.clear(&mut self.changes);
-            self.incarnation += 1;
+            self.incarnation = self.incarnation.saturating_add(1);
             self.identity = identity.clone();
             (self.origin, self.begin) = (from, from);
         } else if self.identity.learn(identity) {
@@ -211,7 +211,7 @@ impl OffsetMap {
     /// Voids what reaches `limit` on either side.
     fn cut(&mut self, limit: Pair) {
         if self.chunks.cut(limit, &mut self.changes) {
-            self.incarnation += 1;
+            self.incarnation = self.incarnation.saturating_add(1);
         }
         self.origin = self.origin.min(limit);
         self.begin = self.begin.min(limit);

@@ -67,7 +67,7 @@ impl<'a> Record<'a> {
             let (version, known) = (version.into(), VERSION.into());
             return Err(FormatError::Version { record: RECORD, version, known });
         }
-        let incarnation = bytes.offset("incarnation")?.unsigned_abs();
+        let incarnation = bytes.varint("incarnation")?;
         let first_chunk = bytes.offset("first_chunk")?.unsigned_abs();
         let source_topic_id = TopicId(Uuid::from_bytes(bytes.array("source_topic_id")?));
         let target_topic_id = TopicId(Uuid::from_bytes(bytes.array("target_topic_id")?));

@@ -206,13 +206,14 @@ impl Rule<'_> {
         }
     }
 
-    /// Nobody knows which side decides, unless they agree.
+    /// Nobody knows which side decides, unless one is where the other would lead it.
     fn meet(&self, source: i64, target: i64) -> Decision {
-        let agree =
-            self.seen.forward.offset() == Some(target) || self.seen.backward.offset() == Some(source);
-        match agree {
-            true => self.in_step(Pair { source, target, owner: Side::Source }),
-            false => self.leave(RefusalReason::Conflict),
+        if self.seen.forward.offset() == Some(target) {
+            self.in_step(Pair { source, target, owner: Side::Source })
+        } else if self.seen.backward.offset() == Some(source) {
+            self.in_step(Pair { source, target, owner: Side::Target })
+        } else {
+            self.leave(RefusalReason::Conflict)
         }
     }
 
@@ -226,7 +227,8 @@ impl Rule<'_> {
             // What can't be translated any more was written when it could.
             Step::Keep | Step::Leave(RefusalReason::Unknown) => {
                 let age_ms = self.now_ms.saturating_sub(self.memory.written_ms);
-                let step = if age_ms >= REFRESH_MS { Step::Refresh(pair) } else { Step::Keep };
+                let ours = pair.owner == Side::Source || self.seen.back;
+                let step = if ours && age_ms >= REFRESH_MS { Step::Refresh(pair) } else { Step::Keep };
                 Decision { step, memory: self.memory }
             }
             _ => decision,
@@ -243,12 +245,12 @@ impl Rule<'_> {
     }
 
     fn follow_target(&self, target: i64) -> Decision {
-        if !self.seen.back {
-            return self.leave(RefusalReason::TargetOwns);
-        }
         match place(self.seen.backward, None) {
-            Some(source) => self.bring(Pair { source, target, owner: Side::Target }),
-            None => self.leave(RefusalReason::Unknown),
+            Some(source) if self.seen.back || self.seen.source == Some(source) => {
+                self.bring(Pair { source, target, owner: Side::Target })
+            }
+            _ if !self.seen.back => self.leave(RefusalReason::TargetOwns),
+            _ => self.leave(RefusalReason::Unknown),
         }
     }
 

@@ -2,4 +2,6 @@
 
 mod checks;
 mod properties;
+mod rules;
+mod storing;
 mod world;

@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
         Err(self.damaged("a number has more than 64 bits"))
     }
 
-    /// Reads an offset, or a number that counts on without end. Fails if it is above what Kafka can say.
+    /// Reads an offset, or a number that is counted on. Fails if it is above what Kafka can say.
     pub fn offset(&mut self, field: &'static str) -> Result<i64, FormatError> {
         let offset = self.varint(field)?;
         i64::try_from(offset).map_err(|_| self.damaged("an offset is out of range"))

@@ -243,9 +243,11 @@ pub fn describe(event: &Event) -> Description {
                 ..nothing
             },
         ),
-        Event::GroupRecovered { group } => {
-            (Info, "a consumer group is kept in step again", Details { group: Some(group.clone()), ..nothing })
-        }
+        Event::GroupRecovered { group } => (
+            Info,
+            "a consumer group is kept in step again",
+            Details { group: Some(group.clone()), ..nothing },
+        ),
         Event::ClaimLost { by } => (
             Error,
             "another process claimed the flow; this one has stopped it",

@@ -117,7 +117,9 @@ impl Metrics {
             checkpoint_latency: meter
                 .f64_histogram("mirrormesh.groups.checkpoint.latency")
                 .with_unit("s")
-                .with_description("From reading offsets of groups on the source to their checkpoints' acknowledgement")
+                .with_description(
+                    "From reading offsets of groups on the source to their checkpoints' acknowledgement",
+                )
                 .with_boundaries(LATENCY_BOUNDS_S.to_vec())
                 .build(),
             events,

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::metrics::topic_labels;
 use super::summary::{FLOW_STATES, FlowRow, LagRow, PARTITION_STATES, Summary};
+use crate::model::groups::GroupsSummary;
 use crate::model::status::MeshStatus;
 use crate::model::{Alias, FlowName};
 
@@ -50,6 +51,7 @@ impl Board {
         board.install_mesh(meter);
         board.install_clusters(meter);
         board.install_flows(meter);
+        board.install_groups(meter);
         board.install_lags(meter);
         board
     }
@@ -225,6 +227,48 @@ impl Board {
             |summary, gauge| {
                 for flow in &summary.flows {
                     gauge.observe(flow.session_generation as f64, &flow_labels(flow, None));
+                }
+            },
+        );
+    }
+
+    fn install_groups(self: &Arc<Self>, meter: &Meter) {
+        type Figure = fn(&GroupsSummary) -> f64;
+        let figures: [(&str, &str, &str, Figure); 4] = [
+            ("mirrormesh.groups.translated", "{group}", "Consumer groups with a translated offset", |groups| {
+                groups.groups as f64
+            }),
+            ("mirrormesh.groups.partitions", "{partition}", "Translated offsets of consumer groups", |groups| {
+                groups.partitions as f64
+            }),
+            ("mirrormesh.groups.refused", "{group}", "Consumer groups that are not kept in step", |groups| {
+                groups.refused as f64
+            }),
+            (
+                "mirrormesh.groups.redelivery",
+                "{record}",
+                "Records that consumer groups would read again after a failover now",
+                |groups| groups.redelivery as f64,
+            ),
+        ];
+        for (name, unit, description, figure) in figures {
+            self.gauge(meter, name, unit, description, move |summary, gauge| {
+                for flow in &summary.flows {
+                    if let Some(groups) = &flow.groups {
+                        gauge.observe(figure(groups), &flow_labels(flow, None));
+                    }
+                }
+            });
+        }
+        self.gauge(
+            meter,
+            "mirrormesh.groups.checkpoint.age",
+            "s",
+            "Since every checkpoint of the flow's consumer groups was last known to be written",
+            |summary, gauge| {
+                for flow in &summary.flows {
+                    let age_ms = flow.groups.as_ref().and_then(|groups| groups.checkpoint_age_ms);
+                    observe_ms(gauge, age_ms, &flow_labels(flow, None));
                 }
             },
         );

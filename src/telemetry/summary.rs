@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::groups::GroupsSummary;
 use crate::model::status::{ClusterState, FlowState, MeshStatus, PartitionState, PartitionStatus};
 use crate::model::{Alias, FlowName, PathText, TopicName};
 
@@ -67,6 +68,8 @@ pub(super) struct FlowRow {
     pub faulted_topics: u64,
     pub positions_age_ms: Option<i64>,
     pub session_generation: u64,
+    /// Its consumer groups, once they were read.
+    pub groups: Option<GroupsSummary>,
 }
 
 /// Lag of a flow's topic, or of one of its partitions.
@@ -132,6 +135,7 @@ impl Summary {
                 faulted_topics: flow.topics.iter().map(|topic| u64::from(topic.fault.is_some())).sum(),
                 positions_age_ms: flow.positions_age_ms,
                 session_generation: flow.session_generation.0,
+                groups: flow.groups.clone(),
             });
         }
         summary

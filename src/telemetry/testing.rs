@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::Generation;
+use crate::model::groups::GroupsSummary;
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
     UpstreamStatus,
@@ -104,6 +105,13 @@ pub fn flow(name: &str, partitions: Vec<PartitionStatus>) -> FlowStatus {
         engine_reason: "the only one".to_owned(),
         session_generation: Generation(2),
         positions_age_ms: Some(750),
+        groups: Some(GroupsSummary {
+            groups: 3,
+            partitions: 9,
+            refused: 1,
+            checkpoint_age_ms: Some(4_500),
+            redelivery: 120,
+        }),
         topics: vec![],
         partitions,
     }

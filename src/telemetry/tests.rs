@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::testing::{flow, mesh, partition, spec, value_of};
 use super::*;
+use crate::model::groups::RefusalReason;
 use crate::model::status::{ClusterState, MeshStatus, PartitionState};
 
 fn identity() -> Identity {
@@ -37,6 +38,11 @@ fn gauges_show_the_status() {
     assert_eq!(of("mirrormesh_flow_state", &with("state", "faulted")), Some(0.0));
     assert_eq!(of("mirrormesh_positions_age_seconds", &flow), Some(0.75));
     assert_eq!(of("mirrormesh_session_generation", &flow), Some(2.0));
+    assert_eq!(of("mirrormesh_groups_translated", &flow), Some(3.0));
+    assert_eq!(of("mirrormesh_groups_partitions", &flow), Some(9.0));
+    assert_eq!(of("mirrormesh_groups_refused", &flow), Some(1.0));
+    assert_eq!(of("mirrormesh_groups_redelivery", &flow), Some(120.0));
+    assert_eq!(of("mirrormesh_groups_checkpoint_age_seconds", &flow), Some(4.5));
     assert_eq!(of("mirrormesh_memory_in_flight_bytes", &[]), Some(4_096.0));
     assert_eq!(of("mirrormesh_memory_budget_bytes", &[]), Some(100_663_296.0));
     assert_eq!(of("mirrormesh_cluster_reachable", &[("cluster", "west")]), Some(1.0));
@@ -166,6 +172,9 @@ fn what_a_flow_does_is_counted() {
     flow.heartbeat_failed();
     flow.heartbeat_failed();
     flow.waited_for_credit(Duration::from_millis(1_500));
+    flow.group_offsets_committed(20);
+    flow.group_refused(RefusalReason::Active);
+    flow.checkpoints_written(Duration::from_millis(250));
     let text = telemetry.prometheus_text();
     let of = |name: &str, labels: &[(&str, &str)]| value_of(&text, name, labels);
     assert_eq!(of("mirrormesh_restarts_total", &[("flow", "f"), ("what", "session")]), Some(2.0));
@@ -174,6 +183,10 @@ fn what_a_flow_does_is_counted() {
     assert_eq!(of("mirrormesh_heartbeats_total", &[("flow", "f"), ("outcome", "written")]), Some(1.0));
     assert_eq!(of("mirrormesh_heartbeats_total", &[("flow", "f"), ("outcome", "failed")]), Some(2.0));
     assert_eq!(of("mirrormesh_credit_wait_seconds_total", &[("flow", "f")]), Some(1.5));
+    assert_eq!(of("mirrormesh_groups_sync_commits_total", &[("flow", "f")]), Some(20.0));
+    let refusals = |reason| of("mirrormesh_groups_sync_refusals_total", &[("flow", "f"), ("reason", reason)]);
+    assert_eq!((refusals("active"), refusals("conflict")), (Some(1.0), Some(0.0)));
+    assert_eq!(of("mirrormesh_groups_checkpoint_latency_seconds_sum", &[("flow", "f")]), Some(0.25));
 }
 
 #[test]

@@ -28,7 +28,7 @@
 //!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
 //!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
-//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()`.
+//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address() requests()`.
 //! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
 //!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
 //!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,
@@ -52,8 +52,8 @@
 //!   |source| topology_as(..))` → `[Twin { engine, source, mirror }; 2]`, `remote(topic)`: a mirror per engine over the
 //!   same clusters and through the same outage.
 //! - [`stored_offsets`]`(bootstrap, source alias, flow) → LoadedOffsets`, [`map_differs`]`(&map, &`[`log_view`]`(source,
-//!   topic, partition), &log_view(target, ..), known_from) → Option<report>`; [`wire_settings`]`(bootstrap)` for our own
-//!   connection.
+//!   topic, partition), &log_view(target, ..), known_from, Between::Exact) →
+//!   Option<report>`; [`wire_settings`]`(bootstrap)` for our own connection.
 //! - [`stored_batches`]`(broker, topic, partition) → Vec<RawBatch>` from the broker's disk, [`body`]`(&batch)` without
 //!   the header; [`damage`]`(broker, topic, partition, offset)` flips a bit while the broker is down.
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
@@ -100,7 +100,7 @@ pub(crate) use engine::both_engines;
 pub use engine::{Engine, Twin, twins};
 pub use home::{Release, class_path, java, java_source, jdk};
 pub use load::Load;
-pub use maps::{LogView, log_view, map_differs, stored_offsets, wire_settings};
+pub use maps::{Between, log_view, map_differs, stored_offsets, wire_settings};
 pub use mirror::MirrorProcess;
 pub use oracle::{await_exact, compare, difference, verify_acknowledged, verify_exact};
 pub use plan::Listener;

@@ -2,10 +2,13 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -25,7 +28,11 @@ pub struct Proxy {
     port: Port,
     weather: watch::Sender<Weather>,
     commands: mpsc::UnboundedSender<(Command, blocking::Sender<()>)>,
+    requests: Requests,
 }
+
+/// Kafka requests that passed, by the number of their API.
+type Requests = Arc<Mutex<BTreeMap<i16, u64>>>;
 
 /// What the link is like now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,14 +59,16 @@ impl Proxy {
         let (weather, seen) = watch::channel(Weather::default());
         let (commands, orders) = mpsc::unbounded_channel();
         let (number, upstream) = (port.number(), upstream.to_owned());
+        let requests = Requests::default();
+        let counted = requests.clone();
         thread::Builder::new()
             .name(format!("proxy-{number}"))
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime can be built").block_on(serve(number, upstream, seen, orders));
+                runtime.expect("a runtime can be built").block_on(serve(number, upstream, seen, orders, counted));
             })
             .expect("a thread can be started");
-        let proxy = Self { port, weather, commands };
+        let proxy = Self { port, weather, commands, requests };
         proxy.restore();
         proxy
     }
@@ -99,6 +108,11 @@ impl Proxy {
         self.weather.send_modify(|weather| weather.bytes_per_second = bytes_per_second);
     }
 
+    /// Kafka requests that came this way so far, by the number of their API; connections must be without TLS.
+    pub fn requests(&self) -> BTreeMap<i16, u64> {
+        self.requests.lock().clone()
+    }
+
     fn command(&self, command: Command) {
         let (done, wait) = blocking::channel();
         self.commands.send((command, done)).expect("the proxy's thread runs");
@@ -111,6 +125,7 @@ async fn serve(
     upstream: String,
     weather: watch::Receiver<Weather>,
     mut orders: mpsc::UnboundedReceiver<(Command, blocking::Sender<()>)>,
+    requests: Requests,
 ) {
     let mut listener = None;
     let mut connections = JoinSet::new();
@@ -136,7 +151,7 @@ async fn serve(
             },
             accepted = accept(listener.as_ref()) => {
                 if let Ok(client) = accepted {
-                    connections.spawn(connection(client, upstream.clone(), weather.clone()));
+                    connections.spawn(connection(client, upstream.clone(), weather.clone(), requests.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -152,14 +167,19 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
 }
 
 /// Both directions of a connection; over as soon as one of them is.
-async fn connection(client: TcpStream, upstream: String, weather: watch::Receiver<Weather>) {
+async fn connection(
+    client: TcpStream,
+    upstream: String,
+    weather: watch::Receiver<Weather>,
+    requests: Requests,
+) {
     let Ok(server) = TcpStream::connect(&upstream).await else { return };
     let (Ok(()), Ok(())) = (client.set_nodelay(true), server.set_nodelay(true)) else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = pump(from_client, to_server, weather.clone()) => {}
-        () = pump(from_server, to_client, weather) => {}
+        () = pump(from_client, to_server, weather.clone(), Frames::count_on(requests)) => {}
+        () = pump(from_server, to_client, weather, Frames::default()) => {}
     }
 }
 
@@ -168,12 +188,14 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut weather: watch::Receiver<Weather>,
+    mut frames: Frames,
 ) {
     let (chunks, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_IN_FLIGHT);
     let seen = weather.clone();
     let reader = async move {
         let mut buffer = vec![0; CHUNK_BYTES];
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
+            frames.pass(&buffer[..read]);
             let at = Instant::now() + seen.borrow().latency;
             if chunks.send((at, buffer[..read].to_vec())).await.is_err() {
                 return;
@@ -193,4 +215,38 @@ async fn pump(
         }
     };
     tokio::join!(reader, writer);
+}
+
+/// Finds Kafka's requests in a stream: a length of four bytes, then the number of the API in two.
+#[derive(Default)]
+struct Frames {
+    counts: Option<Requests>,
+    /// The beginning of the request that is passing, until its API is known.
+    head: Vec<u8>,
+    /// Bytes of it that are still to pass.
+    left: usize,
+}
+
+impl Frames {
+    fn count_on(requests: Requests) -> Self {
+        Self { counts: Some(requests), ..Self::default() }
+    }
+
+    fn pass(&mut self, mut bytes: &[u8]) {
+        let Some(counts) = self.counts.clone() else { return };
+        while !bytes.is_empty() {
+            let skipped = self.left.min(bytes.len());
+            self.left -= skipped;
+            bytes = &bytes[skipped..];
+            let wanted = (6 - self.head.len()).min(bytes.len());
+            self.head.extend_from_slice(&bytes[..wanted]);
+            bytes = &bytes[wanted..];
+            if let [a, b, c, d, high, low] = self.head[..] {
+                *counts.lock().entry(i16::from_be_bytes([high, low])).or_default() += 1;
+                let length = usize::try_from(i32::from_be_bytes([a, b, c, d])).unwrap_or(0);
+                self.left = length.saturating_sub(2);
+                self.head.clear();
+            }
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mirrormesh::model::TopicPartition;
+
 use crate::common::topologies::{flow, topology, topology_as};
 use crate::common::{
-    Cluster, Engine, KafkaClient, Listener, Load, MirrorProcess, TestRecord, twins, verify_acknowledged,
-    wait_for,
+    Between, Cluster, Engine, KafkaClient, Listener, Load, MirrorProcess, TestRecord, Twin, log_view,
+    map_differs, stored_offsets, twins, verify_acknowledged, wait_for,
 };
 
 /// As the issue asks: twenty times.
@@ -86,6 +88,7 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
         assert_eq!(merger.terminate().await, Some(0));
         exactly_once(here, "orders", there, &twin.remote("orders")).await;
         everything_left_arrived_once(here, "state", there, &twin.remote("state")).await;
+        maps_are_true(&east, &west, twin).await;
         // Identity into a topic that others write too: at least once.
         let (from, to) = (values(here, &shared, 0).await, values(there, &shared, 0).await);
         let arrived: BTreeSet<_> = to.into_iter().collect();
@@ -162,6 +165,26 @@ async fn exactly_once(here: &KafkaClient, topic: &str, there: &KafkaClient, remo
                 to.get(index)
             );
         }
+    }
+}
+
+/// The stored offset maps are exact: in every partition at every record, and where neither foreign records nor
+/// compaction lie between, everywhere.
+async fn maps_are_true(east: &Cluster, west: &Cluster, twin: &Twin) {
+    let stored = stored_offsets(west.bootstrap(), &twin.source, "prefixed").await;
+    assert!(stored.damaged.is_empty(), "{:?}", stored.damaged);
+    let expected = [
+        ("orders", 0, Between::Safe),
+        ("orders", 1, Between::Exact),
+        ("orders", 2, Between::Exact),
+        ("state", 0, Between::Safe),
+    ];
+    for (topic, partition, between) in expected {
+        let here = log_view(east.client(), topic, partition).await;
+        let there = log_view(west.client(), &twin.remote(topic), partition).await;
+        let map = &stored.maps[&TopicPartition::new(topic, partition as i32)];
+        let difference = map_differs(map, &here, &there, 0, between);
+        assert_eq!(difference, None, "{:?}: {topic}-{partition}", twin.engine);
     }
 }
 

@@ -10,6 +10,7 @@ mod checkpoints;
     reason = "the harness is whole in tests/kafka, which tests it; here a part of it is used"
 )]
 mod common;
+mod groups;
 mod kills;
 mod leaders;
 mod logs;

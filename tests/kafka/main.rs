@@ -8,6 +8,7 @@ mod cli;
 mod groups;
 mod harness;
 mod mirror;
+mod mm2_clients;
 mod offset_map;
 mod passthrough;
 mod records;

@@ -143,16 +143,8 @@ fn is_plain(scenario: &Scenario) -> bool {
         target_expires,
         target_compacted,
     } = *scenario;
-    ![
-        foreign,
-        source_compacted,
-        source_resets,
-        target_loses,
-        target_resets,
-        target_expires,
-        target_compacted,
-    ]
-    .contains(&true)
+    ![foreign, source_compacted, source_resets, target_loses, target_resets, target_expires, target_compacted]
+        .contains(&true)
 }
 
 /// Where each record's copies lie, expired ones too.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use tokio::task::JoinHandle;
@@ -20,6 +21,8 @@ use crate::wire::{NewRecord, WireError};
 /// Positions in one request, after the maps that go with them: about 500 bytes each, so well within a broker's
 /// default of 1 MiB.
 const POSITIONS_PER_WRITE: usize = 1_000;
+/// Least time between two reports of what one map gave up: with many gaps that would be one with every save.
+const SHED_PAUSE: Duration = Duration::from_secs(60);
 
 /// What the store is told.
 pub enum StoreMsg {
@@ -61,6 +64,8 @@ pub struct StoreState {
     pending_maps: BTreeSet<TopicPartition>,
     /// What is being written: partitions whose map is, and whose position is.
     writing: Option<Writing>,
+    /// What maps gave up and nobody was told yet, and when somebody was told last.
+    shed: HashMap<TopicPartition, (u64, Option<Instant>)>,
     /// Set when another process owns the flow: nothing is written any more.
     lost: bool,
     drain: Option<RpcReplyPort<()>>,
@@ -94,6 +99,7 @@ impl Actor for PositionStoreActor {
             pending: HashMap::new(),
             pending_maps: BTreeSet::new(),
             writing: None,
+            shed: HashMap::new(),
             lost: false,
             drain: None,
             tail,
@@ -168,7 +174,7 @@ impl PositionStoreActor {
         }
         let writing = state.choose();
         let (offsets, positions) = (self.context.offsets_topic.clone(), self.context.positions_topic.clone());
-        let maps = self.changed(&writing.maps);
+        let maps = self.changed(state, &writing.maps);
         let records: Vec<_> = writing
             .saves
             .iter()
@@ -186,8 +192,8 @@ impl PositionStoreActor {
         });
     }
 
-    /// What changed in these maps since they were saved, as records; tells what they gave up.
-    fn changed(&self, partitions: &[TopicPartition]) -> Vec<NewRecord> {
+    /// What changed in these maps since they were saved, as records; tells what they gave up, now and then.
+    fn changed(&self, state: &mut StoreState, partitions: &[TopicPartition]) -> Vec<NewRecord> {
         let mut records = Vec::new();
         for partition in partitions {
             let Some(map) = self.context.maps.get(partition) else { continue };
@@ -197,7 +203,13 @@ impl PositionStoreActor {
             };
             records.extend(self.context.offsets_topic.map_records(partition, changes));
             if intervals > 0 {
-                self.context.report_partition(partition, &Event::OffsetMapShed { intervals });
+                let (untold, told) = state.shed.entry(partition.clone()).or_default();
+                *untold += intervals;
+                if told.is_none_or(|told| told.elapsed() >= SHED_PAUSE) {
+                    let intervals = std::mem::take(untold);
+                    *told = Some(Instant::now());
+                    self.context.report_partition(partition, &Event::OffsetMapShed { intervals });
+                }
             }
         }
         records

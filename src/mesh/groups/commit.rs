@@ -44,7 +44,8 @@ pub(super) async fn carry_out(flow: &FlowContext, book: &mut SyncBook, works: &m
         tokio::join!(commit(flow.target.wire(), to_target), commit(flow.source.wire(), to_source));
     let mut committed = 0;
     for work in works.iter_mut() {
-        let outcomes = [(Side::Target, at_target.get(&work.group)), (Side::Source, at_source.get(&work.group))];
+        let outcomes =
+            [(Side::Target, at_target.get(&work.group)), (Side::Source, at_source.get(&work.group))];
         for (side, outcome) in outcomes {
             committed += settle(book, work, side, outcome);
         }
@@ -104,7 +105,9 @@ async fn bounds(wire: &Wire, partitions: Vec<TopicPartition>) -> HashMap<TopicPa
     };
     let (starts, ends) = match tokio::try_join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::Latest)) {
         Ok(answers) => answers,
-        Err(error) => return partitions.into_iter().map(|partition| (partition, Err(error.clone()))).collect(),
+        Err(error) => {
+            return partitions.into_iter().map(|partition| (partition, Err(error.clone()))).collect();
+        }
     };
     let mut starts: HashMap<_, _> = starts.into_iter().collect();
     let bounds = ends.into_iter().filter_map(|(partition, end)| {

@@ -92,7 +92,13 @@ impl Cycle {
     }
 
     /// One round over some groups. False if their checkpoints could not be written.
-    async fn round(&mut self, groups: &[String], at_source: &Listed, at_target: &Listed, topics: &TopicPairs) -> bool {
+    async fn round(
+        &mut self,
+        groups: &[String],
+        at_source: &Listed,
+        at_target: &Listed,
+        topics: &TopicPairs,
+    ) -> bool {
         let flow = self.flow.clone();
         let read_at = Instant::now();
         let mut source = at_source.read(flow.source.wire(), groups).await;

@@ -66,7 +66,8 @@ impl SyncBook {
         if self.dirty.is_empty() {
             return Ok(());
         }
-        let changes: Vec<_> = self.dirty.iter().map(|(group, topic)| self.stored(&flow.spec.name, group, topic)).collect();
+        let changes: Vec<_> =
+            self.dirty.iter().map(|(group, topic)| self.stored(&flow.spec.name, group, topic)).collect();
         let records = changes.iter().map(|(key, sync)| flow.offsets_topic.group_record(key, sync.as_ref()));
         flow.offsets_topic.append(records.collect()).await?;
         let mut stored = flow.group_syncs.lock();
@@ -83,8 +84,10 @@ impl SyncBook {
     fn stored(&self, flow: &FlowName, group: &str, topic: &TopicName) -> (GroupSyncKey, Option<GroupSync>) {
         let key = GroupSyncKey { flow: flow.clone(), group: group.to_owned(), topic: topic.clone() };
         let of_topic = TopicPartition::new(topic.clone(), 0)..=TopicPartition::new(topic.clone(), i32::MAX);
-        let remembered = self.groups.get(group).into_iter().flat_map(|partitions| partitions.range(of_topic.clone()));
-        let partitions: Vec<_> = remembered.map(|(source, memory)| to_stored(source.partition, memory)).collect();
+        let remembered =
+            self.groups.get(group).into_iter().flat_map(|partitions| partitions.range(of_topic.clone()));
+        let partitions: Vec<_> =
+            remembered.map(|(source, memory)| to_stored(source.partition, memory)).collect();
         (key, (!partitions.is_empty()).then_some(GroupSync { partitions }))
     }
 }
@@ -126,7 +129,8 @@ mod tests {
     #[test]
     fn what_is_stored_comes_back() {
         let mut book = SyncBook::default();
-        let [a0, a1, b0] = [("a", 0), ("a", 1), ("b", 0)].map(|(topic, index)| TopicPartition::new(topic, index));
+        let [a0, a1, b0] =
+            [("a", 0), ("a", 1), ("b", 0)].map(|(topic, index)| TopicPartition::new(topic, index));
         for (index, partition) in [&a0, &a1, &b0].into_iter().enumerate() {
             book.set("g", partition, memory(index as i64));
         }

@@ -45,9 +45,8 @@ impl Report {
     /// Takes groups that were only read.
     pub fn read(&mut self, readings: Vec<GroupReading>) {
         for reading in readings {
-            let refused = reading
-                .failed
-                .map(|detail| GroupRefusal { reason: RefusalReason::Unavailable, detail });
+            let refused =
+                reading.failed.map(|detail| GroupRefusal { reason: RefusalReason::Unavailable, detail });
             let partitions = reading.offsets.iter().map(|offset| {
                 let translated = offset.translation.offset();
                 GroupPartitionStatus {
@@ -78,13 +77,15 @@ impl Report {
     /// Takes groups that were judged, their writes carried out.
     pub fn judged(&mut self, works: Vec<GroupWork>) {
         for work in works {
-            let partitions: Vec<_> = work.partitions.iter().map(|partition| self.partition(partition)).collect();
+            let partitions: Vec<_> =
+                work.partitions.iter().map(|partition| self.partition(partition)).collect();
             let refused =
                 work.refused.or_else(|| partitions.iter().find_map(|partition| partition.refused.clone()));
             if partitions.is_empty() && refused.is_none() {
                 continue;
             }
-            let before = self.flow.groups.snapshot().group(&work.group).and_then(|status| status.last_sync_ms);
+            let before =
+                self.flow.groups.snapshot().group(&work.group).and_then(|status| status.last_sync_ms);
             self.groups.push(GroupStatus {
                 source_state: state_word(work.source_state.as_ref()),
                 target_state: state_word(work.target_state.as_ref()),
@@ -160,6 +161,7 @@ impl Report {
 /// What a failover now would read again: records that are on the target, and those read but not yet mirrored.
 fn redelivery(work: &PartitionWork, translated: Option<i64>, target_offset: Option<i64>) -> Option<i64> {
     let there = (translated? - target_offset?).max(0);
-    let ahead = work.source_commit.as_ref().zip(work.mirrored).map_or(0, |(c, (next, _))| (c.offset - next).max(0));
+    let ahead =
+        work.source_commit.as_ref().zip(work.mirrored).map_or(0, |(c, (next, _))| (c.offset - next).max(0));
     Some(there + ahead)
 }

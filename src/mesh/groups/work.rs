@@ -77,12 +77,7 @@ impl PartitionWork {
 }
 
 /// Reads a group of the source with its offsets translated.
-pub(super) fn reading(
-    group: &str,
-    side: &SideReading,
-    topics: &TopicPairs,
-    maps: &MapBook,
-) -> GroupReading {
+pub(super) fn reading(group: &str, side: &SideReading, topics: &TopicPairs, maps: &MapBook) -> GroupReading {
     let state = side.state.clone().unwrap_or(GroupState::Dead);
     let (offsets, failed) = match &side.offsets {
         Err(error) => (Vec::new(), Some(error.to_string())),
@@ -112,7 +107,13 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Decides about every partition of a group. What is settled is remembered at once, plans are not.
-    pub fn judge(&self, group: &str, source: SideReading, target: SideReading, book: &mut SyncBook) -> GroupWork {
+    pub fn judge(
+        &self,
+        group: &str,
+        source: SideReading,
+        target: SideReading,
+        book: &mut SyncBook,
+    ) -> GroupWork {
         let mut work = GroupWork {
             group: group.to_owned(),
             source_state: source.state,
@@ -127,7 +128,8 @@ impl Judge<'_> {
                 return work;
             }
         };
-        let of_source = source_offsets.into_iter().filter(|offset| self.topics.to_target(&offset.partition).is_some());
+        let of_source =
+            source_offsets.into_iter().filter(|offset| self.topics.to_target(&offset.partition).is_some());
         let mut at_source: BTreeMap<_, _> =
             of_source.map(|offset| (offset.partition, offset.committed)).collect();
         let mut at_target: BTreeMap<_, _> = target_offsets

@@ -127,11 +127,8 @@ fn a_better_translation_of_the_same_commit_is_written() {
 #[test]
 fn what_the_map_forgot_moves_nothing_back() {
     let memory = synced(5, 1_005, Side::Source);
-    let forgot = |source| Seen {
-        forward: EarliestSafe(1_000),
-        forgotten: true,
-        ..seen(Some(source), Some(1_005))
-    };
+    let forgot =
+        |source| Seen { forward: EarliestSafe(1_000), forgotten: true, ..seen(Some(source), Some(1_005)) };
     assert_eq!(step(memory, &forgot(5)), Step::Keep);
     assert_eq!(step(memory, &forgot(6)), Step::Keep, "it is not before what was read");
     assert_eq!(step(memory, &forgot(3)), to_target(3, 1_000), "a rewind goes to what is safe");

@@ -39,6 +39,8 @@ pub struct World {
     source_end: i64,
     /// The lowest truncation since a resolution was stored.
     cut: Option<i64>,
+    /// Where the target's lost end began, as its leader epochs tell, since a resolution was stored.
+    lost: Option<i64>,
     /// The target's log from offset 0 on.
     target: Vec<u64>,
     target_start: i64,
@@ -72,6 +74,7 @@ impl World {
             source_start,
             source_end: source_start,
             cut: None,
+            lost: None,
             target: vec![FOREIGN; foreign],
             target_start: 0,
             unacknowledged: Vec::new(),
@@ -175,7 +178,7 @@ impl World {
             target_next: reached.1,
             anchors,
         });
-        self.cut = None;
+        (self.cut, self.lost) = (None, None);
     }
 
     /// The store says no; part of it may have come through.
@@ -208,7 +211,8 @@ impl World {
 
     /// Finds out where to go on, as the mirror does, and stores that before anything is written.
     fn resolve(&mut self, position: &Position, dies_while_saving: Option<usize>) {
-        let (end, known) = (self.target_end(), self.target_end().min(position.target_next));
+        let end = self.target_end();
+        let known = end.min(position.target_next).min(self.lost.unwrap_or(i64::MAX));
         let source_from = position.source_next.min(self.cut.unwrap_or(i64::MAX)).max(self.source_start);
         let (source_next, matched) = if position.identity.source_topic_id != self.identity.source_topic_id {
             (self.source_start, Vec::new())
@@ -223,9 +227,8 @@ impl World {
             let expired = (self.target_start - position.target_next).max(0);
             self.match_tail(source_from, position.target_next, expired)
         };
-        if source_next < position.source_next || end < position.target_next {
-            self.straight = false;
-        }
+        // Written again: a second copy comes behind the one that is there.
+        self.straight &= self.copies().range(source_next..).next().is_none();
         self.unacknowledged.clear();
         let (cut_source, cut_target) =
             matched.first().map_or((source_next, end), |first| (first.source_base, first.target_base));
@@ -316,9 +319,8 @@ impl World {
         self.target.truncate(end as usize);
         self.told.retain(|_, target| *target < end);
         self.straight = false;
-        if end + (foreign as i64) < self.position.as_ref().map_or(0, |position| position.target_next) {
-            self.foreign(foreign);
-        }
+        self.lost = Some(self.lost.map_or(end, |lost| lost.min(end)));
+        self.foreign(foreign);
         self.moved();
     }
 
@@ -334,7 +336,7 @@ impl World {
     pub fn recreate_target(&mut self, foreign: usize) {
         self.identity.target_topic_id = self.new_id();
         self.target = vec![FOREIGN; foreign];
-        self.target_start = 0;
+        (self.target_start, self.lost) = (0, None);
         self.straight = false;
         self.moved();
     }
@@ -376,6 +378,11 @@ impl World {
         }
         let records = self.source.iter().chain(&self.cleaned);
         records.filter_map(|(&source, content)| Some((source, *places.get(content)?))).collect()
+    }
+
+    /// Whether the source still has a record.
+    pub fn is_on_source(&self, offset: i64) -> bool {
+        self.source.contains_key(&offset)
     }
 
     /// What lies at a target offset and a source offset is the same.

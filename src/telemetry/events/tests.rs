@@ -72,7 +72,11 @@ fn every_event() -> Vec<Event> {
         Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
         Event::CheckpointsRefused { cluster: "west".into(), reason: "no WRITE".to_owned() },
         Event::GroupConflict { group: "billing".to_owned(), reason: "both were committed".to_owned() },
-        Event::GroupRefused { group: "billing".to_owned(), class: "active", reason: "has members".to_owned() },
+        Event::GroupRefused {
+            group: "billing".to_owned(),
+            class: "active",
+            reason: "has members".to_owned(),
+        },
         Event::GroupRecovered { group: "billing".to_owned() },
         Event::ClaimLost { by: "process-2".to_owned() },
         Event::LoopFound { path: "east → west → east".to_owned() },

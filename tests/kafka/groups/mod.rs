@@ -2,4 +2,8 @@
 
 mod failback;
 mod follow;
+mod logs;
 mod reader;
+
+/// Groups are looked at often, so that tests needn't wait.
+const OFTEN: &str = "groups: { interval: 300ms }";

@@ -7,7 +7,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::common::{CEILING, KafkaClient, blocking};
+use crate::common::{CEILING, Consumed, KafkaClient, blocking, wait_for};
 
 /// A record as a consumer reads it: key and value as text; `None` is a tombstone.
 pub type Read = (String, Option<String>);
@@ -16,7 +16,13 @@ pub type Read = (String, Option<String>);
 /// all there are, commits, and leaves. Returns the records in their order, per partition.
 ///
 /// `fresh` says whether the group has never read the topic; if it should have, a missing commit fails the test.
-pub async fn read_on(client: &KafkaClient, group: &str, topic: &str, most: usize, fresh: bool) -> Vec<Vec<Read>> {
+pub async fn read_on(
+    client: &KafkaClient,
+    group: &str,
+    topic: &str,
+    most: usize,
+    fresh: bool,
+) -> Vec<Vec<Read>> {
     let partitions = client.end_offsets(topic).await.len();
     let (client, group, topic) = (client.clone(), group.to_owned(), topic.to_owned());
     blocking(move || {
@@ -48,13 +54,15 @@ pub async fn read_on(client: &KafkaClient, group: &str, topic: &str, most: usize
                 Some(Err(error)) => panic!("{group}: reading {topic}: {error}"),
             }
         }
-        // Where it would go on, also on partitions without a record.
+        // Where it would go on; on a partition that it has never had a record of, at the start, as Java's consumer does.
         let mut list = TopicPartitionList::new();
         for element in consumer.position().expect("it is assigned").elements() {
-            if let Offset::Offset(offset) = element.offset() {
-                let offset = Offset::Offset(offset);
-                list.add_partition_offset(&topic, element.partition(), offset).expect("the offset is valid");
-            }
+            let at = match element.offset() {
+                Offset::Offset(offset) => offset,
+                _ if fresh => 0,
+                _ => continue,
+            };
+            list.add_partition_offset(&topic, element.partition(), Offset::Offset(at)).expect("the offset is valid");
         }
         if list.count() > 0 {
             consumer.commit(&list, CommitMode::Sync).unwrap_or_else(|error| panic!("{group}: {error}"));
@@ -62,4 +70,34 @@ pub async fn read_on(client: &KafkaClient, group: &str, topic: &str, most: usize
         read
     })
     .await
+}
+
+/// How many records of each partition lie before what the group has committed there.
+pub async fn places(client: &KafkaClient, group: &str, topic: &str) -> Vec<Option<usize>> {
+    let records = client.consume_all(topic).await;
+    let committed = client.committed(group, topic).await;
+    let place = |(records, offset): (&Vec<Consumed>, Option<i64>)| {
+        offset.map(|offset| records.iter().filter(|record| record.offset < offset).count())
+    };
+    records.iter().zip(committed).map(place).collect()
+}
+
+/// Waits until the group's commits mean these places.
+pub async fn await_places(client: &KafkaClient, group: &str, topic: &str, expected: &[usize]) {
+    let expected: Vec<_> = expected.iter().map(|place| Some(*place)).collect();
+    wait_for(&format!("{group} to be at {expected:?} of {topic}"), async || {
+        match places(client, group, topic).await {
+            found if found == expected => Ok(()),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await;
+}
+
+/// All records of a topic, as consumers read them.
+pub async fn all_records(client: &KafkaClient, topic: &str) -> Vec<Vec<Read>> {
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let read = |consumed: Consumed| (text(consumed.record.key.unwrap_or_default()), consumed.record.value.map(text));
+    let records = client.consume_all(topic).await;
+    records.into_iter().map(|partition| partition.into_iter().map(read).collect()).collect()
 }

@@ -183,6 +183,24 @@ async fn groups_of_a_dead_coordinator_leave_the_others_alone() {
 }
 
 #[tokio::test]
+async fn a_coordinator_is_reached_where_it_says_that_it_listens() {
+    let stale = closed_port();
+    let broker = Scripted::start(move |request| match request.api {
+        ApiKey::Metadata => {
+            let mut answer = request.metadata();
+            answer.brokers[0].port = stale.into();
+            request.answer(answer)
+        }
+        _ => reply(request),
+    })
+    .await;
+    let wire = broker.client();
+    wire.metadata(None).await.unwrap();
+    let answers = wire.committed_offsets(&groups(&["a"]), true).await;
+    assert_eq!(texts(&answers, "a").unwrap(), ["a"]);
+}
+
+#[tokio::test]
 async fn a_group_that_the_answer_leaves_out_is_told() {
     let broker = Scripted::start(|request| match request.api {
         ApiKey::OffsetFetch => request.answer(OffsetFetchResponse::default()),

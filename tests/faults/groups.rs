@@ -1,0 +1,206 @@
+//! Groups and what can go wrong with them: missing rights, coordinators that go away, kills; and very many of them.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use mirrormesh::model::TopicPartition;
+use mirrormesh::wire::{GroupCommit, Wire};
+
+use crate::common::topologies::{flow, topology, topology_as, topology_at};
+use crate::common::{Cluster, KafkaClient, Listener, MirrorProcess, TestRecord, await_exact, wait_for};
+
+const PASSWORD: &str = "Sesam-oeffne-dich";
+const OFTEN: &str = "groups: { interval: 300ms }";
+
+async fn await_committed(client: &KafkaClient, group: &str, topic: &str, expected: &[i64]) {
+    let expected: Vec<_> = expected.iter().map(|offset| Some(*offset)).collect();
+    wait_for(&format!("{group} to be at {expected:?}"), async || match client.committed(group, topic).await {
+        found if found == expected => Ok(()),
+        found => Err(format!("{found:?}")),
+    })
+    .await;
+}
+
+async fn grant(cluster: &Cluster, operations: &[&str], resource: &[&str]) {
+    let mut arguments = vec!["--add", "--allow-principal", "User:mirror"];
+    for operation in operations {
+        arguments.extend(["--operation", operation]);
+    }
+    arguments.extend(resource);
+    cluster.acls(&arguments).await;
+}
+
+/// Reasons of `group_refused` for a group, in order.
+async fn refusals(mirror: &MirrorProcess, group: &str) -> Vec<String> {
+    let events = mirror.events("group_refused").await.into_iter();
+    let of_group = events.filter(|event| event["details"]["group"] == group);
+    of_group.map(|event| event["details"]["class"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// A group that we may not commit for, and one whose offsets we may not read, are told; the others are followed, and
+/// granting the right is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_without_rights_are_told_and_the_others_followed() {
+    let _alone = crate::alone().await;
+    let secured = |name: &str| Cluster::builder(name).user("mirror", PASSWORD).authorizer().start();
+    let (east, west) = tokio::join!(secured("east"), secured("west"));
+    for cluster in [&east, &west] {
+        grant(cluster, &["All"], &["--topic", "*"]).await;
+        grant(cluster, &["All"], &["--cluster"]).await;
+        grant(cluster, &["Read"], &["--group", "open"]).await;
+    }
+    grant(&east, &["Describe"], &["--group", "unwritable"]).await;
+    grant(&west, &["Describe"], &["--group", "unwritable"]).await;
+    grant(&west, &["Read"], &["--group", "unreadable"]).await;
+    east.client().create_topic("orders", 1, &[]).await;
+    east.client().produce("orders", 0, TestRecord::numbered(100)).await;
+    for group in ["open", "unwritable", "unreadable"] {
+        east.client().commit(group, &[("orders", 0, 10, "")]).await;
+    }
+    let client = format!(
+        "security.protocol: SASL_PLAINTEXT, sasl.mechanism: SCRAM-SHA-256, sasl.username: mirror, \
+         sasl.password: {PASSWORD}"
+    );
+    let entry = |cluster: &Cluster| {
+        let bootstrap = cluster.bootstrap_at(Listener::Sasl);
+        format!("  {}: {{ bootstrap: \"{bootstrap}\", client: {{ {client} }} }}\n", cluster.name())
+    };
+    let flows = flow("rights", "east", "west", &["orders"], &[OFTEN]);
+    let yaml = topology_as(&[], Listener::Sasl, &flows);
+    let yaml = yaml.replacen("clusters:\n", &format!("clusters:\n{}{}", entry(&east), entry(&west)), 1);
+    let mirror = MirrorProcess::start(&yaml, &[]);
+    mirror.ready().await;
+    let remote = "east.orders";
+    await_exact(east.client(), "orders", west.client(), remote).await;
+    await_committed(west.client(), "open", remote, &[10]).await;
+    for group in ["unwritable", "unreadable"] {
+        wait_for(&format!("{group} to be told of"), async || match refusals(&mirror, group).await {
+            told if told == ["unauthorized"] => Ok(()),
+            told => Err(format!("{told:?}")),
+        })
+        .await;
+        assert_eq!(west.client().committed(group, remote).await, [None]);
+    }
+    let events = mirror.events("group_refused").await;
+    for (event, cluster) in [("unwritable", "west"), ("unreadable", "east")] {
+        let told = events.iter().find(|told| told["details"]["group"] == event).unwrap().to_string();
+        assert!(told.contains(cluster) && told.contains("GROUP_AUTHORIZATION_FAILED"), "{told}");
+    }
+    east.client().commit("open", &[("orders", 0, 20, "")]).await;
+    await_committed(west.client(), "open", remote, &[20]).await;
+    grant(&west, &["Read"], &["--group", "unwritable"]).await;
+    grant(&east, &["Describe"], &["--group", "unreadable"]).await;
+    for group in ["unwritable", "unreadable"] {
+        await_committed(west.client(), group, remote, &[10]).await;
+        assert_eq!(refusals(&mirror, group).await, ["unauthorized"], "told once");
+    }
+}
+
+/// Coordinators on the target go away one after the other; each time the groups are followed again by themselves, and
+/// those of other brokers go on meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_followed_while_coordinators_move() {
+    let _alone = crate::alone().await;
+    let (east, west) =
+        tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").brokers(3).start());
+    east.client().create_topic("orders", 1, &[]).await;
+    east.client().produce("orders", 0, TestRecord::numbered(1_000)).await;
+    let groups: Vec<String> = (0..8).map(|n| format!("group-{n}")).collect();
+    let commit = async |offset: i64| {
+        for group in &groups {
+            east.client().commit(group, &[("orders", 0, offset, "")]).await;
+        }
+    };
+    commit(10).await;
+    let mirror =
+        MirrorProcess::start(&topology(&[&east, &west], &flow("moves", "east", "west", &["orders"], &[OFTEN])), &[]);
+    mirror.ready().await;
+    let remote = "east.orders";
+    await_exact(east.client(), "orders", west.client(), remote).await;
+    for (round, broker) in west.brokers().iter().enumerate() {
+        broker.kill();
+        let offset = 100 * (round as i64 + 1);
+        commit(offset).await;
+        for group in &groups {
+            await_committed(west.client(), group, remote, &[offset]).await;
+        }
+        broker.start().await;
+        commit(offset + 1).await;
+        for group in &groups {
+            await_committed(west.client(), group, remote, &[offset + 1]).await;
+        }
+    }
+    assert!(mirror.events("group_conflict").await.is_empty());
+}
+
+/// Killed again and again while groups move on both sides: what we wrote is never taken for somebody else's work, so
+/// there is never a conflict, and both sides end in step.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_make_no_conflict() {
+    let _alone = crate::alone().await;
+    let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
+    for client in [east.client(), west.client()] {
+        client.create_topic("orders", 1, &[]).await;
+    }
+    east.client().produce("orders", 0, TestRecord::numbered(1_000)).await;
+    let groups: Vec<String> = (0..40).map(|n| format!("group-{n}")).collect();
+    for group in &groups {
+        east.client().commit(group, &[("orders", 0, 5, "")]).await;
+    }
+    let often = "groups: { interval: 100ms }";
+    let flows = flow("ew", "east", "west", &[".*orders"], &[often])
+        + &flow("we", "west", "east", &[".*orders"], &[often]);
+    let mirror = MirrorProcess::start(&topology(&[&east, &west], &flows), &[]);
+    mirror.ready().await;
+    let remote = "east.orders";
+    await_exact(east.client(), "orders", west.client(), remote).await;
+    for group in &groups {
+        await_committed(west.client(), group, remote, &[5]).await;
+    }
+    for round in 0..6_i64 {
+        // Each side moves in turn; the other one follows.
+        let (here, name, there, other) = match round % 2 {
+            0 => (east.client(), "orders", west.client(), remote),
+            _ => (west.client(), remote, east.client(), "orders"),
+        };
+        let place = 100 + round * 50;
+        let moving = async {
+            for group in &groups {
+                here.commit(group, &[(name, 0, place, "")]).await;
+            }
+        };
+        let killing = async {
+            for _ in 0..3 {
+                wait_for("some group to be followed", async || {
+                    let place = Some(place);
+                    for group in groups.iter().rev() {
+                        if there.committed(group, other).await == [place] {
+                            return Ok(());
+                        }
+                    }
+                    Err("none".to_owned())
+                })
+                .await;
+                mirror.kill();
+                mirror.launch();
+                mirror.ready().await;
+            }
+        };
+        tokio::join!(moving, killing);
+        for group in &groups {
+            await_committed(there, group, other, &[place]).await;
+            assert_eq!(here.committed(group, name).await, [Some(place)]);
+        }
+        assert!(mirror.events("group_conflict").await.is_empty());
+    }
+}
+
+/// 5,000 groups with ten offsets each: a request per group to commit, once; a round in which nothing changed asks in
+/// few requests and writes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn five_thousand_groups_take_few_requests() {
+    const GROUPS: usize = 5_000;
+    const PARTITIONS: i32 = 10;
+    /// Numbers of Kafka's APIs.
+    const [PRODUCE, LIST_OFFSETS, COMMIT, FETCH_OFFSETS, FIND_COORDINATOR, LIST_GROUPS]: [i16; 6] = [0, 2, 8, 9, 10, 16];
+}
