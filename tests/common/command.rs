@@ -25,8 +25,8 @@ impl Ran {
     }
 }
 
-/// Runs `mirrormesh <command> topology.yaml <flags>` on this topology and waits for its end. The command may have two
-/// words.
+/// Runs `mirrormesh <command> topology.yaml <flags>` on this topology and waits for its end; `command` may be two words,
+/// as in `offsets groups`.
 pub async fn mirrormesh(command: &str, topology: &str, flags: &[&str]) -> Ran {
     let dir = fresh_dir(&command.replace(' ', "-"));
     fs::write(dir.join("topology.yaml"), topology).expect("the topology file can be written");
