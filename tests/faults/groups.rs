@@ -7,7 +7,9 @@ use mirrormesh::model::TopicPartition;
 use mirrormesh::wire::{GroupCommit, Wire};
 
 use crate::common::topologies::{flow, topology, topology_as, topology_at};
-use crate::common::{Cluster, KafkaClient, Listener, MirrorProcess, TestRecord, await_exact, wait_for};
+use crate::common::{
+    Cluster, KafkaClient, Listener, MirrorProcess, TestRecord, await_exact, wait_for, wire_settings,
+};
 
 const PASSWORD: &str = "Sesam-oeffne-dich";
 const OFTEN: &str = "groups: { interval: 300ms }";
@@ -195,12 +197,110 @@ async fn kills_make_no_conflict() {
     }
 }
 
-/// 5,000 groups with ten offsets each: a request per group to commit, once; a round in which nothing changed asks in
-/// few requests and writes nothing.
+/// Numbers of Kafka's APIs.
+const PRODUCE: i16 = 0;
+const LIST_OFFSETS: i16 = 2;
+const COMMIT_OFFSETS: i16 = 8;
+const FETCH_OFFSETS: i16 = 9;
+const FIND_COORDINATOR: i16 = 10;
+const LIST_GROUPS: i16 = 16;
+
+/// Requests that reached a cluster since they were last counted.
+struct Requests<'a> {
+    cluster: &'a Cluster,
+    before: BTreeMap<i16, u64>,
+}
+
+impl<'a> Requests<'a> {
+    fn new(cluster: &'a Cluster) -> Self {
+        Self { cluster, before: cluster.broker().proxy().requests() }
+    }
+
+    fn seen(&self, api: i16) -> u64 {
+        let now = self.cluster.broker().proxy().requests();
+        now.get(&api).copied().unwrap_or(0) - self.before.get(&api).copied().unwrap_or(0)
+    }
+}
+
+/// 5,000 groups with ten offsets each: a request per group to commit, once; and a round in which nothing changed asks in
+/// few requests and commits nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_groups_take_few_requests() {
     const GROUPS: usize = 5_000;
     const PARTITIONS: i32 = 10;
-    /// Numbers of Kafka's APIs.
-    const [PRODUCE, LIST_OFFSETS, COMMIT, FETCH_OFFSETS, FIND_COORDINATOR, LIST_GROUPS]: [i16; 6] = [0, 2, 8, 9, 10, 16];
+    let _alone = crate::alone().await;
+    let (east, west) = tokio::join!(
+        Cluster::builder("east").proxied().start(),
+        Cluster::builder("west").proxied().start()
+    );
+    east.client().create_topic("orders", PARTITIONS, &[]).await;
+    for partition in 0..PARTITIONS {
+        east.client().produce("orders", partition, TestRecord::numbered(100)).await;
+    }
+    let wire = Wire::new("east".into(), &wire_settings(east.bootstrap())).expect("the settings are sound");
+    let commit = async |place: i64, groups: std::ops::Range<usize>| {
+        let commits = groups.map(|n| GroupCommit {
+            group: format!("group-{n:04}"),
+            offsets: (0..PARTITIONS)
+                .map(|index| (TopicPartition::new("orders", index), place, String::new()))
+                .collect(),
+        });
+        for (group, outcome) in wire.commit_offsets(commits.collect()).await {
+            for (partition, result) in outcome.unwrap_or_else(|error| panic!("{group}: {error}")) {
+                result.unwrap_or_else(|error| panic!("{group}: {partition}: {error}"));
+            }
+        }
+    };
+    commit(40, 0..GROUPS).await;
+    let (at_east, at_west) = (Requests::new(&east), Requests::new(&west));
+    let flows = flow("many", "east", "west", &["orders"], &["groups: { interval: 5s }"]);
+    let mirror = MirrorProcess::start(&topology_at(&[&east, &west], Listener::Link, &flows), &[]);
+    mirror.ready().await;
+    let begun = Instant::now();
+    let followed = async |offset: i64| {
+        for n in [0, GROUPS / 2, GROUPS - 1] {
+            let expected = [offset; PARTITIONS as usize];
+            await_committed(west.client(), &format!("group-{n:04}"), "east.orders", &expected).await;
+        }
+    };
+    followed(40).await;
+    let rounds = async |count: u64| {
+        let target = at_west.seen(LIST_GROUPS) + count;
+        wait_for("further rounds", async || match at_west.seen(LIST_GROUPS) {
+            seen if seen >= target => Ok(()),
+            seen => Err(format!("{seen} of {target}")),
+        })
+        .await;
+    };
+    rounds(1).await;
+    println!("5,000 groups followed {:?} after the start", begun.elapsed());
+    assert_eq!(at_west.seen(COMMIT_OFFSETS), GROUPS as u64, "each group once");
+
+    // Two whole rounds in which nothing changes.
+    let (quiet_east, quiet_west) = (Requests::new(&east), Requests::new(&west));
+    rounds(3).await;
+    let told = |requests: &Requests<'_>, api: i16| requests.seen(api) / 2;
+    for (side, requests) in [("east", &quiet_east), ("west", &quiet_west)] {
+        // 200 groups a request; a fourth round may have begun.
+        assert!(told(requests, FETCH_OFFSETS) <= 2 * GROUPS as u64 / 200, "{side}: {}", requests.seen(FETCH_OFFSETS));
+        assert!(told(requests, FETCH_OFFSETS) >= GROUPS as u64 / 200, "{side}: they are read each time");
+        assert!(told(requests, FIND_COORDINATOR) <= 2, "{side}: {}", requests.seen(FIND_COORDINATOR));
+    }
+    assert_eq!(quiet_west.seen(COMMIT_OFFSETS), 0, "nothing changed");
+
+    // A tenth of them moves: only they are written, and the logs are asked about a partition once, not once per group.
+    let (moved_east, moved_west) = (Requests::new(&east), Requests::new(&west));
+    let before = Instant::now();
+    commit(70, 0..GROUPS / 10).await;
+    await_committed(west.client(), "group-0499", "east.orders", &[70; PARTITIONS as usize]).await;
+    println!("500 groups followed {:?} after they had begun to move", before.elapsed());
+    rounds(2).await;
+    let committed = moved_west.seen(COMMIT_OFFSETS);
+    // A round may come upon a part of them.
+    assert!((GROUPS as u64 / 10..GROUPS as u64 / 10 + 20).contains(&committed), "{committed}");
+    assert!(moved_west.seen(LIST_OFFSETS) < 100, "{}", moved_west.seen(LIST_OFFSETS));
+    assert!(moved_west.seen(PRODUCE) < 200, "{}", moved_west.seen(PRODUCE));
+    assert_eq!(moved_east.seen(COMMIT_OFFSETS), 0, "what the test commits does not pass the proxy");
+    println!("west: {:?}", west.broker().proxy().requests());
+    println!("resident: {} MiB", mirror.resident_bytes() >> 20);
 }
