@@ -5,8 +5,9 @@
 //! ├── ClusterActor × cluster      keeps the catalogue fresh, reads heartbeats
 //! └── FlowActor × flow            wants partitions, owns the engine session
 //!     ├── PartitionActor × source partition
-//!     ├── PositionStoreActor      one writer of positions
+//!     ├── PositionStoreActor      one writer of positions and offset maps
 //!     ├── OffsetMapActor          trims maps, writes MirrorMaker 2's offset syncs
+//!     ├── GroupsActor             consumer groups: checkpoints, and both sides kept in step
 //!     ├── HeartbeatActor
 //!     └── TopicConfigActor
 //! ```

@@ -2,6 +2,7 @@
 
 use mirrormesh::config::{Loaded, Sources, load};
 use mirrormesh::model::PathText;
+use mirrormesh::topology::GroupSelector;
 
 use super::run;
 
@@ -39,7 +40,16 @@ fn each_file_has_its_test() {
     names.sort();
     assert_eq!(
         names,
-        ["active-active", "active-passive", "chain", "fan-out", "full-mesh", "hub-and-spoke", "migration"]
+        [
+            "active-active",
+            "active-passive",
+            "chain",
+            "failover",
+            "fan-out",
+            "full-mesh",
+            "hub-and-spoke",
+            "migration"
+        ]
     );
 }
 
@@ -82,6 +92,23 @@ fn chain() {
             "store-2.sales by store-2 → region",
         ]
     );
+}
+
+#[test]
+fn failover() {
+    let loaded = loaded("failover");
+    let both = ["orders", "payments"].map(|topic| format!("east.{topic} by east → west"));
+    assert!(both.iter().all(|way| ways(&loaded).contains(way)), "{:?}", ways(&loaded));
+    for flow in loaded.topology.flows.values() {
+        let back = loaded.topology.flows.values().any(|other| other.from == flow.to && other.to == flow.from);
+        assert!(back && flow.groups.sync, "{}", flow.name);
+        let groups = GroupSelector::new(&flow.groups).unwrap();
+        for (group, follows) in
+            [("billing", true), ("shipping-eu", true), ("audit", false), ("console-consumer-7", false)]
+        {
+            assert_eq!(groups.takes(group).unwrap(), follows, "{group}");
+        }
+    }
 }
 
 #[test]

@@ -113,6 +113,7 @@ async fn offsets_are_told_with_source_and_mesh_dead() {
     let ended = [(0, 111), (1, 7)].map(|(partition, end): (usize, i64)| {
         (end, pairs[partition].last().expect("there are records").1 + 1)
     });
+    the_running_mesh_says_the_same(&mirror, &topology).await;
     mirror.kill();
     east.kill();
 
@@ -120,6 +121,28 @@ async fn offsets_are_told_with_source_and_mesh_dead() {
     groups_are_told_by_their_checkpoints(&topology, &pairs, ended).await;
     a_document_goes_out_and_in(&topology, &west, &pairs, ended).await;
     what_is_not_known_is_said(&topology).await;
+}
+
+/// Over HTTP, from memory, as the command line says from what is stored.
+async fn the_running_mesh_says_the_same(mirror: &MirrorProcess, topology: &str) {
+    let page = async |query: &str| {
+        let (code, body) = mirror.get(&format!("/offsets{query}")).await.expect("it answers");
+        (code, serde_json::from_str::<Value>(&body).expect("a JSON page"))
+    };
+    let stored = translate(topology, "orders", 0, 65, &[]).await;
+    let (code, told) = page("?topic=orders&partition=0&offset=65").await;
+    assert_eq!((code, &told["offsets"][0]), (200, &stored));
+    let back = stored["translated_offset"].as_i64().expect("an offset");
+    let stored = translate(topology, "east.orders", 0, back, &["--reverse"]).await;
+    let (code, told) =
+        page(&format!("?flow=orders&topic=east.orders&partition=0&offset={back}&reverse=true")).await;
+    assert_eq!((code, &told["offsets"][0]), (200, &stored));
+    let ran = mirrormesh("offsets groups", topology, &["--json", "--group", "behind"]).await;
+    assert_eq!((ran.code, &ran.json()["as_of"]), (0, &json!("source")), "{ran:?}");
+    let (code, told) = page("?group=behind").await;
+    assert_eq!(code, 200, "{told}");
+    assert_eq!(told["flows"][0]["groups"][0]["partitions"], ran.json()["groups"][0]["partitions"]);
+    assert_eq!(page("?topic=orders&partition=5&offset=0").await.0, 404);
 }
 
 async fn every_offset_has_its_answer(topology: &str, pairs: &[Vec<(i64, i64)>]) {
@@ -283,7 +306,7 @@ async fn what_is_not_known_is_said(topology: &str) {
         (
             "offsets translate",
             &place("order", "0")[..],
-            "no offset map for order-0: it has maps for orders; did you mean `orders`?",
+            "no offset map for order-0: it has maps for heartbeats, orders; did you mean `orders`?",
         ),
         ("offsets translate", &place("orders", "2"), "it has maps for 2 of its partitions, up to 1"),
         ("offsets translate", &place("east.orders", "0"), "to name it as on the target, add --reverse"),
