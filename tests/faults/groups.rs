@@ -272,7 +272,10 @@ async fn five_thousand_groups_take_few_requests() {
     commit(40, 0..GROUPS).await;
     let at_west = Requests::new(&west);
     let flows = flow("many", "east", "west", &["orders"], &["groups: { interval: 5s }"]);
-    let mirror = MirrorProcess::start(&topology_at(&[&east, &west], Listener::Link, &flows), &[]);
+    let mirror = MirrorProcess::start(
+        &topology_at(&[&east, &west], Listener::Link, &flows),
+        &["telemetry.log.filter=info,mirrormesh::mesh::groups=debug"],
+    );
     mirror.ready().await;
     await_exact(east.client(), "orders", west.client(), "east.orders").await;
     let begun = Instant::now();
@@ -324,6 +327,9 @@ async fn five_thousand_groups_take_few_requests() {
     assert!(moved_west.seen(LIST_OFFSETS) < 100, "{}", moved_west.seen(LIST_OFFSETS));
     assert!(moved_west.seen(PRODUCE) < 200, "{}", moved_west.seen(PRODUCE));
     assert_eq!(moved_east.seen(COMMIT_OFFSETS), 0, "what the test commits does not pass the proxy");
+    for round in mirror.output().lines().filter(|line| line.contains("groups looked at")) {
+        println!("{round}");
+    }
     println!("west: {:?}", west.broker().proxy().requests());
     println!("resident: {} MiB", mirror.resident_bytes() >> 20);
 }
