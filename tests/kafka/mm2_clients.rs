@@ -32,11 +32,9 @@ fn group(mirrored: &Mirrored, name: &str) -> String {
     format!("{name}-{}", mirrored.plain)
 }
 
-fn clients() -> impl Future<Output = (&'static KafkaClient, &'static KafkaClient)> {
-    async {
-        let pair = pair().await;
-        (pair.east.client(), pair.west.client())
-    }
+async fn clients() -> (&'static KafkaClient, &'static KafkaClient) {
+    let pair = pair().await;
+    (pair.east.client(), pair.west.client())
 }
 
 impl Mirrored {
