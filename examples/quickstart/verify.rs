@@ -50,6 +50,8 @@ fn only_known_topics(cluster: &SampleCluster, other: &SampleCluster) -> Result<(
     let known = |topic: &String| {
         [ORDERS, "heartbeats"].contains(&topic.as_str())
             || topic.starts_with("__mirrormesh-")
+            || topic.starts_with("mm2-offset-syncs.")
+            || topic.ends_with(".checkpoints.internal")
             || remote.contains(topic)
     };
     match cluster.topics().into_iter().find(|topic| !known(topic)) {

@@ -68,6 +68,8 @@ pub enum RefusalReason {
     TargetOwns,
     /// The source's commit is gone, while the target still has ours.
     SourceGone,
+    /// The partition has not been looked at yet.
+    Pending,
     /// The map does not know the offset.
     Unknown,
     /// The offset is part of an open transaction.
@@ -84,11 +86,12 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, so that its counter exists before the first one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Active,
         Self::Conflict,
         Self::TargetOwns,
         Self::SourceGone,
+        Self::Pending,
         Self::Unknown,
         Self::Unstable,
         Self::Unauthorized,
@@ -104,6 +107,7 @@ impl RefusalReason {
             Self::Conflict => "conflict",
             Self::TargetOwns => "target_owns",
             Self::SourceGone => "source_gone",
+            Self::Pending => "pending",
             Self::Unknown => "unknown",
             Self::Unstable => "unstable",
             Self::Unauthorized => "unauthorized",

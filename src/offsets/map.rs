@@ -19,7 +19,7 @@ use crate::model::Segment;
 
 /// The offset map of one partition.
 ///
-/// A gapless log is one interval, whatever its length. A gap takes two to six bytes as a rule, 27 at worst. Two maps
+/// A gapless log is one interval, whatever its length. A gap takes two to six bytes as a rule, 28 at worst. Two maps
 /// are equal if they say the same, however much of it is stored.
 #[derive(Clone, Debug)]
 pub struct OffsetMap {
@@ -119,16 +119,16 @@ impl OffsetMap {
         let anew = self.identity.differs_from(identity);
         let agreed = |segment: &&Segment| !anew && self.chunks.hold(&Interval::from(*segment));
         let found = &matched[matched.iter().take_while(agreed).count()..];
-        let from = found.first().map_or(next, |first| Interval::from(first).base().min(next));
         if anew {
             self.chunks.clear(&mut self.changes);
             self.incarnation = self.incarnation.saturating_add(1);
             self.identity = identity.clone();
-            (self.origin, self.begin) = (from, from);
+            let begin = found.first().map_or(next, |first| Interval::from(first).base().min(next));
+            (self.origin, self.begin) = (begin, begin);
         } else if self.identity.learn(identity) {
             self.changes.add(self.chunks.open_number());
         }
-        self.cut(from);
+        self.cut(next);
         for segment in found {
             self.push(segment);
         }

@@ -173,6 +173,8 @@ fn log(at: &Scope, name: &'static str, description: &Description) {
                 intervals = details.intervals,
                 partitions = details.partitions,
                 event_topic = at.topic.as_ref().and(details.event_topic.as_deref()),
+                group = details.group.as_deref(),
+                class = details.class,
                 key = details.key.as_deref(),
                 value = details.value.as_deref(),
                 fault = details.fault,

@@ -235,12 +235,18 @@ impl Board {
     fn install_groups(self: &Arc<Self>, meter: &Meter) {
         type Figure = fn(&GroupsSummary) -> f64;
         let figures: [(&str, &str, &str, Figure); 4] = [
-            ("mirrormesh.groups.translated", "{group}", "Consumer groups with a translated offset", |groups| {
-                groups.groups as f64
-            }),
-            ("mirrormesh.groups.partitions", "{partition}", "Translated offsets of consumer groups", |groups| {
-                groups.partitions as f64
-            }),
+            (
+                "mirrormesh.groups.translated",
+                "{group}",
+                "Consumer groups with a translated offset",
+                |groups| groups.groups as f64,
+            ),
+            (
+                "mirrormesh.groups.partitions",
+                "{partition}",
+                "Translated offsets of consumer groups",
+                |groups| groups.partitions as f64,
+            ),
             ("mirrormesh.groups.refused", "{group}", "Consumer groups that are not kept in step", |groups| {
                 groups.refused as f64
             }),

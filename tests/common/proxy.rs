@@ -1,8 +1,8 @@
 //! A TCP proxy that can be a bad link: slow, narrow, stalled or cut.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc as blocking;
 use std::thread;
@@ -65,7 +65,9 @@ impl Proxy {
             .name(format!("proxy-{number}"))
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime can be built").block_on(serve(number, upstream, seen, orders, counted));
+                runtime
+                    .expect("a runtime can be built")
+                    .block_on(serve(number, upstream, seen, orders, counted));
             })
             .expect("a thread can be started");
         let proxy = Self { port, weather, commands, requests };

@@ -138,13 +138,19 @@ async fn a_topic_that_may_not_be_written_stops_alone_until_it_may() {
     );
     create_sources(&east).await;
     for source in ["east-passthrough", "east-records"] {
-        let [positions, heartbeats, orders, secret] =
-            ["__mirrormesh-positions.{}", "{}.heartbeats", "{}.orders", "{}.secret"]
-                .map(|name| name.replace("{}", source));
+        let [positions, offsets, heartbeats, orders, secret] = [
+            "__mirrormesh-positions.{}",
+            "__mirrormesh-offsets.{}",
+            "{}.heartbeats",
+            "{}.orders",
+            "{}.secret",
+        ]
+        .map(|name| name.replace("{}", source));
         for remote in [&heartbeats, &orders, &secret] {
             west.client().create_topic(remote, 2, &[]).await;
         }
-        let granted = ["--topic", &positions, "--topic", &heartbeats, "--topic", &orders];
+        let granted =
+            ["--topic", &positions, "--topic", &offsets, "--topic", &heartbeats, "--topic", &orders];
         grant(&west, &["All"], &granted).await;
         grant(&west, &["Describe", "DescribeConfigs"], &["--topic", &secret]).await;
     }
@@ -168,6 +174,20 @@ async fn a_topic_that_may_not_be_written_stops_alone_until_it_may() {
     }
     for twin in &twins {
         mended(twin, &east, &west).await;
+    }
+    for twin in &twins {
+        // Nor may MirrorMaker 2's topic be created, which stops nothing.
+        let what = format!("the refusal of offset syncs to be told, {:?}", twin.engine);
+        let refused = wait_for(&what, async || match twin.mirror.events("offset_syncs_refused").await {
+            told if told.is_empty() => Err("nothing is told".to_owned()),
+            told => Ok(told),
+        })
+        .await;
+        assert_eq!(refused.len(), 1, "{refused:?}");
+        assert!(
+            refused[0].to_string().contains(&format!("mm2-offset-syncs.{}.internal", twin.source)),
+            "{refused:?}"
+        );
     }
     orders_flow(&twins, &east, &west).await;
     for twin in &twins {

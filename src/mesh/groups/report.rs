@@ -106,6 +106,10 @@ impl Report {
             let before = self.told.remove(&status.group);
             let group = status.group.clone();
             match &status.refused {
+                // It passes by itself, at every start.
+                Some(GroupRefusal { reason: RefusalReason::Pending, .. }) => {
+                    told.extend(before.map(|before| (group, before)));
+                }
                 Some(GroupRefusal { reason, detail }) => {
                     told.insert(group.clone(), *reason);
                     if before == Some(*reason) {

@@ -186,6 +186,10 @@ impl GroupWork {
             target_free: is_free(self.target_state.as_ref()),
         };
         let mirrored = map.as_ref().map(|map| (map.source_next(), map.target_next()));
+        if map.is_none() && failed.is_none() {
+            let detail = format!("{source} has not been looked at yet");
+            failed = Some(GroupRefusal { reason: RefusalReason::Pending, detail });
+        }
         drop(map);
         let mut partition = PartitionWork {
             source,
@@ -198,12 +202,8 @@ impl GroupWork {
             write: None,
             refused: failed,
         };
+        let memory = book.get(&self.group, &partition.source);
         if partition.refused.is_none() {
-            let memory = book.get(&self.group, &partition.source);
-            // Nothing there and nothing remembered: nothing to do, nor to show.
-            if (s, t) == (None, None) && memory.is_empty() {
-                return;
-            }
             let decision = decide(memory, &seen, judge.now_ms);
             book.set(&self.group, &partition.source, decision.memory);
             match decision.step {

@@ -68,3 +68,64 @@ impl MapBook {
         map
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::{Anchors, Position};
+    use crate::model::{Segment, TopicId};
+    use crate::offsets::Translation;
+
+    fn resolution(source_next: i64, target_next: i64, matched: Vec<Segment>) -> Resolution {
+        let position = Position {
+            source_cluster: String::new(),
+            target_cluster: String::new(),
+            source_topic_id: TopicId::default(),
+            remote_topic: "A.orders".into(),
+            target_topic_id: TopicId::default(),
+            source_epoch: -1,
+            target_epoch: -1,
+            source_next,
+            target_next,
+            producer: None,
+            fingerprint: String::new(),
+            clean: false,
+            anchors: Anchors::default(),
+            written_ms: 0,
+        };
+        Resolution {
+            source_next,
+            target_next,
+            source_epoch: -1,
+            leader_epoch: -1,
+            target_epoch: -1,
+            matched,
+            position,
+            events: Vec::new(),
+            save: false,
+        }
+    }
+
+    #[test]
+    fn a_map_begins_where_the_first_pair_was_found_and_outlives_its_partition() {
+        let budget = MapBudget::new(1 << 20);
+        let book = MapBook::new(budget.clone());
+        let source = TopicPartition::new("orders", 0);
+        assert!(book.get(&source).is_none());
+        let found = vec![Segment { source_base: 40, target_base: 30, count: 5 }];
+        let map = book.resume(&source, &resolution(45, 35, found));
+        assert_eq!(map.lock().forward(42), Translation::Exact(32));
+        assert_eq!(map.lock().forward(39), Translation::Unknown);
+        map.lock().acknowledged(&[Segment { source_base: 45, target_base: 35, count: 5 }], 50);
+
+        // The partition's next life goes on with it.
+        let again = book.resume(&source, &resolution(50, 40, Vec::new()));
+        assert!(Arc::ptr_eq(&map, &again));
+        assert_eq!(again.lock().forward(48), Translation::Exact(38));
+        assert_eq!(book.iter().count(), 1);
+        assert!(budget.used_bytes() > 0, "it counts");
+        drop((map, again));
+        book.replace(HashMap::new());
+        assert_eq!((book.iter().count(), budget.used_bytes()), (0, 0));
+    }
+}

@@ -7,7 +7,7 @@ use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::flow::FlowContext;
 use crate::mesh::internal_topics;
 use crate::model::{Alias, TopicName, TopicPartition};
-use crate::topology::{FlowSpec, OffsetSyncsOn};
+use crate::topology::OffsetSyncsOn;
 use crate::wire::{NewRecord, WireError};
 
 /// Partitions whose syncs are made and written at a time: less than half a MiB.
@@ -58,11 +58,10 @@ fn place(flow: &FlowContext) -> Option<(&ClusterHandle, TopicName)> {
         OffsetSyncsOn::Source => (&flow.source, &flow.spec.to),
         OffsetSyncsOn::Off => return None,
     };
-    Some((cluster, syncs_topic(&flow.spec, other)))
+    Some((cluster, syncs_topic(&flow.spec.naming.separator, other)))
 }
 
-fn syncs_topic(spec: &FlowSpec, other: &Alias) -> TopicName {
-    let separator = &spec.naming.separator;
+fn syncs_topic(separator: &str, other: &Alias) -> TopicName {
     TopicName::from(format!("mm2-offset-syncs{separator}{other}{separator}internal"))
 }
 
@@ -75,4 +74,24 @@ fn record(source: &TopicPartition, (upstream_offset, downstream_offset): (i64, i
         downstream_offset,
     };
     Some(internal_topics::record(sync.key().ok()?, Some(sync.value())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_topic_is_named_after_the_other_cluster() {
+        assert_eq!(syncs_topic(".", &"eu".into()).as_str(), "mm2-offset-syncs.eu.internal");
+        assert_eq!(syncs_topic("--", &"eu".into()).as_str(), "mm2-offset-syncs--eu--internal");
+    }
+
+    #[test]
+    fn a_sync_is_what_mm2_reads() {
+        let record = record(&TopicPartition::new("orders", 3), (7, 5)).unwrap();
+        let sync = OffsetSync::decode(record.key.as_deref(), record.value.as_deref()).unwrap();
+        let expected =
+            OffsetSync { topic: "orders".to_owned(), partition: 3, upstream_offset: 7, downstream_offset: 5 };
+        assert_eq!(sync, expected);
+    }
 }

@@ -21,8 +21,9 @@ use crate::wire::error::WireErrorKind;
 use crate::wire::names::{by_topic, text};
 
 /// The request takes one group. A broker answers a connection's requests one after the other, each once it is
-/// replicated, which takes some 5 ms (`group.coordinator.append.linger.ms`): eight connections make 1,600 a second.
-const SPREAD: Spread = Spread { groups_per_request: 1, lanes: 8 };
+/// appended with others (`group.coordinator.append.linger.ms`, 5 ms) and replicated. So at some 8 ms each, sixteen
+/// connections let no more than 2,000 groups a second through.
+const SPREAD: Spread = Spread { groups_per_request: 1, lanes: 16 };
 /// The offsets of a request become one batch, which must not be larger than `message.max.bytes`: 1 MiB unless set.
 const BATCH_BYTES: usize = 512 << 10;
 /// What an offset takes in that batch beside the names and the text: numbers, and what frames them.
@@ -34,7 +35,7 @@ type NewOffset = (TopicPartition, i64, String);
 impl Wire {
     /// Commits offsets outside any generation, for groups without members; answers in the order of the commits.
     ///
-    /// One request per group (more where a group has thousands of offsets), at most 16 under way per coordinator. Name
+    /// One request per group (more where a group has thousands of offsets), at most 32 under way per coordinator. Name
     /// each group once. A group that has members refuses the whole commit ([`WireError::is_unknown_member`]); each
     /// group's failure is its own, and so is each partition's (a missing topic, say).
     ///

@@ -3,7 +3,9 @@
 use super::OFTEN;
 use super::reader::{Read, all_records, await_places, read_on};
 use crate::common::topologies::{flow, topology};
-use crate::common::{Ending, KafkaClient, MirrorProcess, Produce, TestRecord, await_exact, pair, topic, wait_for};
+use crate::common::{
+    Ending, KafkaClient, MirrorProcess, Produce, TestRecord, await_exact, pair, topic, wait_for,
+};
 
 /// Two partitions: one written in transactions, so that offsets differ on the two sides, and one plain.
 async fn write(client: &KafkaClient, name: &str, round: usize) {
@@ -107,7 +109,10 @@ async fn a_group_that_both_sides_moved_is_left_and_told() {
     mirror.ready().await;
     let conflict = wait_for("the conflict to be told", async || {
         let events = mirror.events("group_conflict").await;
-        events.into_iter().find(|event| event["details"]["group"] == group.as_str()).ok_or("no event".to_owned())
+        events
+            .into_iter()
+            .find(|event| event["details"]["group"] == group.as_str())
+            .ok_or("no event".to_owned())
     })
     .await;
     let told = conflict.to_string();
@@ -118,11 +123,9 @@ async fn a_group_that_both_sides_moved_is_left_and_told() {
     assert_eq!(west.committed(&group, &remote).await, [Some(30)]);
     // A person decides: the source goes where the target is.
     east.commit(&group, &[(&orders, 0, 30, "")]).await;
-    wait_for("the group to be in step", async || {
-        match mirror.events("group_recovered").await.len() {
-            0 => Err("no event".to_owned()),
-            _ => Ok(()),
-        }
+    wait_for("the group to be in step", async || match mirror.events("group_recovered").await.len() {
+        0 => Err("no event".to_owned()),
+        _ => Ok(()),
     })
     .await;
     west.commit(&group, &[(&remote, 0, 40, "")]).await;

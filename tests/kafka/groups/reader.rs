@@ -62,7 +62,8 @@ pub async fn read_on(
                 _ if fresh => 0,
                 _ => continue,
             };
-            list.add_partition_offset(&topic, element.partition(), Offset::Offset(at)).expect("the offset is valid");
+            list.add_partition_offset(&topic, element.partition(), Offset::Offset(at))
+                .expect("the offset is valid");
         }
         if list.count() > 0 {
             consumer.commit(&list, CommitMode::Sync).unwrap_or_else(|error| panic!("{group}: {error}"));
@@ -97,7 +98,8 @@ pub async fn await_places(client: &KafkaClient, group: &str, topic: &str, expect
 /// All records of a topic, as consumers read them.
 pub async fn all_records(client: &KafkaClient, topic: &str) -> Vec<Vec<Read>> {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let read = |consumed: Consumed| (text(consumed.record.key.unwrap_or_default()), consumed.record.value.map(text));
+    let read =
+        |consumed: Consumed| (text(consumed.record.key.unwrap_or_default()), consumed.record.value.map(text));
     let records = client.consume_all(topic).await;
     records.into_iter().map(|partition| partition.into_iter().map(read).collect()).collect()
 }

@@ -84,7 +84,7 @@ async fn a_commit_is_nobodys_and_each_group_and_partition_has_its_outcome() {
 }
 
 #[tokio::test]
-async fn five_thousand_groups_take_a_request_each_over_eight_connections() {
+async fn five_thousand_groups_take_a_request_each_over_sixteen_connections() {
     let groups = Arc::new(Mutex::new(BTreeSet::new()));
     let seen = groups.clone();
     let broker = Scripted::start(move |request| match request.api {
@@ -101,8 +101,8 @@ async fn five_thousand_groups_take_a_request_each_over_eight_connections() {
     assert!(outcomes.iter().map(|(group, _)| group).eq(&names));
     assert!(outcomes.iter().all(|(_, outcome)| outcome.as_ref().unwrap()[0].1.is_ok()));
     assert_eq!((broker.count(ApiKey::FindCoordinator), broker.count(ApiKey::OffsetCommit)), (10, 5_000));
-    // Eight for commits, one for look-ups.
-    assert_eq!((groups.lock().len(), broker.connections()), (5_000, 9));
+    // Sixteen for commits, one for look-ups.
+    assert_eq!((groups.lock().len(), broker.connections()), (5_000, 17));
 }
 
 #[tokio::test]

@@ -68,7 +68,7 @@ async fn five_thousand_groups_take_35_requests_and_then_25() {
         let answers = wire.committed_offsets(&names, true).await;
         assert_eq!(answers.len(), names.len());
         for name in &names {
-            assert_eq!(texts(&answers, name).unwrap(), [name.clone()]);
+            assert_eq!(texts(&answers, name).unwrap(), std::slice::from_ref(name));
         }
         assert_eq!(
             (broker.count(ApiKey::FindCoordinator), broker.count(ApiKey::OffsetFetch)),
