@@ -145,14 +145,15 @@ impl Chunks {
         }
         let full = self.open.len() >= self.full;
         if full {
-            self.seal(changes);
+            self.seal();
         }
         self.open.push(interval);
         changes.add(self.open_number);
         full
     }
 
-    fn seal(&mut self, changes: &mut Changes) {
+    /// What it holds is not changed by it, so it is stored again only if it was to be stored anyway.
+    fn seal(&mut self) {
         let (Some(first), Some(last)) = (self.open.first(), self.open.last()) else { return };
         let chunk = Sealed {
             number: self.open_number,
@@ -161,7 +162,6 @@ impl Chunks {
             intervals: self.open.len() as u64,
             encoded: encode(&self.open).into_boxed_slice(),
         };
-        changes.add(self.open_number);
         self.encoded_bytes += chunk.encoded.len();
         self.sealed.push_back(chunk);
         self.open.clear();

@@ -18,8 +18,8 @@ const VERSION: u8 = 1;
 /// A stored chunk, and the map's state when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record<'a> {
-    /// Raised whenever chunks that were stored become void. A chunk is void if one with a higher incarnation has a
-    /// lower number or another identity.
+    /// Raised whenever stored chunks become void: those with a higher number than the newest of the highest incarnation,
+    /// and those with a lower one than its `first_chunk`.
     pub incarnation: u64,
     /// Number of the map's oldest chunk.
     pub first_chunk: u64,

@@ -67,9 +67,7 @@ impl OffsetMap {
         let mut sealed = VecDeque::with_capacity(stored.len());
         let mut limit = newest.base;
         for (number, record, end) in stored.iter().rev() {
-            let void = number > open_number
-                || *number < newest.first_chunk
-                || record.identity.differs_from(&newest.identity);
+            let void = number > open_number || *number < newest.first_chunk;
             if number == open_number {
                 continue;
             }
