@@ -180,6 +180,10 @@ async fn a_proxied_broker_can_be_cut_stalled_and_slowed() {
     let asked = Instant::now();
     link.produce("orders", 0, vec![TestRecord::new("k", &"v".repeat(50_000))]).await;
     assert!(asked.elapsed() >= latency * 5);
+    // One record in one request (0), after more than one question for metadata (3).
+    let requests = cluster.broker().proxy().requests();
+    assert_eq!(requests.get(&0), Some(&1), "{requests:?}");
+    assert!(requests.get(&3).is_some_and(|count| *count > 1), "{requests:?}");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ impl Document {
     }
 
     /// Says where committed offsets were read.
-    pub fn as_of(mut self, place: &'static str) -> Self {
+    pub fn told_by(mut self, place: &'static str) -> Self {
         self.as_of = Some(place);
         self
     }

@@ -31,7 +31,8 @@ pub fn run(args: &ExportArgs) -> Exit {
         if let Some(group) = args.group.as_ref().filter(|_| entries.is_empty() && !incomplete) {
             return Err(super::nothing_committed(offsets.flow(), group));
         }
-        let document = Document::new(offsets.flow(), Direction::Forward, entries).as_of(read.as_of.as_str());
+        let document =
+            Document::new(offsets.flow(), Direction::Forward, entries).told_by(read.as_of.as_str());
         output::print_json(&document);
         Ok(if incomplete || document.has_unknown() { Exit::Problems } else { Exit::Fine })
     })

@@ -64,7 +64,7 @@ async fn source_group(args: &TranslateArgs, offsets: &FlowOffsets, group: &str) 
     if entries.is_empty() && !incomplete {
         return Err(nothing_committed(offsets.flow(), group));
     }
-    let document = Document::new(offsets.flow(), Direction::Forward, entries).as_of(read.as_of.as_str());
+    let document = Document::new(offsets.flow(), Direction::Forward, entries).told_by(read.as_of.as_str());
     let exit = show(&document, args.json);
     Ok(if incomplete { Exit::Problems } else { exit })
 }
@@ -100,7 +100,7 @@ async fn target_group(args: &TranslateArgs, offsets: &FlowOffsets, group: &str) 
             flow.to, flow.name
         ));
     }
-    let document = Document::new(offsets.flow(), Direction::Reverse, entries).as_of("target");
+    let document = Document::new(offsets.flow(), Direction::Reverse, entries).told_by("target");
     let exit = show(&document, args.json);
     Ok(if incomplete { Exit::Problems } else { exit })
 }

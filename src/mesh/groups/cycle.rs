@@ -80,13 +80,14 @@ impl Cycle {
         let catalogue = flow.source.catalogue().unwrap_or_default();
         let topics = TopicPairs::of(&self.selector, &catalogue);
         let groups: Vec<String> = groups.into_iter().collect();
-        let mut emitted = true;
+        let (mut emitted, begun) = (true, Instant::now());
         for some in groups.chunks(GROUPS_AT_A_TIME) {
             emitted &= self.round(some, &at_source, &at_target, &topics).await;
         }
         if emitted {
             flow.groups.checkpointed();
         }
+        debug!(flow = %flow.spec.name, groups = groups.len(), took = ?begun.elapsed(), "groups looked at");
         self.report.finish();
         Ok(())
     }

@@ -86,7 +86,7 @@ async fn a_compacted_topic(engine: Engine) {
     ];
     east.create_topic(&orders, 1, &configs).await;
     for round in 0..6 {
-        let key = |n: usize| if n % 3 == 0 { format!("once-{round}-{n}") } else { format!("k-{n}") };
+        let key = |n: usize| if n.is_multiple_of(3) { format!("once-{round}-{n}") } else { format!("k-{n}") };
         let records = (0..40).map(|n| TestRecord::new(&key(n), &format!("{round}"))).collect();
         east.produce(&orders, 0, records).await;
     }
