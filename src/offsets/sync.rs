@@ -6,7 +6,8 @@
 //!
 //! A write is remembered as *planned* before it is sent. Whoever comes after a crash finds on the side that was to be
 //! written either what was planned (it arrived), or what was there before (it did not). If it is something else,
-//! nobody can tell any more, and the sides count as changed both: told, not guessed.
+//! nobody can tell any more, and the sides count as changed both: told, not guessed. Somebody who commits, right after
+//! a crash, the very offset that was planned can't be told from us: offsets carry no name.
 
 use super::Translation;
 use crate::model::Side;

@@ -129,6 +129,9 @@ impl World {
                 self.memory = self.memory.plan(pair);
                 self.durable = self.memory;
                 if until == 1 {
+                    // Somebody who commits just what was planned can't be told from the write that was not sent.
+                    let (side, offset) = pair.follower();
+                    self.at(side).heard.push(offset);
                     return;
                 }
                 // Who dies before the outcome is durable can't tell a later rewind to the old place from a write that
