@@ -12,8 +12,8 @@ use crate::common::topologies::{flow, topology, topology_as};
 use crate::common::{
     Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MirrorProcess, Pair,
     Process, Produce, Proxy, Release, TestRecord, Twin, await_exact, blocking, class_path, compare, damage,
-    difference, fresh_dir, java, java_source, jdk, pair, stored_batches, topic, twins, verify_acknowledged,
-    verify_exact, wait_for,
+    difference, fresh_dir, java, java_source, jdk, pair, random_text, stored_batches, topic, twins,
+    verify_acknowledged, verify_exact, wait_for,
 };
 
 /// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
@@ -297,8 +297,13 @@ async fn twins_run_each_its_engine_beside_the_other() {
 #[tokio::test]
 async fn mirror_makers_client_finds_no_upstream_where_there_is_none() {
     let bootstrap = pair().await.east.bootstrap();
-    let said = java(&java_source("Upstreams.java"), &[bootstrap, "west"]).await;
-    assert_eq!(said.lines().collect::<Vec<_>>(), ["upstreams ", "hops west -1"]);
+    // Others mirror to the shared cluster, but none from a cluster of this name.
+    let nobody = random_text(8).to_lowercase();
+    let said = java(&java_source("Upstreams.java"), &[bootstrap, &nobody]).await;
+    let (upstreams, hops) = said.trim_end().split_once('\n').expect("two lines");
+    let found = upstreams.strip_prefix("upstreams ").expect("the upstreams first");
+    assert!(found.split(' ').all(|upstream| upstream != nobody), "{said}");
+    assert_eq!(hops, format!("hops {nobody} -1"));
 }
 
 /// Plays two parts: started by itself once more, it only starts a child and waits to be killed.
