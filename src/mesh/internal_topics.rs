@@ -1,15 +1,22 @@
 //! Topics that the mesh itself keeps on a cluster: one partition, compacted.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use crate::batch::Codec;
+use crate::batch::{Codec, Record};
 use crate::mesh::clock;
 use crate::mesh::cluster::ClusterHandle;
-use crate::model::{TopicName, TopicPartition};
-use crate::wire::{NewRecord, NewTopic, Wire, WireError};
+use crate::model::{Isolation, TopicName, TopicPartition};
+use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, Wire, WireError};
 
 /// Small segments, so that compaction keeps the topic, and with it the start, short.
 const SEGMENT_BYTES: &str = "16777216";
+
+/// Read at a time.
+const READ_BYTES: i32 = 4 * 1024 * 1024;
+/// Between two reads of a leader that does not know yet how much of its log is replicated.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Keys and values in one request: half of a broker's default limit, since they may not compress.
 const REQUEST_BYTES: usize = 512 * 1024;
@@ -55,6 +62,43 @@ pub fn record(key: Vec<u8>, value: Option<Vec<u8>>) -> NewRecord {
 pub async fn append(wire: &Wire, partition: &TopicPartition, records: &[NewRecord]) -> Result<(), WireError> {
     for part in parts(records, REQUEST_BYTES) {
         wire.produce(partition, part, Codec::Lz4).await?;
+    }
+    Ok(())
+}
+
+/// Gives `take` every record from the partition's start to where it ends now; a topic that is missing has none. Cancel
+/// safe.
+pub async fn read_all<E: From<WireError>>(
+    wire: &Wire,
+    partition: &TopicPartition,
+    mut take: impl FnMut(&Record) -> Result<(), E>,
+) -> Result<(), E> {
+    let bounds = [OffsetSpec::Earliest, OffsetSpec::Latest].map(|spec| (partition.clone(), spec));
+    let mut bounds = wire.list_offsets(&bounds, Isolation::ReadUncommitted).await?.into_iter();
+    let mut bound = || match bounds.next() {
+        Some((_, Err(error))) if !error.is_unknown_topic() => Err(error),
+        Some((_, Ok(listed))) => Ok(listed.offset),
+        _ => Ok(0),
+    };
+    let (mut next, end) = (bound()?, bound()?);
+    while next < end {
+        let range = FetchRange {
+            partition: partition.clone(),
+            offset: next,
+            max_bytes: READ_BYTES,
+            isolation: Isolation::ReadUncommitted,
+            max_wait: Duration::ZERO,
+        };
+        let fetched = wire.fetch(&range).await?;
+        fetched.records.iter().try_for_each(&mut take)?;
+        if fetched.next_offset <= next {
+            // Compaction may have removed what was last; else a new leader catches up.
+            if fetched.high_watermark >= end {
+                break;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        next = fetched.next_offset.max(next);
     }
     Ok(())
 }

@@ -1,27 +1,21 @@
 //! MirrorMaker 2's checkpoints: each group's translated offsets, for its Java clients (`RemoteClusterUtils`).
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use bytes::Bytes;
 use tracing::{info, warn};
 
 use super::{GroupReading, OffsetReading};
 use crate::batch::Codec;
 use crate::formats::{Checkpoint, FormatError};
-use crate::mesh::clock;
+use crate::mesh::internal_topics;
 use crate::model::{Isolation, TopicName, TopicPartition};
 use crate::offsets::{Emitted, due};
-use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, Wire, WireError};
+use crate::wire::{NewRecord, NewTopic, OffsetSpec, Wire, WireError};
 
-/// Read at a time.
-const READ_BYTES: i32 = 4 * 1024 * 1024;
 /// Keys and values of one produce request, before compression: half of what a broker's default takes.
 const WRITE_BYTES: usize = 512 * 1024;
 /// Small segments, so that compaction keeps the topic short: every translation of a Java client reads all of it.
 const SEGMENT_BYTES: &str = "16777216";
-/// Between two reads of a leader that does not know yet how much of its log is replicated.
-const NOT_YET: Duration = Duration::from_millis(20);
 
 /// What the checkpoints topic holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,12 +182,7 @@ impl Part {
         };
         let (key, value) = (checkpoint.key()?, checkpoint.value()?);
         self.bytes += key.len() + value.len();
-        self.records.push(NewRecord {
-            timestamp_ms: clock::now_ms(),
-            key: Some(Bytes::from(key)),
-            value: Some(Bytes::from(value)),
-            headers: Vec::new(),
-        });
+        self.records.push(internal_topics::record(key, Some(value)));
         self.emitted.push((checkpoint.group, reading.target.clone(), now));
         Ok(())
     }
@@ -205,55 +194,30 @@ impl Part {
 /// The cluster's. Records that can't be read are logged, counted and passed over.
 pub async fn stored_checkpoints(wire: &Wire, topic: &TopicName) -> Result<StoredCheckpoints, WireError> {
     let place = TopicPartition::new(topic.clone(), 0);
-    let mut next = match first_offset(wire, &place).await {
-        Err(error) if error.is_unknown_topic() => return Ok(StoredCheckpoints::default()),
-        answer => answer?,
-    };
-    let end = offset(wire, &place, OffsetSpec::Latest).await?;
     let mut stored = StoredCheckpoints::default();
-    while next < end {
-        let range = FetchRange {
-            partition: place.clone(),
-            offset: next,
-            max_bytes: READ_BYTES,
-            isolation: Isolation::ReadUncommitted,
-            max_wait: Duration::ZERO,
-        };
-        let fetched = wire.fetch(&range).await?;
-        for record in &fetched.records {
-            match Checkpoint::decode(record.key.as_deref(), record.value.as_deref()) {
-                Ok(checkpoint) => {
-                    let target = TopicPartition::new(checkpoint.topic.as_str(), checkpoint.partition);
-                    let of_group = stored.checkpoints.entry(checkpoint.group.clone()).or_default();
-                    of_group.insert(target, checkpoint);
-                }
-                Err(error) => {
-                    stored.unreadable += 1;
-                    warn!(
-                        cluster = %wire.alias(), %topic, offset = record.offset, %error,
-                        "a checkpoint can't be read and is passed over"
-                    );
-                }
+    internal_topics::read_all::<WireError>(wire, &place, |record| {
+        match Checkpoint::decode(record.key.as_deref(), record.value.as_deref()) {
+            Ok(checkpoint) => {
+                let target = TopicPartition::new(checkpoint.topic.as_str(), checkpoint.partition);
+                let of_group = stored.checkpoints.entry(checkpoint.group.clone()).or_default();
+                of_group.insert(target, checkpoint);
+            }
+            Err(error) => {
+                stored.unreadable += 1;
+                warn!(
+                    cluster = %wire.alias(), %topic, offset = record.offset, %error,
+                    "a checkpoint can't be read and is passed over"
+                );
             }
         }
-        if fetched.next_offset <= next {
-            // Compaction may have removed what was last; else a new leader catches up.
-            if fetched.high_watermark >= end {
-                break;
-            }
-            tokio::time::sleep(NOT_YET).await;
-        }
-        next = fetched.next_offset.max(next);
-    }
+        Ok(())
+    })
+    .await?;
     Ok(stored)
 }
 
 async fn first_offset(wire: &Wire, place: &TopicPartition) -> Result<i64, WireError> {
-    offset(wire, place, OffsetSpec::Earliest).await
-}
-
-async fn offset(wire: &Wire, place: &TopicPartition, spec: OffsetSpec) -> Result<i64, WireError> {
-    let queries = [(place.clone(), spec)];
+    let queries = [(place.clone(), OffsetSpec::Earliest)];
     let answers = wire.list_offsets(&queries, Isolation::ReadUncommitted).await?;
     let mut offsets = answers.into_iter().map(|(_, answer)| answer.map(|listed| listed.offset));
     offsets.next().expect("as many answers as queries")

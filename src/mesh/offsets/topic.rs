@@ -1,7 +1,5 @@
 //! The offsets topic of a source: maps and group syncs, appended by one flow and read as a whole.
 
-use std::time::Duration;
-
 use thiserror::Error;
 
 use super::loaded::{Collector, LoadedOffsets};
@@ -10,13 +8,7 @@ use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::internal_topics;
 use crate::model::{Alias, FlowName, TopicName, TopicPartition};
 use crate::offsets::ChunkChange;
-use crate::topology::Isolation;
-use crate::wire::{FetchRange, NewRecord, OffsetSpec, Wire, WireError};
-
-/// Read at a time.
-const READ_BYTES: i32 = 4 * 1024 * 1024;
-/// Between two reads of a leader that does not know yet how much of its log is replicated.
-const AGAIN: Duration = Duration::from_millis(20);
+use crate::wire::{NewRecord, Wire, WireError};
 
 /// Why the offsets topic can't be read.
 #[derive(Debug, Error)]
@@ -58,37 +50,11 @@ impl OffsetsTopic {
             cluster: wire.alias().clone(),
             source,
         };
-        let bounds = [OffsetSpec::Earliest, OffsetSpec::Latest].map(|spec| (partition.clone(), spec));
-        let mut bounds = wire.list_offsets(&bounds, Isolation::ReadUncommitted).await?.into_iter();
-        let mut bound = || match bounds.next() {
-            Some((_, Err(error))) if !error.is_unknown_topic() => Err(error),
-            Some((_, Ok(listed))) => Ok(listed.offset),
-            _ => Ok(0),
-        };
-        let (mut next, end) = (bound()?, bound()?);
         let mut collector = Collector::new(flow);
-        while next < end {
-            let range = FetchRange {
-                partition: partition.clone(),
-                offset: next,
-                max_bytes: READ_BYTES,
-                isolation: Isolation::ReadUncommitted,
-                max_wait: Duration::ZERO,
-            };
-            let fetched = wire.fetch(&range).await?;
-            for record in &fetched.records {
-                let (key, value) = (record.key.as_deref(), record.value.as_deref());
-                collector.take(record.offset, key, value).map_err(format)?;
-            }
-            if fetched.next_offset <= next {
-                // Compaction may have removed what was last; else a new leader catches up.
-                if fetched.high_watermark >= end {
-                    break;
-                }
-                tokio::time::sleep(AGAIN).await;
-            }
-            next = fetched.next_offset.max(next);
-        }
+        internal_topics::read_all(wire, &partition, |record| {
+            collector.take(record.offset, record.key.as_deref(), record.value.as_deref()).map_err(format)
+        })
+        .await?;
         collector.finish().map_err(format)
     }
 
