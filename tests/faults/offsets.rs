@@ -139,9 +139,14 @@ async fn the_running_mesh_says_the_same(mirror: &MirrorProcess, topology: &str) 
     assert_eq!((code, &told["offsets"][0]), (200, &stored));
     let ran = mirrormesh("offsets groups", topology, &["--json", "--group", "behind"]).await;
     assert_eq!((ran.code, &ran.json()["as_of"]), (0, &json!("source")), "{ran:?}");
-    let (code, told) = page("?group=behind").await;
-    assert_eq!(code, 200, "{told}");
-    assert_eq!(told["flows"][0]["groups"][0]["partitions"], ran.json()["groups"][0]["partitions"]);
+    let stored = ran.json()["groups"][0]["partitions"].take();
+    // The running mesh looks at the source's ends now and then: a lag is unknown until it has seen them.
+    wait_for("the running mesh to have seen the source's ends", async || {
+        let (code, told) = page("?group=behind").await;
+        let told = &told["flows"][0]["groups"][0]["partitions"];
+        if code == 200 && *told == stored { Ok(()) } else { Err(format!("{code}: {told}, not {stored}")) }
+    })
+    .await;
     assert_eq!(page("?topic=orders&partition=5&offset=0").await.0, 404);
 }
 
