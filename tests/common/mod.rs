@@ -28,7 +28,8 @@
 //!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
 //!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
-//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address() requests()`.
+//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address() requests()
+//!   hide_brokers() show_brokers() hidden()`: librdkafka's clients are told that the cluster has no broker.
 //! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
 //!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
 //!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,
@@ -76,6 +77,7 @@ mod cluster;
 mod command;
 mod dirs;
 mod engine;
+mod frames;
 mod home;
 mod load;
 mod maps;

@@ -8,13 +8,13 @@ use std::sync::mpsc as blocking;
 use std::thread;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::frames::{Traffic, dialogue};
 use super::ports::Port;
 
 /// Bytes moved at a time.
@@ -28,11 +28,8 @@ pub struct Proxy {
     port: Port,
     weather: watch::Sender<Weather>,
     commands: mpsc::UnboundedSender<(Command, blocking::Sender<()>)>,
-    requests: Requests,
+    traffic: Arc<Traffic>,
 }
-
-/// Kafka requests that passed, by the number of their API.
-type Requests = Arc<Mutex<BTreeMap<i16, u64>>>;
 
 /// What the link is like now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,18 +56,18 @@ impl Proxy {
         let (weather, seen) = watch::channel(Weather::default());
         let (commands, orders) = mpsc::unbounded_channel();
         let (number, upstream) = (port.number(), upstream.to_owned());
-        let requests = Requests::default();
-        let counted = requests.clone();
+        let traffic = Arc::new(Traffic::default());
+        let passing = traffic.clone();
         thread::Builder::new()
             .name(format!("proxy-{number}"))
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime
                     .expect("a runtime can be built")
-                    .block_on(serve(number, upstream, seen, orders, counted));
+                    .block_on(serve(number, upstream, seen, orders, passing));
             })
             .expect("a thread can be started");
-        let proxy = Self { port, weather, commands, requests };
+        let proxy = Self { port, weather, commands, traffic };
         proxy.restore();
         proxy
     }
@@ -112,7 +109,23 @@ impl Proxy {
 
     /// Kafka requests that came this way so far, by the number of their API; connections must be without TLS.
     pub fn requests(&self) -> BTreeMap<i16, u64> {
-        self.requests.lock().clone()
+        self.traffic.requests()
+    }
+
+    /// Takes every broker out of what librdkafka's clients are told of the cluster, as if all were fenced, until
+    /// [`Self::show_brokers`]; connections must be without TLS.
+    pub fn hide_brokers(&self) {
+        self.traffic.hide_brokers(true);
+    }
+
+    /// Ends [`Self::hide_brokers`].
+    pub fn show_brokers(&self) {
+        self.traffic.hide_brokers(false);
+    }
+
+    /// Answers about topics that came without brokers so far.
+    pub fn hidden(&self) -> u64 {
+        self.traffic.hidden()
     }
 
     fn command(&self, command: Command) {
@@ -127,7 +140,7 @@ async fn serve(
     upstream: String,
     weather: watch::Receiver<Weather>,
     mut orders: mpsc::UnboundedReceiver<(Command, blocking::Sender<()>)>,
-    requests: Requests,
+    traffic: Arc<Traffic>,
 ) {
     let mut listener = None;
     let mut connections = JoinSet::new();
@@ -153,7 +166,7 @@ async fn serve(
             },
             accepted = accept(listener.as_ref()) => {
                 if let Ok(client) = accepted {
-                    connections.spawn(connection(client, upstream.clone(), weather.clone(), requests.clone()));
+                    connections.spawn(connection(client, upstream.clone(), weather.clone(), traffic.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -173,15 +186,16 @@ async fn connection(
     client: TcpStream,
     upstream: String,
     weather: watch::Receiver<Weather>,
-    requests: Requests,
+    traffic: Arc<Traffic>,
 ) {
     let Ok(server) = TcpStream::connect(&upstream).await else { return };
     let (Ok(()), Ok(())) = (client.set_nodelay(true), server.set_nodelay(true)) else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let (mut requests, mut answers) = dialogue(traffic);
     tokio::select! {
-        () = pump(from_client, to_server, weather.clone(), Frames::count_on(requests)) => {}
-        () = pump(from_server, to_client, weather, Frames::default()) => {}
+        () = pump(from_client, to_server, weather.clone(), |bytes| requests.pass(bytes)) => {}
+        () = pump(from_server, to_client, weather, |bytes| answers.pass(bytes)) => {}
     }
 }
 
@@ -190,16 +204,16 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut weather: watch::Receiver<Weather>,
-    mut frames: Frames,
+    mut pass: impl FnMut(&[u8]) -> Vec<u8>,
 ) {
     let (chunks, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_IN_FLIGHT);
     let seen = weather.clone();
     let reader = async move {
         let mut buffer = vec![0; CHUNK_BYTES];
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            frames.pass(&buffer[..read]);
+            let passed = pass(&buffer[..read]);
             let at = Instant::now() + seen.borrow().latency;
-            if chunks.send((at, buffer[..read].to_vec())).await.is_err() {
+            if chunks.send((at, passed)).await.is_err() {
                 return;
             }
         }
@@ -217,38 +231,4 @@ async fn pump(
         }
     };
     tokio::join!(reader, writer);
-}
-
-/// Finds Kafka's requests in a stream: a length of four bytes, then the number of the API in two.
-#[derive(Default)]
-struct Frames {
-    counts: Option<Requests>,
-    /// The beginning of the request that is passing, until its API is known.
-    head: Vec<u8>,
-    /// Bytes of it that are still to pass.
-    left: usize,
-}
-
-impl Frames {
-    fn count_on(requests: Requests) -> Self {
-        Self { counts: Some(requests), ..Self::default() }
-    }
-
-    fn pass(&mut self, mut bytes: &[u8]) {
-        let Some(counts) = self.counts.clone() else { return };
-        while !bytes.is_empty() {
-            let skipped = self.left.min(bytes.len());
-            self.left -= skipped;
-            bytes = &bytes[skipped..];
-            let wanted = (6 - self.head.len()).min(bytes.len());
-            self.head.extend_from_slice(&bytes[..wanted]);
-            bytes = &bytes[wanted..];
-            if let [a, b, c, d, high, low] = self.head[..] {
-                *counts.lock().entry(i16::from_be_bytes([high, low])).or_default() += 1;
-                let length = usize::try_from(i32::from_be_bytes([a, b, c, d])).unwrap_or(0);
-                self.left = length.saturating_sub(2);
-                self.head.clear();
-            }
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Tests that break their own clusters: kills, restarts, cut and slow links, lost and re-created logs.
 
 mod acls;
+mod brokerless;
 mod checkpoints;
 #[path = "../common/mod.rs"]
 #[expect(

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use mirrormesh::wire::Wire;
 use rdkafka::error::KafkaError;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -13,7 +14,7 @@ use crate::common::{
     Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MirrorProcess, Pair,
     Process, Produce, Proxy, Release, TestRecord, Twin, await_exact, blocking, class_path, compare, damage,
     difference, fresh_dir, java, java_source, jdk, pair, random_text, stored_batches, topic, twins,
-    verify_acknowledged, verify_exact, wait_for,
+    verify_acknowledged, verify_exact, wait_for, wire_settings,
 };
 
 /// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
@@ -184,6 +185,27 @@ async fn a_proxied_broker_can_be_cut_stalled_and_slowed() {
     let requests = cluster.broker().proxy().requests();
     assert_eq!(requests.get(&0), Some(&1), "{requests:?}");
     assert!(requests.get(&3).is_some_and(|count| *count > 1), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_proxy_hides_the_brokers_from_librdkafka_alone() {
+    let _turn = turn().await;
+    let cluster = Cluster::builder("hidden").proxied().start().await;
+    cluster.client().create_topic("orders", 1, &[]).await;
+    let bootstrap = cluster.bootstrap_at(Listener::Link);
+    let link = KafkaClient::new(&bootstrap);
+    let wire = Wire::new("hidden".into(), &wire_settings(&bootstrap)).expect("the settings can be used");
+    let seen = async || wire.metadata(None).await.map(|seen| (seen.brokers.len(), seen.topics.len()));
+
+    cluster.link(Proxy::hide_brokers);
+    assert_eq!(ask(&link, 10_000).await, Ok(vec![]));
+    assert!(cluster.broker().proxy().hidden() > 0);
+    assert_eq!(seen().await.expect("the cluster answers"), (1, 1));
+    assert_eq!(ask(cluster.client(), 10_000).await, Ok(vec![1]), "the direct way tells all");
+
+    cluster.link(Proxy::show_brokers);
+    assert_eq!(ask(&link, 10_000).await, Ok(vec![1]));
+    assert_eq!(seen().await.expect("the cluster answers"), (1, 1));
 }
 
 #[tokio::test]

@@ -26,11 +26,14 @@ mod settings;
 mod shared;
 mod sink;
 mod suspects;
+mod vigil;
 mod wake;
+mod watch;
 
 pub use record_set::{RecordRef, RecordSet};
 pub use shared::OnLost;
 pub use suspects::Suspects;
+pub use watch::Answers;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -50,6 +53,7 @@ use self::lane::Lane;
 use self::settings::{BATCH_BYTES, SourceSettings, TargetSettings};
 use self::shared::Shared;
 use self::sink::{Sink, SinkKind};
+use self::watch::{Side, Watch};
 use super::budget::{Account, FreedSubscription};
 use super::panic::panic_text;
 use super::{Batch, Body, EngineError, LaneId, LaneOpened, LaneSpec, Session, TargetLimits, WriteError};
@@ -84,6 +88,10 @@ pub struct RecordsSpec {
     /// Target topics that refused something in an earlier session of the flow: keep one list per flow, and give
     /// it to each of its sessions.
     pub suspects: Suspects,
+    /// Whether the source answers our own connection: only then is a client without brokers given up.
+    pub source_answers: Answers,
+    /// The same of the target.
+    pub target_answers: Answers,
 }
 
 /// A session of the `records` engine.
@@ -97,12 +105,14 @@ pub struct RecordsSession {
     shared: Arc<Shared>,
     fetch: Mutex<Sender<FetchOrder>>,
     fetcher: Mutex<Option<JoinHandle<()>>>,
+    watch: Mutex<Option<tokio::task::JoinHandle<()>>>,
     _freed: FreedSubscription,
 }
 
 impl RecordsSession {
     /// Creates the clients and starts their threads. Connections are made in the background: a cluster that is
-    /// away is no error. `on_lost` is called once, from a thread of the session, if it ends by itself.
+    /// away is no error. `on_lost` is called once, from a thread or task of the session, if it ends by itself. Call
+    /// within a tokio runtime.
     ///
     /// # Errors
     /// [`EngineError::Settings`] when librdkafka refuses its settings, or when one of them would break what
@@ -126,6 +136,8 @@ impl RecordsSession {
         consumer.set_nonempty_callback(move || wake.wake());
 
         let wake = shared.wake.clone();
+        let source = Side::new(&spec.source_alias, &spec.source, spec.source_answers);
+        let target = Side::new(&spec.target_alias, &spec.target, spec.target_answers);
         let freed = spec.account.on_freed(Arc::new(move || wake.freed()));
         let (fetch, orders) = channel();
         let session = Arc::new(Self {
@@ -138,11 +150,15 @@ impl RecordsSession {
             shared: shared.clone(),
             fetch: Mutex::new(fetch),
             fetcher: Mutex::new(None),
+            watch: Mutex::new(None),
             _freed: freed,
         });
         session.sink(SinkKind::Main)?;
-        let fetcher = Fetcher::new(Arc::new(consumer), orders, shared.clone());
+        let consumer = Arc::new(consumer);
+        let watch = Watch::new(shared.clone(), Arc::downgrade(&consumer), source, target);
+        let fetcher = Fetcher::new(consumer, orders, shared.clone());
         *session.fetcher.lock() = Some(spawn_fetcher(&session.flow, shared, fetcher));
+        *session.watch.lock() = Some(tokio::spawn(watch.run()));
         Ok(session)
     }
 
@@ -353,6 +369,11 @@ impl Session for RecordsSession {
             });
             if joiner.is_ok() {
                 let _ = closed.await;
+            }
+            let watch = self.watch.lock().take();
+            if let Some(watch) = watch {
+                // What it had to tell it has told.
+                let _ = watch.await;
             }
         }
         .boxed()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
 
 use super::lane::Lane;
 use super::sink::{Sink, SinkKind};
@@ -42,6 +43,8 @@ pub(super) struct Shared {
     retired: Mutex<Vec<Arc<Sink>>>,
     sink_ids: AtomicU64,
     ended: OnceLock<String>,
+    /// Tells the one task that waits for the end.
+    over: Notify,
     on_lost: Mutex<Option<OnLost>>,
 }
 
@@ -55,6 +58,7 @@ impl Shared {
             retired: Mutex::default(),
             sink_ids: AtomicU64::new(0),
             ended: OnceLock::new(),
+            over: Notify::new(),
             on_lost: Mutex::new(Some(on_lost)),
         }
     }
@@ -67,6 +71,13 @@ impl Shared {
     /// Why the session has ended, if it has.
     pub(super) fn ended(&self) -> Option<&str> {
         self.ended.get().map(String::as_str)
+    }
+
+    /// Resolves when the session has ended. For one task only.
+    pub(super) async fn over(&self) {
+        while self.ended().is_none() {
+            self.over.notified().await;
+        }
     }
 
     /// The session has ended by itself: tells every lane and whoever started it. Only the first call counts.
@@ -85,6 +96,7 @@ impl Shared {
             return false;
         }
         self.wake.wake();
+        self.over.notify_one();
         for sink in self.all_sinks() {
             sink.stop();
         }

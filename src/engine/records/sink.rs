@@ -1,13 +1,14 @@
 //! A producer with its two threads: one gives it records, one serves its delivery reports.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
+use rdkafka::client::Client;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -52,6 +53,8 @@ pub(super) struct Sink {
     pub(super) id: u64,
     pub(super) kind: SinkKind,
     suspects: Suspects,
+    /// Held by the threads alone, so that the last one to end destroys it.
+    producer: Weak<BaseProducer<TargetContext>>,
     orders: Mutex<Option<Sender<Order>>>,
     stop: Arc<AtomicBool>,
     dead: Arc<AtomicBool>,
@@ -81,6 +84,7 @@ impl Sink {
             id,
             kind,
             suspects,
+            producer: Arc::downgrade(&producer),
             orders: Mutex::new(Some(orders)),
             stop: Arc::default(),
             dead: Arc::default(),
@@ -117,6 +121,11 @@ impl Sink {
     /// Whether the producer is finished.
     pub(super) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
+    }
+
+    /// Does something with the client; `None` when it is gone.
+    pub(super) fn with_client<T>(&self, ask: impl FnOnce(&Client<TargetContext>) -> T) -> Option<T> {
+        self.producer.upgrade().map(|producer| ask(producer.client()))
     }
 
     /// A lane's write was refused by the target.

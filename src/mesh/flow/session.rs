@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt;
 use ractor::ActorRef;
 use tracing::{error, info, warn};
 
@@ -10,12 +11,14 @@ use super::actor::{FlowMsg, FlowRun, Phase};
 use super::context::FlowContext;
 use crate::batch::Codec;
 use crate::engine::passthrough::{PassthroughSession, PassthroughSpec};
-use crate::engine::records::{RecordsSession, RecordsSpec};
+use crate::engine::records::{Answers, RecordsSession, RecordsSpec};
 use crate::engine::{EngineError, Session};
+use crate::mesh::cluster::ClusterHandle;
 use crate::model::status::FlowState;
 use crate::model::{Event, Generation};
 use crate::telemetry::Restarted;
-use crate::topology::{self, EngineKind, engine};
+use crate::topology::{self, EngineKind, Isolation, engine};
+use crate::wire::OffsetSpec;
 
 /// How long a lost session may take to close before the next one is built beside it; what it still sends is
 /// found by the resume rule.
@@ -83,7 +86,24 @@ fn records(flow: &FlowContext, expected_partitions: usize) -> RecordsSpec {
         queue_bytes: flow.mesh.queue_bytes_per_client,
         expected_partitions,
         suspects: flow.suspects.clone(),
+        source_answers: answers(&flow.source),
+        target_answers: answers(&flow.target),
     }
+}
+
+/// Asks a cluster over our own connection whether a partition's leader answers.
+fn answers(cluster: &ClusterHandle) -> Answers {
+    let wire = cluster.wire().clone();
+    Arc::new(move |partition| {
+        let wire = wire.clone();
+        async move {
+            // Not among the look-ups of others, which may wait for a broker that is away.
+            let ends =
+                wire.list_offsets(&[(partition, OffsetSpec::Latest)], Isolation::ReadUncommitted).await;
+            ends.is_ok_and(|ends| ends.iter().any(|(_, end)| end.is_ok()))
+        }
+        .boxed()
+    })
 }
 
 /// Closes a lost session and says when it is gone.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use mirrormesh::config::client::ClientSettings;
 use mirrormesh::engine::budget::Budget;
 use mirrormesh::engine::records::{RecordsSession, RecordsSpec, Suspects};
@@ -81,6 +82,8 @@ impl FlowBuilder {
                 queue_bytes: self.queue_bytes,
                 expected_partitions: 4,
                 suspects: self.suspects.clone(),
+                source_answers: Arc::new(|_| std::future::ready(false).boxed()),
+                target_answers: Arc::new(|_| std::future::ready(false).boxed()),
             },
             Box::new(move |reason| *told.lock() = Some(reason)),
         )
