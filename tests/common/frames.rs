@@ -6,9 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::{ApiKey, BrokerId, MetadataResponse, ResponseHeader};
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use kafka_protocol::messages::{ApiKey, BrokerId, MetadataResponse, ResponseHeader, TopicName};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use parking_lot::Mutex;
+
+/// Topics that an answer without brokers names beside those asked for: reading them takes librdkafka longer than its
+/// brokers' threads take to end.
+const FILLERS: usize = 5_000;
 
 /// What passes a proxy, over all its connections.
 #[derive(Debug, Default)]
@@ -167,6 +172,9 @@ impl Answers {
     }
 
     /// The answer of a cluster whose brokers are all fenced: topics without leaders, and nobody to ask.
+    ///
+    /// librdkafka survives it if the threads of the brokers it drops end after it has read the answer to its end, else
+    /// never. What many topics do to it in life the fillers do here, so that it is no matter of chance.
     fn without_brokers(&self, answer: &[u8], version: i16) -> BytesMut {
         let mut rest = Bytes::copy_from_slice(&answer[4..]);
         let header_version = ApiKey::Metadata.response_header_version(version);
@@ -180,13 +188,20 @@ impl Answers {
             partition.leader_id = BrokerId(-1);
             partition.error_code = ResponseError::LeaderNotAvailable.code();
         }
+        let named = !metadata.topics.is_empty();
+        if named {
+            metadata.topics.extend((0..FILLERS).map(|number| {
+                let name = TopicName(StrBytes::from_string(format!("filler-{number}")));
+                MetadataResponseTopic::default().with_name(Some(name))
+            }));
+        }
         let mut body = BytesMut::new();
         header.encode(&mut body, header_version).expect("the header can be written again");
         metadata.encode(&mut body, version).expect("the answer can be written again");
         let mut frame = BytesMut::with_capacity(4 + body.len());
         frame.put_i32(i32::try_from(body.len()).expect("an answer of some kilobytes"));
         frame.extend_from_slice(&body);
-        if !metadata.topics.is_empty() {
+        if named {
             self.dialogue.traffic.hidden.fetch_add(1, Ordering::SeqCst);
         }
         frame

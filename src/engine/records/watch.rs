@@ -155,6 +155,7 @@ impl Watch {
                 },
             },
         };
+        tracing::debug!(cluster = %side.alias, client = ?who, %partition, ?seen, "looked for a broker");
         let vigil = self.vigils.entry(who).or_insert(side.vigil);
         Ok(vigil.take(seen).then(|| reason(who, &side.alias, &partition, vigil.met())))
     }
