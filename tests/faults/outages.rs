@@ -114,7 +114,7 @@ async fn a_slow_link_and_a_cut_link_lose_nothing() {
         }
         // The outage itself is what is tested: longer than every socket and request timeout that gives up early, and
         // than a client without brokers is waited for while its cluster answers others.
-        tokio::time::sleep(Duration::from_secs(40)).await;
+        tokio::time::sleep(Duration::from_secs(50)).await;
         cluster.link(|proxy| proxy.restore());
         holds_more(&west, &twins, "orders", 1_000).await;
     }

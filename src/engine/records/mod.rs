@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Nothing is done per record but copying it: into a [`RecordSet`] and into librdkafka's queue. A delivery report is
-//! folded into its batch under a lock that nobody else wants.
+//! folded into its batch under a lock that nobody else wants. One task looks every ten seconds whether the clients have
+//! a broker, since librdkafka may forget all of them (`watch`, `vigil`).
 //!
 //! What librdkafka doesn't let us do: it picks its own producer ids, so a request of a dead process that is still on
 //! its way can't be fenced off; it doesn't hand out leader epochs, so batches carry −1 and a fetch starts without
