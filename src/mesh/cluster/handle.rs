@@ -45,20 +45,11 @@ impl ClusterHandle {
     /// Makes the handle; nothing is asked yet. Call within a tokio runtime.
     pub fn new(alias: Alias, settings: ClientSettings) -> Result<Self, WireError> {
         let wire = Wire::new(alias.clone(), &settings)?;
-        let offsets = Batcher::start(alias.clone(), {
-            let wire = wire.clone();
-            move |asks| list_offsets(wire.clone(), asks)
-        });
-        let epochs = Batcher::start(alias.clone(), {
-            let wire = wire.clone();
-            move |asks: Vec<EpochQuery>| {
-                let wire = wire.clone();
-                async move {
-                    let answers = wire.epoch_ends(&asks).await?;
-                    let partitions = asks.into_iter().map(|ask| ask.partition);
-                    Ok(in_order(&wire, partitions, answers))
-                }
-            }
+        let offsets = Batcher::start(wire.clone(), list_offsets);
+        let epochs = Batcher::start(wire.clone(), |wire: Wire, asks: Vec<EpochQuery>| async move {
+            let answers = wire.epoch_ends_once(&asks).await?;
+            let partitions = asks.into_iter().map(|ask| ask.partition);
+            Ok(in_order(&wire, partitions, answers))
         });
         let inner = Inner {
             alias,
@@ -229,7 +220,7 @@ async fn list_offsets(
         // Two flows may ask the same of one source partition.
         let distinct: BTreeSet<_> = partitions.clone().collect();
         let queries: Vec<_> = distinct.into_iter().map(|partition| (partition, spec)).collect();
-        let answered = match wire.list_offsets(&queries, isolation).await {
+        let answered = match wire.list_offsets_once(&queries, isolation).await {
             Ok(found) => in_order(&wire, partitions, found),
             Err(error) => members.iter().map(|_| Err(error.clone())).collect(),
         };
