@@ -104,7 +104,7 @@ impl Wire {
 
     /// Like [`Wire::list_offsets`], but a partition whose leader moved is not asked about again: its error is
     /// one that is worth another try.
-    pub(crate) async fn list_offsets_once(
+    pub async fn list_offsets_once(
         &self,
         queries: &[(TopicPartition, OffsetSpec)],
         isolation: Isolation,
