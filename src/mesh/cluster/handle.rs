@@ -141,7 +141,7 @@ impl ClusterHandle {
     }
 
     /// Asks for the ends of every observed partition, one request per broker and isolation, and publishes them.
-    /// A partition whose end can't be had keeps none.
+    /// A partition whose end can't be had at once keeps none: it must not hold up the look at the cluster.
     pub async fn refresh_ends(&self) -> Result<(), WireError> {
         let observed: Vec<_> = self.inner.interest.lock().keys().cloned().collect();
         let mut ends = Ends::with_capacity(observed.len());
@@ -154,7 +154,7 @@ impl ClusterHandle {
             if queries.is_empty() {
                 continue;
             }
-            for (partition, answer) in self.inner.wire.list_offsets(&queries, isolation).await? {
+            for (partition, answer) in self.inner.wire.list_offsets_once(&queries, isolation).await? {
                 if let Ok(listed) = answer {
                     ends.insert((isolation, partition), listed.offset);
                 }
@@ -244,3 +244,6 @@ fn in_order<A: Clone>(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
