@@ -8,10 +8,10 @@ use bytes::Bytes;
 use super::context::FlowContext;
 use crate::batch::Codec;
 use crate::formats::Heartbeat;
-use crate::mesh::clock;
 use crate::mesh::periodic::{Next, Refusal, Round};
+use crate::mesh::{clock, internal_topics};
 use crate::model::{Event, TopicPartition};
-use crate::wire::{NewRecord, NewTopic, WireError};
+use crate::wire::{NewRecord, WireError};
 
 /// MirrorMaker 2's topic.
 const TOPIC: &str = "heartbeats";
@@ -65,18 +65,8 @@ async fn beat(flow: &FlowContext) -> Result<(), WireError> {
     };
     let known = flow.source.catalogue().is_some_and(|catalogue| catalogue.topics.contains_key(TOPIC));
     if !known {
-        let new = NewTopic {
-            name: TOPIC.into(),
-            partitions: 1,
-            replication_factor: -1,
-            configs: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
-        };
-        match wire.create_topic(&new, false).await {
-            Err(error) if !error.is_already_there() => return Err(error),
-            _ => {
-                flow.source.refresh().await?;
-            }
-        }
+        internal_topics::create_with(wire, &TOPIC.into(), &[]).await?;
+        flow.source.refresh().await?;
     }
     let key =
         heartbeat.key().expect("an alias is shorter than 32 KiB, or no topic could carry it as a prefix");

@@ -7,13 +7,12 @@ use std::time::Duration;
 use tracing::debug;
 
 use crate::formats::OffsetSync;
-use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::flow::FlowContext;
 use crate::mesh::internal_topics;
 use crate::mesh::periodic::{Next, Refusal, Round};
 use crate::model::{Alias, Event, TopicName, TopicPartition};
 use crate::topology::OffsetSyncsOn;
-use crate::wire::{NewRecord, WireError};
+use crate::wire::{NewRecord, Wire, WireError};
 
 /// Partitions whose syncs are made and written at a time: less than half a MiB.
 const PARTITIONS_AT_ONCE: usize = 5_000;
@@ -58,15 +57,15 @@ impl OffsetSyncs {
     async fn write(&mut self) -> Result<(), WireError> {
         let flow = self.flow.clone();
         let moved = self.moved();
-        let Some((cluster, topic)) = place(&flow).filter(|_| !moved.is_empty()) else { return Ok(()) };
+        let Some((wire, topic)) = place(&flow).filter(|_| !moved.is_empty()) else { return Ok(()) };
         if !self.created {
-            internal_topics::create_with(cluster, &topic, &[("cleanup.policy", "compact")]).await?;
+            internal_topics::create_with(wire, &topic, &[]).await?;
             self.created = true;
         }
         let partition = TopicPartition::new(topic, 0);
         for part in moved.chunks(PARTITIONS_AT_ONCE) {
             let records: Vec<_> = part.iter().filter_map(|(source, pair)| record(source, *pair)).collect();
-            if let Err(error) = internal_topics::append(cluster.wire(), &partition, &records).await {
+            if let Err(error) = internal_topics::append(wire, &partition, &records).await {
                 // It may have been deleted.
                 self.created = false;
                 return Err(error);
@@ -86,13 +85,13 @@ impl OffsetSyncs {
 }
 
 /// Where a flow's syncs go; the name has the alias of the other cluster (KIP-716).
-fn place(flow: &FlowContext) -> Option<(&ClusterHandle, TopicName)> {
+fn place(flow: &FlowContext) -> Option<(&Wire, TopicName)> {
     let (cluster, other) = match flow.spec.offset_syncs {
         OffsetSyncsOn::Target => (&flow.target, &flow.spec.from),
         OffsetSyncsOn::Source => (&flow.source, &flow.spec.to),
         OffsetSyncsOn::Off => return None,
     };
-    Some((cluster, syncs_topic(&flow.spec.naming.separator, other)))
+    Some((cluster.wire(), syncs_topic(&flow.spec.naming.separator, other)))
 }
 
 fn syncs_topic(separator: &str, other: &Alias) -> TopicName {
