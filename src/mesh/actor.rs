@@ -90,6 +90,8 @@ impl MeshParts {
             draining: self.draining.load(Ordering::Relaxed),
             in_flight_bytes: self.context.budget.in_flight_bytes(),
             budget_bytes: self.context.budget.total_bytes(),
+            offset_maps_bytes: self.context.maps.used_bytes() as u64,
+            offset_maps_limit_bytes: self.context.maps.most_bytes() as u64,
             clusters: self.clusters.values().map(ClusterHandle::status).collect(),
             flows: self.flows.values().map(|(flow, _)| flow.board.snapshot()).collect(),
         }

@@ -31,6 +31,8 @@ pub struct Checkpoints {
     wire: Wire,
     topic: TopicName,
     written: HashMap<String, HashMap<TopicPartition, Emitted>>,
+    /// Records that can't be read, when the topic was last read.
+    unreadable: usize,
     /// Whether a write may have happened that `written` doesn't know: the topic is then read again first.
     unsure: bool,
 }
@@ -44,9 +46,20 @@ impl Checkpoints {
     /// The cluster's; the topic needs READ, WRITE and, unless it is there, CREATE. A record that can't be read is
     /// logged and passed over, as MirrorMaker 2 does.
     pub async fn load(wire: &Wire, topic: TopicName) -> Result<Self, WireError> {
-        let mut checkpoints = Self { wire: wire.clone(), topic, written: HashMap::new(), unsure: true };
+        let written = HashMap::new();
+        let mut checkpoints = Self { wire: wire.clone(), topic, written, unreadable: 0, unsure: true };
         checkpoints.reload().await?;
         Ok(checkpoints)
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// How many of the topic's records were no checkpoints, or damaged ones, when it was last read; each was logged.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     /// Writes the checkpoints that are due; returns how many. Cancel safe.
@@ -127,6 +140,7 @@ impl Checkpoints {
                 (group, last.collect())
             })
             .collect();
+        self.unreadable = stored.unreadable;
         self.unsure = false;
         info!(
             cluster = %self.wire.alias(), topic = %self.topic, groups = self.written.len(),

@@ -161,6 +161,13 @@ impl Cycle {
                 }
             }
         };
+        if let Some(checkpoints) = &self.checkpoints {
+            let records = checkpoints.unreadable() as u64;
+            if self.flow.groups.checkpoints_damaged(records) {
+                let (cluster, topic) = (self.flow.target.alias().clone(), checkpoints.topic().clone());
+                self.flow.report(&Event::CheckpointsDamaged { cluster, topic, records });
+            }
+        }
         if let Some(error) = self.checkpoints_refusal.untold(&outcome) {
             let cluster = self.flow.target.alias().clone();
             self.flow.report(&Event::CheckpointsRefused { cluster, reason: error.to_string() });
