@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use mirrormesh::formats::Checkpoint;
 use mirrormesh::model::TopicPartition;
 use mirrormesh::wire::{GroupCommit, Wire};
+use serde_json::json;
 
 use crate::common::topologies::{flow, topology};
-use crate::common::{Cluster, KafkaClient, Load, MirrorProcess, wait_for, wire_settings};
+use crate::common::{Cluster, KafkaClient, Load, MirrorProcess, TestRecord, wait_for, wire_settings};
 
 const TOPIC: &str = "east.checkpoints.internal";
 const KILLS: usize = 8;
@@ -103,5 +104,35 @@ async fn kills_send_no_reader_of_checkpoints_back() {
         }
     }
     assert!(rewinds > 0, "no rewind was seen");
+    assert_eq!(mirror.terminate().await, Some(0));
+}
+
+/// What somebody else wrote there is told, once, and the others are written all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_checkpoints_are_told_at_the_start() {
+    let _alone = crate::alone().await;
+    let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
+    let (here, there) = (east.client(), west.client());
+    here.create_topic("orders", 1, &[]).await;
+    here.produce("orders", 0, TestRecord::numbered(10)).await;
+    here.commit("billing", &[("orders", 0, 5, "")]).await;
+    there.create_topic(TOPIC, 1, &[]).await;
+    there
+        .produce(TOPIC, 0, vec![TestRecord::new("not", "a checkpoint"), TestRecord::new("nor", "one")])
+        .await;
+    let flows = flow("orders", "east", "west", &["orders"], &["groups: {interval: 100ms}"]);
+    let mirror = MirrorProcess::start(&topology(&[&east, &west], &flows), &[]);
+    let shown = wait_for("a checkpoint, and the damaged ones in the status", async || {
+        let status = mirror.status().await?;
+        let shown = &status["flows"][0]["groups"]["damaged_checkpoints"];
+        let written = there.end_offsets(TOPIC).await[0];
+        if written > 2 && shown.is_number() { Ok(shown.clone()) } else { Err(format!("{written} {status}")) }
+    })
+    .await;
+    assert_eq!(shown, 2);
+    let events = mirror.events("checkpoints_damaged").await;
+    let [event] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((&event["flow"], &event["severity"]), (&json!("orders"), &json!("warn")));
+    assert_eq!((&event["details"]["event_topic"], &event["details"]["records"]), (&json!(TOPIC), &json!(2)));
     assert_eq!(mirror.terminate().await, Some(0));
 }
