@@ -25,6 +25,7 @@ mod periodic;
 mod process;
 mod supervise;
 mod survey;
+mod tasks;
 mod view;
 
 use std::sync::Arc;

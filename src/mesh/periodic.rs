@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::tasks::Tasks;
 use crate::wire::WireError;
 
 /// After a refusal: rights change by hand, so a minute is soon enough.
@@ -110,8 +111,7 @@ struct Panicked(JoinError);
 
 impl Actor for PeriodicActor {
     type Msg = Panicked;
-    /// Its tasks end with it, however it ends.
-    type State = JoinSet<()>;
+    type State = Tasks;
     type Arguments = BoxFuture<'static, Infallible>;
 
     async fn pre_start(
@@ -119,15 +119,11 @@ impl Actor for PeriodicActor {
         myself: ActorRef<Self::Msg>,
         rounds: Self::Arguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            // A task of its own, so that a panic in it is seen here; it ends with this one.
-            let mut inner = JoinSet::new();
-            inner.spawn(rounds);
-            if let Some(Err(panicked)) = inner.join_next().await {
-                // An actor that has stopped meanwhile needs no news.
-                let _ = myself.cast(Panicked(panicked));
-            }
+        let mut tasks = Tasks::default();
+        tasks.spawn(rounds, move |ended| {
+            let Err(panicked) = ended;
+            // An actor that has stopped meanwhile needs no news.
+            let _ = myself.cast(Panicked(panicked));
         });
         Ok(tasks)
     }

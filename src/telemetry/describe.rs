@@ -101,7 +101,7 @@ pub(super) const EVENT_NAMES: [&str; 29] = [
     "source_topic_gone",
     "heartbeats_refused",
     "checkpoints_refused",
-    "checkpoints_damaged",
+    "internal_records_damaged",
     "group_conflict",
     "group_refused",
     "group_recovered",
@@ -228,9 +228,9 @@ pub fn describe(event: &Event) -> Description {
             "checkpoints of groups are refused; the flow goes on without them",
             Details { reason: Some(format!("cluster {cluster}: {reason}")), ..nothing },
         ),
-        Event::CheckpointsDamaged { cluster, topic, records } => (
+        Event::InternalRecordsDamaged { cluster, topic, records } => (
             Warn,
-            "checkpoints that can't be read are passed over; the log has their offsets",
+            "records of an internal topic that can't be read are passed over; the log has their offsets",
             Details {
                 event_topic: Some(topic.to_string()),
                 records: Some(*records),

@@ -13,6 +13,7 @@ use crate::common::topologies::{flow, topology};
 use crate::common::{Cluster, KafkaClient, Load, MirrorProcess, TestRecord, wait_for, wire_settings};
 
 const TOPIC: &str = "east.checkpoints.internal";
+const OFFSETS: &str = "__mirrormesh-offsets.east";
 const KILLS: usize = 8;
 
 /// Everything that was ever written, in its order.
@@ -107,9 +108,9 @@ async fn kills_send_no_reader_of_checkpoints_back() {
     assert_eq!(mirror.terminate().await, Some(0));
 }
 
-/// What somebody else wrote there is told, once, and the others are written all the same.
+/// What somebody else wrote into our topics is told, once, and the others are written all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn damaged_checkpoints_are_told_at_the_start() {
+async fn damaged_internal_records_are_told_at_the_start() {
     let _alone = crate::alone().await;
     let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
     let (here, there) = (east.client(), west.client());
@@ -120,6 +121,8 @@ async fn damaged_checkpoints_are_told_at_the_start() {
     there
         .produce(TOPIC, 0, vec![TestRecord::new("not", "a checkpoint"), TestRecord::new("nor", "one")])
         .await;
+    there.create_topic(OFFSETS, 1, &[("cleanup.policy", "compact")]).await;
+    there.produce(OFFSETS, 0, vec![TestRecord::new("not", "a map")]).await;
     let flows = flow("orders", "east", "west", &["orders"], &["groups: {interval: 100ms}"]);
     let mirror = MirrorProcess::start(&topology(&[&east, &west], &flows), &[]);
     let shown = wait_for("a checkpoint, and the damaged ones in the status", async || {
@@ -130,9 +133,13 @@ async fn damaged_checkpoints_are_told_at_the_start() {
     })
     .await;
     assert_eq!(shown, 2);
-    let events = mirror.events("checkpoints_damaged").await;
-    let [event] = events.as_slice() else { panic!("{events:?}") };
-    assert_eq!((&event["flow"], &event["severity"]), (&json!("orders"), &json!("warn")));
-    assert_eq!((&event["details"]["event_topic"], &event["details"]["records"]), (&json!(TOPIC), &json!(2)));
+    let events = mirror.events("internal_records_damaged").await;
+    assert!(
+        events.iter().all(|event| event["flow"] == "orders" && event["severity"] == "warn"),
+        "{events:?}"
+    );
+    let told: Vec<_> =
+        events.iter().map(|event| (&event["details"]["event_topic"], &event["details"]["records"])).collect();
+    assert_eq!(told, [(&json!(OFFSETS), &json!(1)), (&json!(TOPIC), &json!(2))]);
     assert_eq!(mirror.terminate().await, Some(0));
 }

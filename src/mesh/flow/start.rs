@@ -9,6 +9,7 @@ use super::heartbeat::Heartbeats;
 use super::positions::{LoadError, Loaded};
 use super::store::PositionStoreActor;
 use super::topic_configs::TopicConfigs;
+use crate::formats::offsets_topic;
 use crate::mesh::groups::Cycle;
 use crate::mesh::offsets::{LoadedOffsets, MapTrim, OffsetSyncs, OffsetsTopic};
 use crate::mesh::periodic;
@@ -101,6 +102,13 @@ impl FlowRun {
         };
         self.claim_backoff.reset();
         self.flow.book.replace(positions.positions);
+        if offsets.unreadable > 0 {
+            self.flow.report(&Event::InternalRecordsDamaged {
+                cluster: self.flow.target.alias().clone(),
+                topic: offsets_topic(&self.flow.spec.from),
+                records: offsets.unreadable,
+            });
+        }
         for (source, damaged) in &offsets.damaged {
             let reason = damaged.error.to_string();
             self.flow.report_partition(source, &Event::OffsetMapDamaged { reason });

@@ -165,7 +165,7 @@ impl Cycle {
             let records = checkpoints.unreadable() as u64;
             if self.flow.groups.checkpoints_damaged(records) {
                 let (cluster, topic) = (self.flow.target.alias().clone(), checkpoints.topic().clone());
-                self.flow.report(&Event::CheckpointsDamaged { cluster, topic, records });
+                self.flow.report(&Event::InternalRecordsDamaged { cluster, topic, records });
             }
         }
         if let Some(error) = self.checkpoints_refusal.untold(&outcome) {

@@ -30,7 +30,7 @@ fn every_event() -> Vec<Event> {
         | Event::SourceTopicGone { .. }
         | Event::HeartbeatsRefused { .. }
         | Event::CheckpointsRefused { .. }
-        | Event::CheckpointsDamaged { .. }
+        | Event::InternalRecordsDamaged { .. }
         | Event::GroupConflict { .. }
         | Event::GroupRefused { .. }
         | Event::GroupRecovered { .. }
@@ -72,7 +72,7 @@ fn every_event() -> Vec<Event> {
         Event::SourceTopicGone { topic: topic() },
         Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
         Event::CheckpointsRefused { cluster: "west".into(), reason: "no WRITE".to_owned() },
-        Event::CheckpointsDamaged {
+        Event::InternalRecordsDamaged {
             cluster: "west".into(),
             topic: "east.checkpoints.internal".into(),
             records: 2,
