@@ -14,6 +14,7 @@ use super::client::Wire;
 use super::connection::Connection;
 use super::error::WireError;
 use super::names::by_topic;
+use super::retry::Retry;
 use super::routing::{Ask, in_order};
 use crate::model::{Isolation, TopicPartition};
 
@@ -91,17 +92,38 @@ impl Wire {
     /// Looks up offsets, many at once: one request per leading broker, all brokers concurrently.
     ///
     /// Answers come in the order of the queries, each with its own error; a partition may be asked about more
-    /// than once. The call fails as a whole only if nobody tells who leads.
+    /// than once. The call fails as a whole only if nobody tells who leads. It ends when all are answered: one
+    /// partition without a leader holds up the others, as long as a request may take.
     pub async fn list_offsets(
         &self,
         queries: &[(TopicPartition, OffsetSpec)],
         isolation: Isolation,
+    ) -> Result<Vec<(TopicPartition, Result<ListedOffset, WireError>)>, WireError> {
+        self.listed(queries, isolation, self.retry()).await
+    }
+
+    /// Like [`Wire::list_offsets`], but a partition whose leader moved is not asked about again: its error is
+    /// one that is worth another try.
+    pub async fn list_offsets_once(
+        &self,
+        queries: &[(TopicPartition, OffsetSpec)],
+        isolation: Isolation,
+    ) -> Result<Vec<(TopicPartition, Result<ListedOffset, WireError>)>, WireError> {
+        self.listed(queries, isolation, self.one_try()).await
+    }
+
+    async fn listed(
+        &self,
+        queries: &[(TopicPartition, OffsetSpec)],
+        isolation: Isolation,
+        retry: Retry,
     ) -> Result<Vec<(TopicPartition, Result<ListedOffset, WireError>)>, WireError> {
         let kind = |(_, spec): &(TopicPartition, OffsetSpec)| u8::from(*spec == OffsetSpec::LogEnd);
         self.by_leader(
             queries,
             |(partition, _)| partition,
             kind,
+            retry,
             async |connection, asks, left| {
                 let replica = asks.first().map_or(CONSUMER, |ask| queries[ask.index].1.replica());
                 let answer = connection
@@ -126,10 +148,10 @@ impl Wire {
         .await
     }
 
-    /// Looks up where epochs ended, many at once; like [`Wire::list_offsets`] otherwise.
+    /// Looks up where epochs ended, many at once, each tried once; like [`Wire::list_offsets`] otherwise.
     ///
     /// The leader's epoch is only compared (and a stale leader found out) where the query gives `current_epoch`.
-    pub async fn epoch_ends(
+    pub async fn epoch_ends_once(
         &self,
         queries: &[EpochQuery],
     ) -> Result<Vec<(TopicPartition, Result<EpochEnd, WireError>)>, WireError> {
@@ -137,6 +159,7 @@ impl Wire {
             queries,
             |query| &query.partition,
             |_| 0,
+            self.one_try(),
             async |connection, asks, left| {
                 let answer = connection.call(left, |version| epoch_request(version, queries, &asks)).await?;
                 let mut found = HashMap::new();

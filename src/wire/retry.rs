@@ -14,9 +14,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The tries of one call.
 #[derive(Debug)]
-pub(super) struct Retry {
+pub(crate) struct Retry {
     started: Instant,
     tries: u32,
+    /// Tries at most; the call is somebody else's to repeat when there is only one.
+    most_tries: u32,
     /// For everything together.
     limit: Duration,
     /// While the broker can't be reached: whoever asks wants to know soon.
@@ -28,9 +30,15 @@ impl Retry {
         Self {
             started: Instant::now(),
             tries: 0,
+            most_tries: u32::MAX,
             limit: settings.request_timeout,
             unreachable_limit: settings.connect_timeout.min(settings.request_timeout),
         }
+    }
+
+    /// A single try.
+    pub(super) fn once(settings: &ClientSettings) -> Self {
+        Self { most_tries: 1, ..Self::new(settings) }
     }
 
     /// Time left for the call.
@@ -45,8 +53,8 @@ impl Retry {
     }
 
     /// Pauses before the next try, or gives the error back when there is to be none.
-    pub(super) async fn pause_after(&mut self, error: WireError) -> Result<(), WireError> {
-        if !error.is_worth_another_try() {
+    pub(crate) async fn pause_after(&mut self, error: WireError) -> Result<(), WireError> {
+        if !error.is_worth_another_try() || self.tries + 1 >= self.most_tries {
             return Err(error);
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
@@ -94,6 +102,15 @@ mod tests {
             tries(WireError::new(&"east".into(), WireErrorKind::Connect("refused".into()))).await;
         assert!(tries > 2, "{tries}");
         assert!(took <= Duration::from_secs(3), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_single_try_is_not_repeated() {
+        let error = WireError::refused(&"east".into(), ResponseError::NotLeaderOrFollower, None);
+        let mut once = Retry::once(&settings("127.0.0.1:1"));
+        assert!(once.left() > Duration::from_secs(1), "it has its time");
+        let told = once.pause_after(error).await.expect_err("there is no second try");
+        assert_eq!(told.code(), Some(ResponseError::NotLeaderOrFollower));
     }
 
     #[tokio::test(start_paused = true)]
