@@ -44,7 +44,9 @@ async fn work(bootstrap: String, here: KafkaClient, stop: Arc<AtomicBool>) -> i6
                 GroupCommit { group: group.to_owned(), offsets }
             });
         for (group, outcome) in wire.commit_offsets(commits.to_vec()).await {
-            outcome.unwrap_or_else(|error| panic!("{group}: {error}"));
+            for (partition, result) in outcome.unwrap_or_else(|error| panic!("{group}: {error}")) {
+                result.unwrap_or_else(|error| panic!("{group}: {partition}: {error}"));
+            }
         }
         if stopping {
             return last;
@@ -76,6 +78,20 @@ async fn kills_send_no_reader_of_checkpoints_back() {
         mirror.kill();
         mirror.launch();
     }
+    // The group stands back for a moment only: rounds come upon it now and then.
+    wait_for("a checkpoint of a group that went back", async || {
+        let all = written(there).await;
+        let places: Vec<i64> = all
+            .iter()
+            .filter(|checkpoint| checkpoint.group == "rewinding")
+            .map(|checkpoint| checkpoint.upstream_offset)
+            .collect();
+        match places.windows(2).any(|pair| pair[1] < pair[0]) {
+            true => Ok(()),
+            false => Err(format!("{} checkpoints, each further than the last", places.len())),
+        }
+    })
+    .await;
     load.stop().await;
     stop.store(true, Ordering::Release);
     let end = worker.await.expect("the worker does its work");
@@ -92,7 +108,6 @@ async fn kills_send_no_reader_of_checkpoints_back() {
     })
     .await;
     let mut last: HashMap<String, Checkpoint> = HashMap::new();
-    let mut rewinds = 0;
     for checkpoint in written(there).await {
         let (up, down) = (checkpoint.upstream_offset, checkpoint.downstream_offset);
         assert_eq!((checkpoint.topic.as_str(), checkpoint.partition), ("east.orders", 0));
@@ -100,11 +115,9 @@ async fn kills_send_no_reader_of_checkpoints_back() {
         assert!(down <= up, "past an unread record: {checkpoint:?}");
         if let Some(before) = last.insert(checkpoint.group.clone(), checkpoint) {
             let went_back = up < before.upstream_offset;
-            rewinds += usize::from(went_back);
             assert!(went_back || down > before.downstream_offset, "{before:?}, then {up} → {down}");
         }
     }
-    assert!(rewinds > 0, "no rewind was seen");
     assert_eq!(mirror.terminate().await, Some(0));
 }
 
