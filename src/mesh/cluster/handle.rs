@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -154,7 +155,9 @@ impl ClusterHandle {
             if queries.is_empty() {
                 continue;
             }
-            for (partition, answer) in self.inner.wire.list_offsets_once(&queries, isolation).await? {
+            for (partition, answer) in
+                self.inner.wire.list_offsets_within(Duration::ZERO, &queries, isolation).await?
+            {
                 if let Ok(listed) = answer {
                     ends.insert((isolation, partition), listed.offset);
                 }
@@ -220,7 +223,7 @@ async fn list_offsets(
         // Two flows may ask the same of one source partition.
         let distinct: BTreeSet<_> = partitions.clone().collect();
         let queries: Vec<_> = distinct.into_iter().map(|partition| (partition, spec)).collect();
-        let answered = match wire.list_offsets_once(&queries, isolation).await {
+        let answered = match wire.list_offsets_within(Duration::ZERO, &queries, isolation).await {
             Ok(found) => in_order(&wire, partitions, found),
             Err(error) => members.iter().map(|_| Err(error.clone())).collect(),
         };
