@@ -2,27 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::topic_partition_list::TopicPartitionListElem;
-use rdkafka::{Offset, TopicPartitionList};
+use mirrormesh::model::{Isolation, TopicPartition};
+use mirrormesh::wire::{OffsetSpec, Wire};
+use tokio::runtime::{Builder, Runtime};
 
-use crate::common::KafkaClient;
+use crate::common::{KafkaClient, wire_settings};
 
-const CALL: Duration = Duration::from_secs(10);
-
-/// Asks for the end offsets of one topic over one connection: all partitions in one request.
+/// Asks for the end offsets of one topic over one connection, all partitions in one request. It does not wait for
+/// partitions that have no leader yet: the others are told.
 pub struct Ends {
-    consumer: BaseConsumer,
+    runtime: Runtime,
+    wire: Wire,
     topic: String,
-    partitions: i32,
-    found: bool,
+    queries: Vec<(TopicPartition, OffsetSpec)>,
 }
 
 impl Ends {
-    /// For a topic that may not be there yet.
+    /// For a topic that may not be there yet. Not to be used within a runtime.
     pub fn new(client: &KafkaClient, topic: &str, partitions: i32) -> Self {
-        let consumer = client.config().create().expect("a consumer can be built");
-        Self { consumer, topic: topic.to_owned(), partitions, found: false }
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
+        let wire =
+            Wire::new("bench".into(), &wire_settings(client.bootstrap())).expect("the settings are sound");
+        let query = |partition| (TopicPartition::new(topic, partition), OffsetSpec::Latest);
+        Self { runtime, wire, topic: topic.to_owned(), queries: (0..partitions).map(query).collect() }
     }
 
     /// The topic.
@@ -38,35 +40,17 @@ impl Ends {
     /// Waits until every partition's leader answers for it: a controller names leaders before they have a log.
     pub fn await_all(&mut self, longest: Duration) {
         let began = Instant::now();
-        let count = usize::try_from(self.partitions).expect("there are partitions");
+        let count = self.queries.len();
         while self.ask().iter().flatten().count() < count {
             assert!(began.elapsed() < longest, "{}: not all partitions answer after {longest:?}", self.topic);
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    /// The end of every partition that answers; nothing while the topic is not there.
+    /// The end of every partition that answers; nothing while no broker does.
     fn ask(&mut self) -> Vec<Option<u64>> {
-        if !self.found && !self.exists() {
-            return Vec::new();
-        }
-        self.found = true;
-        let mut list = TopicPartitionList::new();
-        for partition in 0..self.partitions {
-            list.add_partition_offset(&self.topic, partition, Offset::End).expect("an end is a valid offset");
-        }
-        let Ok(answer) = self.consumer.offsets_for_times(list, CALL) else { return Vec::new() };
-        let end = |element: &TopicPartitionListElem<'_>| match (element.error(), element.offset()) {
-            (Ok(()), Offset::Offset(end)) => u64::try_from(end).ok(),
-            _ => None,
-        };
-        answer.elements().iter().map(end).collect()
-    }
-
-    fn exists(&self) -> bool {
-        let Ok(metadata) = self.consumer.fetch_metadata(Some(&self.topic), CALL) else { return false };
-        let partitions = metadata.topics().first().map_or(&[][..], |topic| topic.partitions());
-        let led = partitions.iter().filter(|partition| partition.leader() >= 0).count();
-        i32::try_from(led) == Ok(self.partitions)
+        let asked = self.wire.list_offsets_within(Duration::ZERO, &self.queries, Isolation::ReadUncommitted);
+        let Ok(answers) = self.runtime.block_on(asked) else { return Vec::new() };
+        answers.into_iter().map(|(_, answer)| u64::try_from(answer.ok()?.offset).ok()).collect()
     }
 }

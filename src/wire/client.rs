@@ -84,8 +84,13 @@ impl Wire {
         self.inner.settings.request_timeout
     }
 
-    pub(super) fn retry(&self) -> Retry {
+    /// The tries of a call that starts now.
+    pub(crate) fn retry(&self) -> Retry {
         Retry::new(&self.inner.settings)
+    }
+
+    pub(super) fn retry_within(&self, patience: Duration) -> Retry {
+        Retry::within(&self.inner.settings, patience)
     }
 
     pub(super) fn view(&self) -> &RwLock<View> {

@@ -90,7 +90,7 @@ impl WireError {
         }))
     }
 
-    pub(super) fn refused(cluster: &Alias, code: ResponseError, message: Option<&str>) -> Self {
+    pub(crate) fn refused(cluster: &Alias, code: ResponseError, message: Option<&str>) -> Self {
         let message = message.map(str::to_owned).filter(|text| !text.is_empty());
         Self::new(cluster, WireErrorKind::Refused { code, message })
     }
@@ -125,13 +125,13 @@ impl WireError {
     }
 
     /// Notes that asking again won't change the answer for now, whatever its class.
-    pub(super) fn settle(mut self) -> Self {
+    pub(crate) fn settle(mut self) -> Self {
         self.0.settled = true;
         self
     }
 
     /// Whether asking again within the same call makes sense.
-    pub(super) fn is_worth_another_try(&self) -> bool {
+    pub(crate) fn is_worth_another_try(&self) -> bool {
         self.is_retriable() && !self.0.settled
     }
 

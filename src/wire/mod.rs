@@ -60,6 +60,7 @@ pub use offsets::{EpochEnd, EpochQuery, ListedOffset, OffsetSpec};
 pub use produce::{NewRecord, Produced};
 pub use produce_frame::{PartitionPart, ProduceParts};
 pub use producers::ActiveProducer;
+pub(crate) use retry::Retry;
 pub use rights::{ClusterRights, TopicRights};
 pub use topics::NewTopic;
 pub use view::Leader;

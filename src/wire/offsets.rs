@@ -1,6 +1,7 @@
 //! Where logs start and end: ListOffsets and OffsetForLeaderEpoch.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use kafka_protocol::error::ParseResponseErrorCode;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -14,6 +15,7 @@ use super::client::Wire;
 use super::connection::Connection;
 use super::error::WireError;
 use super::names::by_topic;
+use super::retry::Retry;
 use super::routing::{Ask, in_order};
 use crate::model::{Isolation, TopicPartition};
 
@@ -91,17 +93,39 @@ impl Wire {
     /// Looks up offsets, many at once: one request per leading broker, all brokers concurrently.
     ///
     /// Answers come in the order of the queries, each with its own error; a partition may be asked about more
-    /// than once. The call fails as a whole only if nobody tells who leads.
+    /// than once. The call fails as a whole only if nobody tells who leads. It ends when all are answered: one
+    /// partition without a leader holds up the others, as long as a request may take.
     pub async fn list_offsets(
         &self,
         queries: &[(TopicPartition, OffsetSpec)],
         isolation: Isolation,
+    ) -> Result<Vec<(TopicPartition, Result<ListedOffset, WireError>)>, WireError> {
+        self.listed(queries, isolation, self.retry()).await
+    }
+
+    /// Like [`Wire::list_offsets`], but partitions whose leader moved are asked about again for this long only: they
+    /// must not hold up the others. Zero asks once.
+    pub async fn list_offsets_within(
+        &self,
+        patience: Duration,
+        queries: &[(TopicPartition, OffsetSpec)],
+        isolation: Isolation,
+    ) -> Result<Vec<(TopicPartition, Result<ListedOffset, WireError>)>, WireError> {
+        self.listed(queries, isolation, self.retry_within(patience)).await
+    }
+
+    async fn listed(
+        &self,
+        queries: &[(TopicPartition, OffsetSpec)],
+        isolation: Isolation,
+        retry: Retry,
     ) -> Result<Vec<(TopicPartition, Result<ListedOffset, WireError>)>, WireError> {
         let kind = |(_, spec): &(TopicPartition, OffsetSpec)| u8::from(*spec == OffsetSpec::LogEnd);
         self.by_leader(
             queries,
             |(partition, _)| partition,
             kind,
+            retry,
             async |connection, asks, left| {
                 let replica = asks.first().map_or(CONSUMER, |ask| queries[ask.index].1.replica());
                 let answer = connection
@@ -126,10 +150,10 @@ impl Wire {
         .await
     }
 
-    /// Looks up where epochs ended, many at once; like [`Wire::list_offsets`] otherwise.
+    /// Looks up where epochs ended, many at once, each tried once; like [`Wire::list_offsets`] otherwise.
     ///
     /// The leader's epoch is only compared (and a stale leader found out) where the query gives `current_epoch`.
-    pub async fn epoch_ends(
+    pub async fn epoch_ends_once(
         &self,
         queries: &[EpochQuery],
     ) -> Result<Vec<(TopicPartition, Result<EpochEnd, WireError>)>, WireError> {
@@ -137,6 +161,7 @@ impl Wire {
             queries,
             |query| &query.partition,
             |_| 0,
+            self.retry_within(Duration::ZERO),
             async |connection, asks, left| {
                 let answer = connection.call(left, |version| epoch_request(version, queries, &asks)).await?;
                 let mut found = HashMap::new();

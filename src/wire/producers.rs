@@ -53,6 +53,7 @@ impl Wire {
             partitions,
             |partition| partition,
             |_| 0,
+            self.retry(),
             async |connection, asks, left| {
                 let asked = || asks.iter().map(|ask| &partitions[ask.index]);
                 let answer = connection.call(left, |_| describe_request(asked())).await?;

@@ -11,6 +11,7 @@ use super::client::Wire;
 use super::connection::Connection;
 use super::error::WireError;
 use super::pool::Purpose;
+use super::retry::Retry;
 use crate::model::{TopicName, TopicPartition};
 
 /// One question of a request.
@@ -32,13 +33,14 @@ type Answers<A> = Vec<Option<Result<A, WireError>>>;
 impl Wire {
     /// Answers each question by the leader of its partition.
     ///
-    /// `ask` sends one request for some of them and returns their answers in the same order. Fails as a whole only
-    /// when no broker tells who leads.
+    /// `ask` sends one request for some of them and returns their answers in the same order. What moved is asked
+    /// again as often as `retry` allows. Fails as a whole only when no broker tells who leads.
     pub(super) async fn by_leader<Q, A, F, Fut>(
         &self,
         questions: &[Q],
         partition: impl Fn(&Q) -> &TopicPartition,
         kind: impl Fn(&Q) -> u8,
+        mut retry: Retry,
         ask: F,
     ) -> Result<Vec<(TopicPartition, Result<A, WireError>)>, WireError>
     where
@@ -47,7 +49,6 @@ impl Wire {
     {
         let mut answers: Answers<A> = questions.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..questions.len()).collect();
-        let mut retry = self.retry();
         while !open.is_empty() {
             let refusals =
                 self.look_up_leaders(open.iter().map(|index| partition(&questions[*index]))).await?;

@@ -19,6 +19,10 @@ const LONGEST_RECORD_BYTES: u64 = 1_000_000_000;
 const LARGEST_PARTITION_FETCH_BYTES: u64 = 4 << 20;
 /// Least that a partition's queue must take so that a batch of a default producer (16 KiB) fits.
 const SMALLEST_PARTITION_QUEUE_BYTES: u64 = 16 << 10;
+/// What a fetch of one partition should have room for: a compressed batch of a producer that is set to large ones. In
+/// an answer only the first partition gets a batch that is larger than it asked for; the others get nothing at all,
+/// and two hundred partitions then move one batch a request.
+const LARGE_BATCH_BYTES: u64 = 64 << 10;
 /// What a fetched byte may become in a queue: batches arrive compressed, and a record costs more than its bytes.
 const GROWTH: u64 = 8;
 /// A whole response: at 100 ms of round trip 16 MiB are 160 MB/s from one broker.
@@ -41,10 +45,12 @@ pub(super) struct SourceSettings<'a> {
 /// Settings of the consumer.
 pub(super) fn consumer(spec: &SourceSettings<'_>) -> Result<ClientConfig, EngineError> {
     let partitions = u64::try_from(spec.partitions.max(1)).unwrap_or(u64::MAX);
+    let share = spec.queue_bytes / partitions;
     // A queue takes one response more when it is one byte short of full: half is for that.
-    let queue = (spec.queue_bytes / partitions / 2).clamp(SMALLEST_PARTITION_QUEUE_BYTES, 16 << 20);
-    let partition_fetch =
-        (queue / (GROWTH / 2)).clamp(SMALLEST_PARTITION_QUEUE_BYTES, LARGEST_PARTITION_FETCH_BYTES);
+    let queue = (share / 2).clamp(SMALLEST_PARTITION_QUEUE_BYTES, 16 << 20);
+    let partition_fetch = (share / GROWTH)
+        .max(share.min(LARGE_BATCH_BYTES))
+        .clamp(SMALLEST_PARTITION_QUEUE_BYTES, LARGEST_PARTITION_FETCH_BYTES);
     let fetch = (spec.queue_bytes / 4).clamp(partition_fetch, LARGEST_FETCH_BYTES);
     let isolation = match spec.isolation {
         Isolation::ReadCommitted => "read_committed",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -45,20 +46,11 @@ impl ClusterHandle {
     /// Makes the handle; nothing is asked yet. Call within a tokio runtime.
     pub fn new(alias: Alias, settings: ClientSettings) -> Result<Self, WireError> {
         let wire = Wire::new(alias.clone(), &settings)?;
-        let offsets = Batcher::start(alias.clone(), {
-            let wire = wire.clone();
-            move |asks| list_offsets(wire.clone(), asks)
-        });
-        let epochs = Batcher::start(alias.clone(), {
-            let wire = wire.clone();
-            move |asks: Vec<EpochQuery>| {
-                let wire = wire.clone();
-                async move {
-                    let answers = wire.epoch_ends(&asks).await?;
-                    let partitions = asks.into_iter().map(|ask| ask.partition);
-                    Ok(in_order(&wire, partitions, answers))
-                }
-            }
+        let offsets = Batcher::start(wire.clone(), list_offsets);
+        let epochs = Batcher::start(wire.clone(), |wire: Wire, asks: Vec<EpochQuery>| async move {
+            let answers = wire.epoch_ends_once(&asks).await?;
+            let partitions = asks.into_iter().map(|ask| ask.partition);
+            Ok(in_order(&wire, partitions, answers))
         });
         let inner = Inner {
             alias,
@@ -150,7 +142,7 @@ impl ClusterHandle {
     }
 
     /// Asks for the ends of every observed partition, one request per broker and isolation, and publishes them.
-    /// A partition whose end can't be had keeps none.
+    /// A partition whose end can't be had at once keeps none: it must not hold up the look at the cluster.
     pub async fn refresh_ends(&self) -> Result<(), WireError> {
         let observed: Vec<_> = self.inner.interest.lock().keys().cloned().collect();
         let mut ends = Ends::with_capacity(observed.len());
@@ -163,7 +155,9 @@ impl ClusterHandle {
             if queries.is_empty() {
                 continue;
             }
-            for (partition, answer) in self.inner.wire.list_offsets(&queries, isolation).await? {
+            for (partition, answer) in
+                self.inner.wire.list_offsets_within(Duration::ZERO, &queries, isolation).await?
+            {
                 if let Ok(listed) = answer {
                     ends.insert((isolation, partition), listed.offset);
                 }
@@ -229,7 +223,7 @@ async fn list_offsets(
         // Two flows may ask the same of one source partition.
         let distinct: BTreeSet<_> = partitions.clone().collect();
         let queries: Vec<_> = distinct.into_iter().map(|partition| (partition, spec)).collect();
-        let answered = match wire.list_offsets(&queries, isolation).await {
+        let answered = match wire.list_offsets_within(Duration::ZERO, &queries, isolation).await {
             Ok(found) => in_order(&wire, partitions, found),
             Err(error) => members.iter().map(|_| Err(error.clone())).collect(),
         };
@@ -253,3 +247,6 @@ fn in_order<A: Clone>(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,7 +31,7 @@ fn every_call_can_move_between_threads() {
     movable(wire.metadata(None));
     movable(wire.supports(super::ApiKey::Fetch));
     movable(wire.list_offsets(&[], Isolation::ReadCommitted));
-    movable(wire.epoch_ends(&[]));
+    movable(wire.epoch_ends_once(&[]));
     movable(wire.create_topic(&new, false));
     movable(wire.create_partitions(&topic, 1));
     movable(wire.describe_topic_configs(&[]));

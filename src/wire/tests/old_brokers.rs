@@ -123,7 +123,7 @@ async fn a_call_that_is_not_offered_is_told_as_such() {
     assert!(error.is_unsupported() && !error.is_retriable(), "{error}");
     assert!(error.to_string().contains("DescribeConfigs is missing"), "{error}");
     let query = EpochQuery { partition: place("orders"), epoch: 0, current_epoch: -1 };
-    let ends = wire.epoch_ends(&[query]).await.unwrap();
+    let ends = wire.epoch_ends_once(&[query]).await.unwrap();
     let error = ends[0].1.as_ref().unwrap_err();
     assert!(error.is_unsupported(), "{error}");
     assert!(error.to_string().contains("versions 0 to 1, versions 2 to 4 are needed"), "{error}");

@@ -139,7 +139,7 @@ async fn epochs_are_looked_up_as_asked() {
     })
     .await;
     let query = EpochQuery { partition: place("orders"), epoch: 5, current_epoch: 6 };
-    let ends = broker.client().epoch_ends(&[query]).await.unwrap();
+    let ends = broker.client().epoch_ends_once(&[query]).await.unwrap();
     assert_eq!(ends[0].1.as_ref().unwrap(), &EpochEnd { epoch: 4, end_offset: 1234 });
 }
 

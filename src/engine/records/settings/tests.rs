@@ -99,6 +99,20 @@ fn queues_share_what_they_may_hold() {
 }
 
 #[test]
+fn a_fetch_has_room_for_a_large_batch_while_the_share_allows_it() {
+    let client = client();
+    let bytes = |partitions| {
+        let config = consumer_of(&client, partitions).expect("valid");
+        config.get("fetch.message.max.bytes").and_then(|bytes| bytes.parse::<u64>().ok()).expect("a number")
+    };
+    assert_eq!(bytes(1), 3 << 20);
+    assert_eq!(bytes(8), 384 << 10);
+    assert_eq!(bytes(200), 64 << 10);
+    assert_eq!(bytes(500), (24 << 20) / 500);
+    assert_eq!(bytes(100_000), 16 << 10);
+}
+
+#[test]
 fn a_users_setting_wins_unless_it_guards_correctness() {
     let mut client = client();
     client.rdkafka_producer = vec![("linger.ms".to_owned(), "50".to_owned())];
