@@ -55,7 +55,9 @@
 //!   topic, partition), &log_view(target, ..), known_from, Between::Exact) →
 //!   Option<report>`; [`wire_settings`]`(bootstrap)` for our own connection.
 //! - [`stored_batches`]`(broker, topic, partition) → Vec<RawBatch>` from the broker's disk, [`body`]`(&batch)` without
-//!   the header; [`damage`]`(broker, topic, partition, offset)` flips a bit while the broker is down.
+//!   the header; while the broker is down, [`damage`]`(broker, topic, partition, offset)` flips a bit, and
+//!   [`replace_log`]`(broker, topic, partition, &segment)` gives a partition another log, e.g. one of [`MessageSets`]
+//!   (magic 0 and 1): `plain(magic, &records) gzip(magic, &records) into_bytes()`.
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
 //!   other command of the binary.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
@@ -79,6 +81,7 @@ mod engine;
 mod home;
 mod load;
 mod maps;
+mod message_sets;
 mod mirror;
 mod oracle;
 mod plan;
@@ -101,6 +104,7 @@ pub use engine::{Engine, Twin, twins};
 pub use home::{Release, class_path, java, java_source, jdk};
 pub use load::Load;
 pub use maps::{Between, log_view, map_differs, stored_offsets, wire_settings};
+pub use message_sets::MessageSets;
 pub use mirror::MirrorProcess;
 pub use oracle::{await_exact, compare, difference, verify_acknowledged, verify_exact};
 pub use plan::Listener;
@@ -108,7 +112,7 @@ pub use process::Process;
 pub use proxy::Proxy;
 pub use security::Certificates;
 pub use shared::{Pair, pair, topic};
-pub use stored::{body, damage, stored_batches};
+pub use stored::{body, damage, replace_log, stored_batches};
 pub use wait::{CEILING, blocking, wait_for};
 
 use rand::Rng;

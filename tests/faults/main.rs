@@ -16,6 +16,7 @@ mod leaders;
 mod logs;
 mod mesh;
 mod offsets;
+mod old_formats;
 mod outages;
 mod releases;
 mod resets;
