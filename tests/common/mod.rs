@@ -16,7 +16,7 @@
 //! west.broker().start().await;
 //! ```
 //!
-//! - [`Cluster::builder`]`(name)` `.release(Release::V3_9) .jvm(&["-Xmx1g"]) .brokers(n) .property(key, value) .proxied() .tls()
+//! - [`Cluster::builder`]`(name)` `.release(Release::V3_9) .jvm(&["-Xmx1g"]) .brokers(n) .property(key, value) .racks(&[..]) .proxied() .tls()
 //!   .user(name, password) .authorizer() .start().await` → [`Cluster`]: `name() id() bootstrap() bootstrap_at(Listener) client() brokers()
 //!   broker() data_dir()`, `stop().await start().await kill() pause() resume()` for all its brokers; each [`Broker`]
 //!   has the same for itself, and `address() address_at(Listener) node_id() pid() log() proxy()`,
@@ -28,7 +28,8 @@
 //!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
 //!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
-//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address() requests()`.
+//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()
+//!   requests() answered_bytes()`.
 //! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
 //!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
 //!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as blocking;
 use std::thread;
 use std::time::Duration;
@@ -29,10 +30,18 @@ pub struct Proxy {
     weather: watch::Sender<Weather>,
     commands: mpsc::UnboundedSender<(Command, blocking::Sender<()>)>,
     requests: Requests,
+    answered: Arc<AtomicU64>,
 }
 
 /// Kafka requests that passed, by the number of their API.
 type Requests = Arc<Mutex<BTreeMap<i16, u64>>>;
+
+/// What a proxy counts.
+#[derive(Clone)]
+struct Counts {
+    requests: Requests,
+    answered: Arc<AtomicU64>,
+}
 
 /// What the link is like now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,17 +69,18 @@ impl Proxy {
         let (commands, orders) = mpsc::unbounded_channel();
         let (number, upstream) = (port.number(), upstream.to_owned());
         let requests = Requests::default();
-        let counted = requests.clone();
+        let answered = Arc::new(AtomicU64::new(0));
+        let counts = Counts { requests: requests.clone(), answered: answered.clone() };
         thread::Builder::new()
             .name(format!("proxy-{number}"))
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 runtime
                     .expect("a runtime can be built")
-                    .block_on(serve(number, upstream, seen, orders, counted));
+                    .block_on(serve(number, upstream, seen, orders, counts));
             })
             .expect("a thread can be started");
-        let proxy = Self { port, weather, commands, requests };
+        let proxy = Self { port, weather, commands, requests, answered };
         proxy.restore();
         proxy
     }
@@ -115,6 +125,11 @@ impl Proxy {
         self.requests.lock().clone()
     }
 
+    /// Bytes that came back from the upstream so far.
+    pub fn answered_bytes(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
     fn command(&self, command: Command) {
         let (done, wait) = blocking::channel();
         self.commands.send((command, done)).expect("the proxy's thread runs");
@@ -127,7 +142,7 @@ async fn serve(
     upstream: String,
     weather: watch::Receiver<Weather>,
     mut orders: mpsc::UnboundedReceiver<(Command, blocking::Sender<()>)>,
-    requests: Requests,
+    counts: Counts,
 ) {
     let mut listener = None;
     let mut connections = JoinSet::new();
@@ -153,7 +168,7 @@ async fn serve(
             },
             accepted = accept(listener.as_ref()) => {
                 if let Ok(client) = accepted {
-                    connections.spawn(connection(client, upstream.clone(), weather.clone(), requests.clone()));
+                    connections.spawn(connection(client, upstream.clone(), weather.clone(), counts.clone()));
                 }
             }
             Some(_) = connections.join_next() => {}
@@ -169,19 +184,17 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
 }
 
 /// Both directions of a connection; over as soon as one of them is.
-async fn connection(
-    client: TcpStream,
-    upstream: String,
-    weather: watch::Receiver<Weather>,
-    requests: Requests,
-) {
+async fn connection(client: TcpStream, upstream: String, weather: watch::Receiver<Weather>, counts: Counts) {
     let Ok(server) = TcpStream::connect(&upstream).await else { return };
     let (Ok(()), Ok(())) = (client.set_nodelay(true), server.set_nodelay(true)) else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let mut frames = Frames::count_on(counts.requests);
+    let answered = counts.answered;
+    let count = |bytes: &[u8]| _ = answered.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     tokio::select! {
-        () = pump(from_client, to_server, weather.clone(), Frames::count_on(requests)) => {}
-        () = pump(from_server, to_client, weather, Frames::default()) => {}
+        () = pump(from_client, to_server, weather.clone(), |bytes| frames.pass(bytes)) => {}
+        () = pump(from_server, to_client, weather, count) => {}
     }
 }
 
@@ -190,14 +203,14 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut weather: watch::Receiver<Weather>,
-    mut frames: Frames,
+    mut passes: impl FnMut(&[u8]),
 ) {
     let (chunks, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_IN_FLIGHT);
     let seen = weather.clone();
     let reader = async move {
         let mut buffer = vec![0; CHUNK_BYTES];
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            frames.pass(&buffer[..read]);
+            passes(&buffer[..read]);
             let at = Instant::now() + seen.borrow().latency;
             if chunks.send((at, buffer[..read].to_vec())).await.is_err() {
                 return;
@@ -220,9 +233,8 @@ async fn pump(
 }
 
 /// Finds Kafka's requests in a stream: a length of four bytes, then the number of the API in two.
-#[derive(Default)]
 struct Frames {
-    counts: Option<Requests>,
+    counts: Requests,
     /// The beginning of the request that is passing, until its API is known.
     head: Vec<u8>,
     /// Bytes of it that are still to pass.
@@ -231,11 +243,10 @@ struct Frames {
 
 impl Frames {
     fn count_on(requests: Requests) -> Self {
-        Self { counts: Some(requests), ..Self::default() }
+        Self { counts: requests, head: Vec::new(), left: 0 }
     }
 
     fn pass(&mut self, mut bytes: &[u8]) {
-        let Some(counts) = self.counts.clone() else { return };
         while !bytes.is_empty() {
             let skipped = self.left.min(bytes.len());
             self.left -= skipped;
@@ -244,7 +255,7 @@ impl Frames {
             self.head.extend_from_slice(&bytes[..wanted]);
             bytes = &bytes[wanted..];
             if let [a, b, c, d, high, low] = self.head[..] {
-                *counts.lock().entry(i16::from_be_bytes([high, low])).or_default() += 1;
+                *self.counts.lock().entry(i16::from_be_bytes([high, low])).or_default() += 1;
                 let length = usize::try_from(i32::from_be_bytes([a, b, c, d])).unwrap_or(0);
                 self.left = length.saturating_sub(2);
                 self.head.clear();

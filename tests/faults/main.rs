@@ -19,6 +19,7 @@ mod offsets;
 mod old_formats;
 mod outages;
 mod releases;
+mod replicas;
 mod resets;
 mod security;
 mod signals;
