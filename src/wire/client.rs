@@ -1,5 +1,6 @@
 //! The client of one cluster: finds the broker that is responsible for a call, and tries again where that helps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,12 @@ impl Wire {
                 Err(error) => retry.pause_after(error).await?,
             }
         }
+    }
+
+    /// For how long the cluster asked our connections to keep quiet because a quota was used up, all together, by the
+    /// call whose answer said so (KIP-124).
+    pub fn throttled(&self) -> BTreeMap<&'static str, Duration> {
+        self.inner.pool.throttling().totals()
     }
 
     /// Ends all connections but links, which are their owners' to close. Calls under way and later ones fail with

@@ -98,6 +98,11 @@ impl Wire {
         if let Some(code) = answer.error_code.err() {
             return Err(self.refused(code, None));
         }
+        if answer.responses.is_empty() && answer.throttle_time_ms > 0 {
+            // Brokers empty an answer that exceeds a quota: the same is to be asked again later (KIP-219).
+            let quiet = Duration::from_millis(u64::from(answer.throttle_time_ms.unsigned_abs()));
+            return Err(self.error(WireErrorKind::Throttled(quiet)));
+        }
         let data = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
         let Some(data) = data.filter(|data| data.partition_index == range.partition.partition) else {
             let detail = "the answer leaves out what was asked".to_owned();

@@ -232,6 +232,14 @@ impl Cluster {
         java("org.apache.kafka.tools.AclCommand", &[&bootstrap, arguments].concat()).await
     }
 
+    /// Sets what a client id may read and write, in bytes a second and by broker, with Kafka's own tool.
+    pub async fn limit_client(&self, client_id: &str, bytes_per_second: u32) {
+        let rates = format!("consumer_byte_rate={bytes_per_second},producer_byte_rate={bytes_per_second}");
+        let mut arguments = vec!["--bootstrap-server", self.bootstrap(), "--alter", "--add-config", &rates];
+        arguments.extend(["--entity-type", "clients", "--entity-name", client_id]);
+        java("kafka.admin.ConfigCommand", &arguments).await;
+    }
+
     /// Does something to the proxy in front of every broker, e.g. `cluster.link(Proxy::cut)`.
     pub fn link(&self, change: impl Fn(&Proxy)) {
         self.brokers.iter().for_each(|broker| change(broker.proxy()));

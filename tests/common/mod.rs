@@ -26,7 +26,8 @@
 //!   TLS listeners are reached as `localhost`, the others as `127.0.0.1`.
 //! - `cluster.certificates()` → [`Certificates`]: paths of `ca() client_certificate() client_key()
 //!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
-//!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
+//!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`, `cluster.limit_client(client_id, bytes_per_second).await`
+//!   sets quotas.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
 //!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()
 //!   requests() answered_bytes()`.

@@ -18,6 +18,7 @@ mod mesh;
 mod offsets;
 mod old_formats;
 mod outages;
+mod quotas;
 mod releases;
 mod replicas;
 mod resets;
