@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{ApiKey, FetchRequest};
 use parking_lot::RwLock;
 
 use super::call::Call;
@@ -75,6 +75,11 @@ impl Wire {
     /// call whose answer said so (KIP-124).
     pub fn throttled(&self) -> BTreeMap<&'static str, Duration> {
         self.inner.pool.throttling().totals()
+    }
+
+    /// Whether a quota of the cluster holds our fetches back: what is not fetched is then no sign of a fault.
+    pub fn throttles_fetches(&self) -> bool {
+        self.inner.pool.throttling().lasts(FetchRequest::NAME)
     }
 
     /// Ends all connections but links, which are their owners' to close. Calls under way and later ones fail with

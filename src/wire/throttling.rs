@@ -36,6 +36,7 @@ impl Throttling {
     pub(super) fn answered(&self, cluster: &Alias, broker: &str, call: &'static str, quiet: Duration) {
         match self.note(call, quiet, Instant::now()) {
             Change::Begun => tracing::warn!(%cluster, broker, call, ?quiet,
+                advice = "raise the quota if the lag grows; a batch larger than it allows in its window never comes",
                 "the cluster throttles us: a quota of our user or client id is used up"),
             Change::Over => tracing::info!(%cluster, call, "the cluster throttles us no longer"),
             Change::None => {}
@@ -54,6 +55,16 @@ impl Throttling {
         let begun = throttled.until.is_none();
         throttled.until = throttled.until.max(Some(now + quiet));
         if begun { Change::Begun } else { Change::None }
+    }
+
+    /// Whether a call is being throttled: it was not long ago.
+    pub(super) fn lasts(&self, call: &str) -> bool {
+        self.lasts_at(call, Instant::now())
+    }
+
+    fn lasts_at(&self, call: &str, now: Instant) -> bool {
+        let until = self.0.lock().get(call).and_then(|throttled| throttled.until);
+        until.is_some_and(|until| now.saturating_duration_since(until) <= OVER)
     }
 
     /// For how long connections were to keep quiet, all together, by call; calls that never were are left out.
@@ -76,6 +87,9 @@ mod tests {
         assert_eq!(note("Fetch", 2 * second, Duration::ZERO), Change::Begun);
         assert_eq!(note("Fetch", second, second), Change::None, "it goes on");
         assert_eq!(note("Produce", second, second), Change::Begun, "each call for itself");
+        assert!(!throttling.lasts_at("Metadata", start));
+        assert!(throttling.lasts_at("Fetch", start + OVER + 2 * second), "answers stay out");
+        assert!(!throttling.lasts_at("Fetch", start + OVER + 3 * second), "for too long");
         assert_eq!(note("Fetch", Duration::ZERO, OVER + 2 * second), Change::None, "it may come back");
         assert_eq!(note("Fetch", Duration::ZERO, OVER + 3 * second), Change::Over);
         assert_eq!(note("Fetch", Duration::ZERO, OVER + 4 * second), Change::None, "told once");
