@@ -49,7 +49,7 @@ impl Ends {
 
     /// The end of every partition that answers; nothing while no broker does.
     fn ask(&mut self) -> Vec<Option<u64>> {
-        let asked = self.wire.list_offsets_once(&self.queries, Isolation::ReadUncommitted);
+        let asked = self.wire.list_offsets_within(Duration::ZERO, &self.queries, Isolation::ReadUncommitted);
         let Ok(answers) = self.runtime.block_on(asked) else { return Vec::new() };
         answers.into_iter().map(|(_, answer)| u64::try_from(answer.ok()?.offset).ok()).collect()
     }

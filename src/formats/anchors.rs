@@ -41,8 +41,8 @@ impl Anchors {
         }
         self.0.insert(0, Anchor { source, target });
         if self.0.len() > MAX_ANCHORS {
-            let least = self.least_missed();
-            self.0.remove(least);
+            let targets: Vec<i64> = self.0.iter().map(|anchor| anchor.target).collect();
+            self.0.remove(least_missed(&targets));
         }
         true
     }
@@ -61,23 +61,24 @@ impl Anchors {
     pub fn as_slice(&self) -> &[Anchor] {
         &self.0
     }
+}
 
-    /// The anchor between whose neighbours the gap would be smallest, relative to its distance from the newest.
-    fn least_missed(&self) -> usize {
-        let newest = i128::from(self.0[0].target);
-        // Offsets are not negative, so that a distance has 63 bits and a product of two fits.
-        let distance = |index: usize| (newest - i128::from(self.0[index].target)).max(1);
-        let mut least = 1;
-        for index in 2..self.0.len() - 1 {
-            // far(index) / near(index) < far(least) / near(least), without dividing.
-            let this = distance(index + 1).saturating_mul(distance(least - 1));
-            let best = distance(least + 1).saturating_mul(distance(index - 1));
-            if this < best {
-                least = index;
-            }
+/// Which of these offsets, newest first and falling, is missed least: between whose neighbours the gap would be
+/// smallest, relative to its distance from the newest. Neither the newest nor the oldest; there are three or more.
+pub(crate) fn least_missed(newest_first: &[i64]) -> usize {
+    let newest = i128::from(newest_first[0]);
+    // Offsets are not negative, so that a distance has 63 bits and a product of two fits.
+    let distance = |index: usize| (newest - i128::from(newest_first[index])).max(1);
+    let mut least = 1;
+    for index in 2..newest_first.len() - 1 {
+        // far(index) / near(index) < far(least) / near(least), without dividing.
+        let this = distance(index + 1).saturating_mul(distance(least - 1));
+        let best = distance(least + 1).saturating_mul(distance(index - 1));
+        if this < best {
+            least = index;
         }
-        least
     }
+    least
 }
 
 impl From<Anchors> for Vec<Anchor> {

@@ -13,6 +13,7 @@ mod offset_sync;
 mod position;
 mod primitives;
 
+pub(crate) use anchors::least_missed;
 pub use anchors::{Anchor, Anchors, MAX_ANCHORS};
 pub use checkpoint::Checkpoint;
 pub use error::FormatError;

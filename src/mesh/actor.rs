@@ -18,6 +18,7 @@ use super::supervise::{self, Backoff};
 use crate::config::Loaded;
 use crate::model::status::{FlowState, MeshStatus, PartitionState};
 use crate::model::{Alias, FlowName};
+use crate::telemetry::Restarted;
 use crate::topology::Selector;
 
 /// How old a heartbeat may be and still be shown: a path that was cut is seen to age before it goes.
@@ -90,6 +91,8 @@ impl MeshParts {
             draining: self.draining.load(Ordering::Relaxed),
             in_flight_bytes: self.context.budget.in_flight_bytes(),
             budget_bytes: self.context.budget.total_bytes(),
+            offset_maps_bytes: self.context.maps.used_bytes() as u64,
+            offset_maps_limit_bytes: self.context.maps.most_bytes() as u64,
             clusters: self.clusters.values().map(ClusterHandle::status).collect(),
             flows: self.flows.values().map(|(flow, _)| flow.board.snapshot()).collect(),
         }
@@ -204,11 +207,13 @@ impl Actor for MeshActor {
         if let Some(alias) = cluster {
             let pause = run.pause(alias.as_str());
             error!(cluster = %alias, %failure, restart_in = ?pause, "cluster actor failed");
+            run.parts.context.telemetry.metrics().cluster_restarted(&alias);
             myself.send_after(pause, || MeshMsg::RespawnCluster(alias));
         } else if let Some(name) = flow {
             let pause = run.pause(name.as_str());
             error!(flow = %name, %failure, restart_in = ?pause, "flow failed");
             if let Some((flow, _)) = run.parts.flows.get(&name) {
+                flow.metrics.restarted(Restarted::Actor);
                 let reason = format!("failed: {failure}; it is started again");
                 flow.board.set_state(FlowState::Faulted, Some(reason));
             }

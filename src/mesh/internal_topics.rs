@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use crate::batch::{Codec, Record};
 use crate::mesh::clock;
-use crate::mesh::cluster::ClusterHandle;
 use crate::model::{Isolation, TopicName, TopicPartition};
 use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, Wire, WireError};
 
-/// Small segments, so that compaction keeps the topic, and with it the start, short.
+/// Small segments, so that compaction keeps the topic short: every start reads all of it, and every translation of a
+/// Java client all checkpoints.
 const SEGMENT_BYTES: &str = "16777216";
 
 /// Read at a time.
@@ -23,26 +23,24 @@ const REQUEST_BYTES: usize = 512 * 1024;
 /// Lengths, deltas and attributes of a record, at most.
 const RECORD_OVERHEAD: usize = 21;
 
-/// Creates a topic of ours where it is missing.
-pub async fn create(cluster: &ClusterHandle, topic: &TopicName) -> Result<(), WireError> {
-    let configs = [("cleanup.policy", "compact"), ("segment.bytes", SEGMENT_BYTES)];
-    create_with(cluster, topic, &configs).await
+/// Creates a topic of ours, of small segments, where it is missing.
+pub async fn create(wire: &Wire, topic: &TopicName) -> Result<(), WireError> {
+    create_with(wire, topic, &[("segment.bytes", SEGMENT_BYTES)]).await
 }
 
 /// Creates a compacted topic with one partition where it is missing.
-pub async fn create_with(
-    cluster: &ClusterHandle,
-    topic: &TopicName,
-    configs: &[(&str, &str)],
-) -> Result<(), WireError> {
-    let catalogue = cluster.refresh().await?;
-    if catalogue.topics.contains_key(topic) {
-        return Ok(());
+pub async fn create_with(wire: &Wire, topic: &TopicName, configs: &[(&str, &str)]) -> Result<(), WireError> {
+    let known = wire.metadata(Some(std::slice::from_ref(topic))).await?;
+    match known.topics.into_iter().find(|known| known.name == *topic).map(|known| known.error) {
+        Some(None) => return Ok(()),
+        Some(Some(error)) if !error.is_unknown_topic() => return Err(error),
+        _ => {}
     }
-    let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let configs = [&[("cleanup.policy", "compact")], configs].concat();
+    let configs = configs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
     let new =
         NewTopic { name: topic.clone(), partitions: 1, replication_factor: -1, configs: configs.collect() };
-    match cluster.wire().create_topic(&new, false).await {
+    match wire.create_topic(&new, false).await {
         Err(error) if !error.is_already_there() => Err(error),
         _ => Ok(()),
     }
@@ -60,10 +58,23 @@ pub fn record(key: Vec<u8>, value: Option<Vec<u8>>) -> NewRecord {
 
 /// Appends records, in as few requests as a broker's usual limit allows; stops at the first that fails.
 pub async fn append(wire: &Wire, partition: &TopicPartition, records: &[NewRecord]) -> Result<(), WireError> {
+    append_counted(wire, partition, records).await.1
+}
+
+/// [`append`], which says also how many of the records, from the first on, were acknowledged.
+pub async fn append_counted(
+    wire: &Wire,
+    partition: &TopicPartition,
+    records: &[NewRecord],
+) -> (usize, Result<(), WireError>) {
+    let mut acknowledged = 0;
     for part in parts(records, REQUEST_BYTES) {
-        wire.produce(partition, part, Codec::Lz4).await?;
+        if let Err(error) = wire.produce(partition, part, Codec::Lz4).await {
+            return (acknowledged, Err(error));
+        }
+        acknowledged += part.len();
     }
-    Ok(())
+    (acknowledged, Ok(()))
 }
 
 /// Gives `take` every record from the partition's start to where it ends now; a topic that is missing has none. Cancel

@@ -6,10 +6,8 @@
 //! └── FlowActor × flow            wants partitions, owns the engine session
 //!     ├── PartitionActor × source partition
 //!     ├── PositionStoreActor      one writer of positions and offset maps
-//!     ├── OffsetMapActor          trims maps, writes MirrorMaker 2's offset syncs
-//!     ├── GroupsActor             consumer groups: checkpoints, and both sides kept in step
-//!     ├── HeartbeatActor
-//!     └── TopicConfigActor
+//!     └── PeriodicActor × job     consumer groups, trimming of offset maps, MirrorMaker 2's offset syncs,
+//!                                 heartbeats, topic configurations
 //! ```
 
 mod actor;
@@ -23,9 +21,11 @@ mod internal_topics;
 mod lag;
 pub mod offsets;
 mod partition;
+mod periodic;
 mod process;
 mod supervise;
 mod survey;
+mod tasks;
 mod view;
 
 use std::sync::Arc;

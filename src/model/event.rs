@@ -48,6 +48,8 @@ pub enum Event {
     HeartbeatsRefused { cluster: Alias, reason: String },
     /// The target refuses checkpoints; the flow goes on without.
     CheckpointsRefused { cluster: Alias, reason: String },
+    /// Records of one of our own topics can't be read and are passed over.
+    InternalRecordsDamaged { cluster: Alias, topic: TopicName, records: u64 },
     /// A consumer group was committed on both sides, and not to the same place: both are left.
     GroupConflict { group: String, reason: String },
     /// A consumer group is not kept in step; `class` is a `RefusalReason`.
@@ -90,6 +92,7 @@ impl Event {
             Self::SourceTopicGone { .. } => "source_topic_gone",
             Self::HeartbeatsRefused { .. } => "heartbeats_refused",
             Self::CheckpointsRefused { .. } => "checkpoints_refused",
+            Self::InternalRecordsDamaged { .. } => "internal_records_damaged",
             Self::GroupConflict { .. } => "group_conflict",
             Self::GroupRefused { .. } => "group_refused",
             Self::GroupRecovered { .. } => "group_recovered",

@@ -129,6 +129,8 @@ pub struct GroupsSummary {
     pub refused: u64,
     /// Since checkpoints were last acknowledged, or found to need no record.
     pub checkpoint_age_ms: Option<i64>,
+    /// Records of the checkpoints topic that can't be read.
+    pub damaged_checkpoints: u64,
     /// Records that a failover now would read again, over all groups.
     pub redelivery: i64,
 }

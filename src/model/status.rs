@@ -25,6 +25,10 @@ pub struct MeshStatus {
     pub in_flight_bytes: u64,
     /// `memory.budget`, in bytes.
     pub budget_bytes: u64,
+    /// Bytes that the offset maps of all flows hold now.
+    pub offset_maps_bytes: u64,
+    /// `offsets.memory`, in bytes.
+    pub offset_maps_limit_bytes: u64,
     /// Every cluster.
     pub clusters: Vec<ClusterStatus>,
     /// Every flow.

@@ -18,10 +18,19 @@ pub(super) enum Side {
 }
 
 impl Side {
-    fn of(self, pair: Pair) -> i64 {
+    /// The offset on this side.
+    pub fn of(self, pair: Pair) -> i64 {
         match self {
             Self::Source => pair.source,
             Self::Target => pair.target,
+        }
+    }
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Target,
+            Self::Target => Self::Source,
         }
     }
 }

@@ -7,6 +7,7 @@ mod chunks;
 mod emission;
 mod identity;
 mod interval;
+mod landmarks;
 mod map;
 mod record;
 mod stored;

@@ -8,12 +8,15 @@ use uuid::Uuid;
 use super::MapIdentity;
 use super::chunks::check;
 use super::interval::Pair;
+use super::landmarks::MOST_LANDMARKS;
 use super::varint::{RECORD, Reader, put};
 use crate::formats::FormatError;
 use crate::model::{TopicId, TopicName};
 
-/// The version that this program writes and reads.
-const VERSION: u8 = 1;
+/// The version of a map that has forgotten nothing.
+const WHOLE: u8 = 1;
+/// The version with landmarks, the newest that this program reads.
+const WITH_LANDMARKS: u8 = 2;
 
 /// A stored chunk, and the map's state when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub(super) struct Record<'a> {
     pub origin: Pair,
     /// Where it begins.
     pub begin: Pair,
+    /// Pairs between both that rise on both sides.
+    pub landmarks: Vec<Pair>,
     /// Where mirroring goes on.
     pub next: Pair,
     pub intervals: u64,
@@ -41,7 +46,7 @@ impl<'a> Record<'a> {
     pub fn encode(&self) -> Vec<u8> {
         let name = self.identity.remote_topic.as_str();
         let mut out = Vec::with_capacity(128 + name.len() + self.encoded.len());
-        out.push(VERSION);
+        out.push(if self.landmarks.is_empty() { WHOLE } else { WITH_LANDMARKS });
         put(&mut out, self.incarnation);
         put(&mut out, self.first_chunk);
         out.extend_from_slice(self.identity.source_topic_id.0.as_bytes());
@@ -52,9 +57,23 @@ impl<'a> Record<'a> {
             put(&mut out, pair.source.unsigned_abs());
             put(&mut out, pair.target.unsigned_abs());
         }
+        if !self.landmarks.is_empty() {
+            self.put_landmarks(&mut out);
+        }
         put(&mut out, self.intervals);
         out.extend_from_slice(self.encoded);
         out
+    }
+
+    /// Appends how many there are, and of each how far it lies above the one before, or the origin, on both sides.
+    fn put_landmarks(&self, out: &mut Vec<u8>) {
+        put(out, self.landmarks.len() as u64);
+        let mut after = self.origin;
+        for pair in &self.landmarks {
+            put(out, pair.source.abs_diff(after.source));
+            put(out, pair.target.abs_diff(after.target));
+            after = *pair;
+        }
     }
 
     /// Reads a value. Says also where the last interval ends.
@@ -63,8 +82,8 @@ impl<'a> Record<'a> {
     pub fn decode(value: &'a [u8]) -> Result<(Self, Pair), FormatError> {
         let mut bytes = Reader::new(value);
         let [version] = bytes.array("version")?;
-        if version != VERSION {
-            let (version, known) = (version.into(), VERSION.into());
+        if version != WHOLE && version != WITH_LANDMARKS {
+            let (version, known) = (version.into(), WITH_LANDMARKS.into());
             return Err(FormatError::Version { record: RECORD, version, known });
         }
         let incarnation = bytes.varint("incarnation")?;
@@ -77,6 +96,8 @@ impl<'a> Record<'a> {
         let mut pair =
             |field| Ok::<_, FormatError>(Pair { source: bytes.offset(field)?, target: bytes.offset(field)? });
         let (origin, begin, next, base) = (pair("origin")?, pair("begin")?, pair("next")?, pair("base")?);
+        let landmarks =
+            if version == WHOLE { Vec::new() } else { read_landmarks(origin, begin, &mut bytes)? };
         let intervals = bytes.varint("intervals")?;
         let record = Self {
             incarnation,
@@ -84,6 +105,7 @@ impl<'a> Record<'a> {
             identity: MapIdentity { source_topic_id, remote_topic: TopicName::from(name), target_topic_id },
             origin,
             begin,
+            landmarks,
             next,
             intervals,
             base,
@@ -93,4 +115,25 @@ impl<'a> Record<'a> {
         let rising = origin.is_within(begin) && begin.is_within(base) && end.is_within(next);
         if rising { Ok((record, end)) } else { Err(bytes.damaged("its offsets don't rise")) }
     }
+}
+
+/// Reads what [`Record::put_landmarks`] wrote.
+fn read_landmarks(origin: Pair, begin: Pair, bytes: &mut Reader<'_>) -> Result<Vec<Pair>, FormatError> {
+    let count = bytes.varint("landmarks")?;
+    if count > MOST_LANDMARKS as u64 {
+        return Err(bytes.damaged("it has more landmarks than are ever kept"));
+    }
+    let mut landmarks = Vec::new();
+    let mut after = origin;
+    for _ in 0..count {
+        let (source, target) = (bytes.varint("landmark")?, bytes.varint("landmark")?);
+        let pair = after.source.checked_add_unsigned(source).zip(after.target.checked_add_unsigned(target));
+        let pair = pair.map(|(source, target)| Pair { source, target });
+        let Some(pair) = pair.filter(|pair| pair.is_within(begin)) else {
+            return Err(bytes.damaged("a landmark lies behind the begin"));
+        };
+        landmarks.push(pair);
+        after = pair;
+    }
+    Ok(landmarks)
 }

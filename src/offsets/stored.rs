@@ -8,6 +8,7 @@ use super::budget::Account;
 use super::changes::{Changes, ChunkChange};
 use super::chunks::{Chunks, Encoded, Sealed, encode};
 use super::interval::{Interval, Pair};
+use super::landmarks::Landmarks;
 use super::map::OffsetMap;
 use super::record::Record;
 use super::varint::{RECORD, Reader};
@@ -93,6 +94,7 @@ impl OffsetMap {
             incarnation: newest.incarnation,
             origin: newest.origin,
             begin: newest.begin,
+            landmarks: Landmarks::stored(newest.landmarks.clone()),
             next: newest.next,
             chunks: Chunks::stored(sealed, *open_number, open),
             changes,
@@ -119,6 +121,7 @@ impl OffsetMap {
             identity: self.identity.clone(),
             origin: self.origin,
             begin: self.begin,
+            landmarks: self.landmarks.as_slice().to_vec(),
             next: self.next,
             intervals,
             base,

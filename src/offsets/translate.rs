@@ -19,7 +19,7 @@ impl OffsetMap {
         let Pair { source: from_source, target: from_target } =
             before.as_ref().map_or(self.begin, Interval::next);
         if source < from_source {
-            return before_begin(source, self.origin.source, self.origin.target);
+            return self.before_begin(Side::Source, source);
         }
         // What comes next is not mirrored yet, and may not be what the group reads next.
         let ahead = next.is_none() && source > self.next.source;
@@ -43,7 +43,7 @@ impl OffsetMap {
         let Pair { source: from_source, target: from_target } =
             before.as_ref().map_or(self.begin, Interval::next);
         if target < from_target {
-            return before_begin(target, self.origin.target, self.origin.source);
+            return self.before_begin(Side::Target, target);
         }
         if next.is_none() && target >= self.next.target {
             // Behind the end, the group may have read what is written and not acknowledged yet.
@@ -57,10 +57,19 @@ impl OffsetMap {
         }
         Translation::EarliestSafe(from_source)
     }
-}
 
-/// The answer below the map's begin, given where it began on the side that is asked and the one that answers.
-fn before_begin(offset: i64, origin: i64, answer: i64) -> Translation {
-    // What began at 0 has nothing before it.
-    if offset >= origin || answer == 0 { Translation::EarliestSafe(answer) } else { Translation::Unknown }
+    /// The answer below the map's begin, for an offset of that side.
+    fn before_begin(&self, side: Side, offset: i64) -> Translation {
+        let other = side.other();
+        if let Some(landmark) = self.landmarks.at_or_before(side, offset) {
+            return Translation::EarliestSafe(other.of(landmark));
+        }
+        let answer = other.of(self.origin);
+        // What began at 0 has nothing before it.
+        if offset >= side.of(self.origin) || answer == 0 {
+            Translation::EarliestSafe(answer)
+        } else {
+            Translation::Unknown
+        }
+    }
 }

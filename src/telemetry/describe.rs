@@ -80,7 +80,7 @@ pub struct Description {
 }
 
 /// Every event's name, so that its counter exists before the first one happens.
-pub(super) const EVENT_NAMES: [&str; 28] = [
+pub(super) const EVENT_NAMES: [&str; 29] = [
     "source_recreated",
     "retention_overtook",
     "source_truncated",
@@ -101,6 +101,7 @@ pub(super) const EVENT_NAMES: [&str; 28] = [
     "source_topic_gone",
     "heartbeats_refused",
     "checkpoints_refused",
+    "internal_records_damaged",
     "group_conflict",
     "group_refused",
     "group_recovered",
@@ -226,6 +227,16 @@ pub fn describe(event: &Event) -> Description {
             Warn,
             "checkpoints of groups are refused; the flow goes on without them",
             Details { reason: Some(format!("cluster {cluster}: {reason}")), ..nothing },
+        ),
+        Event::InternalRecordsDamaged { cluster, topic, records } => (
+            Warn,
+            "records of an internal topic that can't be read are passed over; the log has their offsets",
+            Details {
+                event_topic: Some(topic.to_string()),
+                records: Some(*records),
+                reason: Some(format!("cluster {cluster}")),
+                ..nothing
+            },
         ),
         Event::GroupConflict { group, reason } => (
             Warn,

@@ -54,6 +54,7 @@ struct Instruments {
     positions: Counter<u64>,
     heartbeats: Counter<u64>,
     credit_wait: Counter<f64>,
+    offsets_shed: Counter<u64>,
     group_commits: Counter<u64>,
     group_refusals: Counter<u64>,
     checkpoint_latency: Histogram<f64>,
@@ -103,6 +104,11 @@ impl Metrics {
                 .f64_counter("mirrormesh.credit.wait")
                 .with_unit("s")
                 .with_description("Time partitions had something to fetch and no room in the memory budget")
+                .build(),
+            offsets_shed: meter
+                .u64_counter("mirrormesh.offsets.shed")
+                .with_unit("{gap}")
+                .with_description("Gaps that offset maps gave up to stay within offsets.memory")
                 .build(),
             group_commits: meter
                 .u64_counter("mirrormesh.groups.sync.commits")
@@ -168,6 +174,7 @@ impl Metrics {
         self.0.heartbeats.add(0, &metrics.heartbeat_written);
         self.0.heartbeats.add(0, &metrics.heartbeat_failed);
         self.0.credit_wait.add(0.0, &metrics.flow);
+        metrics.offset_gaps_shed(0);
         metrics.group_offsets_committed(0);
         for reason in RefusalReason::ALL {
             metrics.add_group_refusals(reason, 0);
@@ -230,6 +237,11 @@ impl FlowMetrics {
     /// A heartbeat could not be written.
     pub fn heartbeat_failed(&self) {
         self.instruments.heartbeats.add(1, &self.heartbeat_failed);
+    }
+
+    /// An offset map gave up its oldest gaps.
+    pub fn offset_gaps_shed(&self, gaps: u64) {
+        self.instruments.offsets_shed.add(gaps, &self.flow);
     }
 
     /// Offsets of groups were committed by us.

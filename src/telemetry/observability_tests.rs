@@ -39,6 +39,7 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
     flow.positions_saved(1);
     flow.heartbeat_written();
     flow.waited_for_credit(Duration::from_secs(1));
+    flow.offset_gaps_shed(1);
     flow.group_offsets_committed(1);
     flow.checkpoints_written(Duration::from_secs(1));
     let fault = Event::Faulted(Fault::new(FaultKind::Other, "what", "advice"));

@@ -105,15 +105,21 @@ impl Board {
             .with_description("Bytes of the memory budget held by batches")
             .with_callback(move |gauge| gauge.observe(board.refresh().in_flight_bytes, &[]))
             .build();
-        self.gauge(
-            meter,
-            "mirrormesh.memory.budget",
-            "By",
-            "Bytes that batches may hold",
-            |summary, gauge| {
-                gauge.observe(summary.budget_bytes as f64, &[]);
-            },
-        );
+        type Bytes = fn(&Summary) -> u64;
+        let memory: [(&str, &str, Bytes); 3] = [
+            ("mirrormesh.memory.budget", "Bytes that batches may hold", |summary| summary.budget_bytes),
+            ("mirrormesh.offsets.memory.used", "Bytes held by offset maps", |summary| {
+                summary.offset_maps_bytes
+            }),
+            ("mirrormesh.offsets.memory.limit", "Bytes that offset maps may hold", |summary| {
+                summary.offset_maps_limit_bytes
+            }),
+        ];
+        for (name, description, bytes) in memory {
+            self.gauge(meter, name, "By", description, move |summary, gauge| {
+                gauge.observe(bytes(summary) as f64, &[]);
+            });
+        }
         self.gauge(
             meter,
             "mirrormesh.telemetry.series",

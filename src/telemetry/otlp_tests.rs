@@ -1,9 +1,11 @@
 //! OTLP export against a collector of a few lines: it takes HTTP posts and keeps their bodies.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, SystemTime};
+
+use tokio::net::TcpSocket;
 
 use super::testing::{spec, value_of};
 use super::*;
@@ -39,7 +41,8 @@ fn collector() -> (String, Receiver<Post>) {
                 let mut reader = BufReader::new(stream);
                 while let Some(post) = read_post(&mut reader) {
                     let answer = b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n";
-                    if reader.get_mut().write_all(answer).is_err() || posts.send(post).is_err() {
+                    // Kept before it is answered: then the test looks.
+                    if posts.send(post).is_err() || reader.get_mut().write_all(answer).is_err() {
                         return;
                     }
                 }
@@ -147,10 +150,10 @@ async fn spans_link_to_sampled_records_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_that_is_down_is_counted_and_stops_nothing() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
-    drop(listener);
-    let telemetry = start(endpoint);
+    // Bound and held, so that nobody listens there, no other test either.
+    let held = TcpSocket::new_v4().expect("a socket can be made");
+    held.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    let telemetry = start(format!("http://{}", held.local_addr().expect("bound")));
     let flow = telemetry.metrics().flow(&"east-west".into(), &"east".into(), &"west".into());
     trace(&telemetry, &[]);
     telemetry.0.meters.force_flush().expect("a failed export is told, not returned");

@@ -32,6 +32,8 @@ pub(super) const PARTITION_STATES: [PartitionState; 7] = [
 pub(super) struct Summary {
     pub in_flight_bytes: u64,
     pub budget_bytes: u64,
+    pub offset_maps_bytes: u64,
+    pub offset_maps_limit_bytes: u64,
     pub clusters: Vec<ClusterRow>,
     pub heartbeats: Vec<HeartbeatRow>,
     pub flows: Vec<FlowRow>,
@@ -93,6 +95,8 @@ impl Summary {
         let mut summary = Self {
             in_flight_bytes: status.in_flight_bytes,
             budget_bytes: status.budget_bytes,
+            offset_maps_bytes: status.offset_maps_bytes,
+            offset_maps_limit_bytes: status.offset_maps_limit_bytes,
             ..Self::default()
         };
         for cluster in &status.clusters {

@@ -70,6 +70,8 @@ pub fn mesh(flows: Vec<FlowStatus>) -> MeshStatus {
         process: "process-1".to_owned(),
         in_flight_bytes: 4_096,
         budget_bytes: 96 << 20,
+        offset_maps_bytes: 2_048,
+        offset_maps_limit_bytes: 256 << 20,
         clusters: vec![
             cluster("east", ClusterState::Reachable, vec![]),
             cluster("west", ClusterState::Reachable, vec![heartbeat]),
@@ -112,6 +114,7 @@ pub fn flow(name: &str, partitions: Vec<PartitionStatus>) -> FlowStatus {
             partitions: 9,
             refused: 1,
             checkpoint_age_ms: Some(4_500),
+            damaged_checkpoints: 0,
             redelivery: 120,
         }),
         topics: vec![],

@@ -45,6 +45,8 @@ fn gauges_show_the_status() {
     assert_eq!(of("mirrormesh_groups_checkpoint_age_seconds", &flow), Some(4.5));
     assert_eq!(of("mirrormesh_memory_in_flight_bytes", &[]), Some(4_096.0));
     assert_eq!(of("mirrormesh_memory_budget_bytes", &[]), Some(100_663_296.0));
+    assert_eq!(of("mirrormesh_offsets_memory_used_bytes", &[]), Some(2_048.0));
+    assert_eq!(of("mirrormesh_offsets_memory_limit_bytes", &[]), Some(268_435_456.0));
     assert_eq!(of("mirrormesh_cluster_reachable", &[("cluster", "west")]), Some(1.0));
     assert_eq!(of("mirrormesh_catalogue_age_seconds", &[("cluster", "west")]), Some(2.0));
     let throttled = [("cluster", "west"), ("call", "Fetch")];

@@ -101,8 +101,8 @@ impl Wire {
         Retry::new(&self.inner.settings)
     }
 
-    pub(super) fn one_try(&self) -> Retry {
-        Retry::once(&self.inner.settings)
+    pub(super) fn retry_within(&self, patience: Duration) -> Retry {
+        Retry::within(&self.inner.settings, patience)
     }
 
     pub(super) fn view(&self) -> &RwLock<View> {

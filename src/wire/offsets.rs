@@ -1,6 +1,7 @@
 //! Where logs start and end: ListOffsets and OffsetForLeaderEpoch.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use kafka_protocol::error::ParseResponseErrorCode;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -102,14 +103,15 @@ impl Wire {
         self.listed(queries, isolation, self.retry()).await
     }
 
-    /// Like [`Wire::list_offsets`], but a partition whose leader moved is not asked about again: its error is
-    /// one that is worth another try.
-    pub async fn list_offsets_once(
+    /// Like [`Wire::list_offsets`], but partitions whose leader moved are asked about again for this long only: they
+    /// must not hold up the others. Zero asks once.
+    pub async fn list_offsets_within(
         &self,
+        patience: Duration,
         queries: &[(TopicPartition, OffsetSpec)],
         isolation: Isolation,
     ) -> Result<Vec<(TopicPartition, Result<ListedOffset, WireError>)>, WireError> {
-        self.listed(queries, isolation, self.one_try()).await
+        self.listed(queries, isolation, self.retry_within(patience)).await
     }
 
     async fn listed(
@@ -159,7 +161,7 @@ impl Wire {
             queries,
             |query| &query.partition,
             |_| 0,
-            self.one_try(),
+            self.retry_within(Duration::ZERO),
             async |connection, asks, left| {
                 let answer = connection.call(left, |version| epoch_request(version, queries, &asks)).await?;
                 let mut found = HashMap::new();

@@ -17,8 +17,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct Retry {
     started: Instant,
     tries: u32,
-    /// Tries at most; the call is somebody else's to repeat when there is only one.
-    most_tries: u32,
+    /// For how long it is tried again.
+    patience: Duration,
     /// For everything together.
     limit: Duration,
     /// While the broker can't be reached: whoever asks wants to know soon.
@@ -30,15 +30,16 @@ impl Retry {
         Self {
             started: Instant::now(),
             tries: 0,
-            most_tries: u32::MAX,
+            patience: settings.request_timeout,
             limit: settings.request_timeout,
             unreachable_limit: settings.connect_timeout.min(settings.request_timeout),
         }
     }
 
-    /// A single try.
-    pub(super) fn once(settings: &ClientSettings) -> Self {
-        Self { most_tries: 1, ..Self::new(settings) }
+    /// Tries that end sooner: none is made after `patience`, though the one under way has its whole time. With zero
+    /// there is one try.
+    pub(super) fn within(settings: &ClientSettings, patience: Duration) -> Self {
+        Self { patience: patience.min(settings.request_timeout), ..Self::new(settings) }
     }
 
     /// Time left for the call.
@@ -54,12 +55,13 @@ impl Retry {
 
     /// Pauses before the next try, or gives the error back when there is to be none.
     pub(crate) async fn pause_after(&mut self, error: WireError) -> Result<(), WireError> {
-        if !error.is_worth_another_try() || self.tries + 1 >= self.most_tries {
+        if !error.is_worth_another_try() {
             return Err(error);
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << self.tries.min(10)).min(LONGEST_PAUSE);
         let pause = pause.mul_f64(rand::random_range(0.8..=1.2));
         let limit = if error.is_unreachable() { self.unreachable_limit } else { self.limit };
+        let limit = limit.min(self.patience);
         // The next try needs some time of its own: one cut short would cost the connection.
         if self.started.elapsed() + pause >= limit.mul_f64(0.9) {
             return Err(error);
@@ -105,12 +107,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_single_try_is_not_repeated() {
+    async fn patience_ends_the_tries_and_not_the_one_under_way() {
         let error = WireError::refused(&"east".into(), ResponseError::NotLeaderOrFollower, None);
-        let mut once = Retry::once(&settings("127.0.0.1:1"));
-        assert!(once.left() > Duration::from_secs(1), "it has its time");
-        let told = once.pause_after(error).await.expect_err("there is no second try");
-        assert_eq!(told.code(), Some(ResponseError::NotLeaderOrFollower));
+        for (patience, most) in [(Duration::ZERO, 0), (Duration::from_secs(2), 5), (Duration::MAX, 50)] {
+            let mut retry = Retry::within(&settings("127.0.0.1:1"), patience);
+            let (started, mut again) = (Instant::now(), 0);
+            while retry.pause_after(error.clone()).await.is_ok() {
+                again += 1;
+            }
+            assert!(again <= most && (again > 0) == (most > 0), "{again} times within {patience:?}");
+            assert!(started.elapsed() <= patience && started.elapsed() < Duration::from_secs(10));
+            assert!(retry.left() > Duration::ZERO);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! For the tests of this room: settings, and a broker whose answers are a function in the test.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use kafka_protocol::protocol::{
 };
 use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -44,6 +44,14 @@ pub(crate) fn settings(bootstrap: &str) -> ClientSettings {
         rdkafka_consumer: Vec::new(),
         rdkafka_producer: Vec::new(),
     }
+}
+
+/// An address at which nobody listens, and nobody else can while the socket is held.
+pub(crate) fn nobody() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().expect("a socket can be made");
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("there is a free port");
+    let address = socket.local_addr().expect("it is bound");
+    (socket, address)
 }
 
 /// The leader epoch that [`Request::standard`] tells.

@@ -209,7 +209,7 @@ impl Broker {
             {
                 panic!("{}: ended early ({status})\n{}", self.inner.name, process.output_tail());
             }
-            let answer = client.broker_ids(Duration::from_secs(2));
+            let answer = client.broker_ids(Duration::from_secs(5));
             if answer.as_ref().is_ok_and(|ids| ids.len() >= brokers) {
                 return;
             }

@@ -9,15 +9,19 @@ pub use consume::{Consumed, Isolation};
 pub use groups::Protocol;
 pub use produce::{Ending, Produce, TestRecord};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::config::{FromClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
-/// How long one call to a broker may take.
-const CALL: Duration = Duration::from_secs(30);
+use super::CEILING;
+
+/// How long a call that is made once may take.
+const CALL: Duration = Duration::from_secs(60);
+/// How long one try of a question may take.
+const TRY: Duration = Duration::from_secs(10);
 
 /// A client of one cluster. Holds no connection: each call makes its own, so it may be shared between runtimes.
 #[derive(Clone, Debug)]
@@ -63,6 +67,31 @@ impl KafkaClient {
         let consumer: BaseConsumer = self.config().create()?;
         let metadata = consumer.fetch_metadata(None, timeout)?;
         Ok(metadata.brokers().iter().map(|broker| broker.id()).collect())
+    }
+
+    /// Asks until there is an answer, each time through a client of its own.
+    ///
+    /// Clusters that have just started, or lost a broker, don't answer at once; and librdkafka's client does not come
+    /// back from an answer that names no broker, which a broker gives for a moment after a pause.
+    fn insist<T>(&self, what: &str, ask: impl Fn(&BaseConsumer) -> Result<T, String>) -> T {
+        self.insist_with(what, &self.config(), ask)
+    }
+
+    /// [`Self::insist`] with this configuration.
+    fn insist_with<T>(
+        &self,
+        what: &str,
+        config: &ClientConfig,
+        ask: impl Fn(&BaseConsumer) -> Result<T, String>,
+    ) -> T {
+        let deadline = Instant::now() + CEILING;
+        loop {
+            match ask(&self.build(config)) {
+                Ok(answer) => return answer,
+                Err(error) => assert!(Instant::now() < deadline, "{}: {what}: {error}", self.bootstrap),
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn build<T: FromClientConfig>(&self, config: &ClientConfig) -> T {

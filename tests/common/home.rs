@@ -72,6 +72,11 @@ pub fn jdk(program: &str) -> OsString {
 ///
 /// Fails the test when it exits non-zero. [`java_source`] names the harness's own programs.
 pub async fn java(main: &str, arguments: &[&str]) -> String {
+    try_java(main, arguments).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// [`java`] for what may fail: the error is all that it printed.
+pub async fn try_java(main: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(jdk("java"));
     command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
     command.args(["-cp", &class_path(Release::default()), main]).args(arguments);
@@ -80,8 +85,10 @@ pub async fn java(main: &str, arguments: &[&str]) -> String {
         let output = command.output().expect("java can be run");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{name} failed ({}): {said}\n{errors}", output.status);
-        said
+        match output.status.success() {
+            true => Ok(said),
+            false => Err(format!("{name} failed ({}): {said}\n{errors}", output.status)),
+        }
     })
     .await
 }

@@ -55,10 +55,16 @@ impl MirrorProcess {
         *process = Some(Process::spawn("mirrormesh", &command, &self.dir, &self.dir.join("output.log")));
     }
 
-    /// The events of this name that `/events` still has.
+    /// The events of this name that `/events` still has; waits for the page, which a busy machine may show late.
     pub async fn events(&self, name: &str) -> Vec<Value> {
-        let (code, body) = self.get("/events").await.expect("/events answers");
-        assert_eq!(code, 200, "{body}");
+        let body = wait_for("/events to answer", async || {
+            self.assert_running();
+            match self.get("/events").await? {
+                (200, body) => Ok(body),
+                (code, body) => Err(format!("{code} {body}")),
+            }
+        })
+        .await;
         let body: Value = serde_json::from_str(&body).expect("/events is JSON");
         let all = body["events"].as_array().cloned().unwrap_or_default();
         all.into_iter().filter(|event| event["event"] == name).collect()

@@ -63,10 +63,11 @@
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
 //!   other command of the binary.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
-//!   `tests/common/java` against Kafka's jars, and returns its stdout.
+//!   `tests/common/java` against Kafka's jars, and returns its stdout; `try_java` what may fail.
 //! - [`class_path`]`(Release)` and [`jdk`]`("java")` to run what must go on: give it to [`Process::spawn`].
 //! - [`Process::spawn`]`(what, &[program, arguments..], dir, output_file)`: a child that can't outlive the test.
-//! - [`wait_for`]`("what", async || Ok(value) or Err("what is seen instead")).await`: polls, fails after 60 s.
+//! - [`wait_for`]`("what", async || Ok(value) or Err("what is seen instead")).await`: polls, fails after
+//!   [`CEILING`]; [`await_growth`]`(what, goal, async || Ok(count))` for what takes long but shows progress.
 //! - [`topic`]`("orders")`: a name no other test uses. [`fresh_dir`]`("name")`: an empty folder for a test's files.
 //!
 //! Every call does its work or fails the test with a message. Kafka comes from Maven Central, each release once and
@@ -103,7 +104,7 @@ pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;
 pub(crate) use engine::both_engines;
 pub use engine::{Engine, Twin, twins};
-pub use home::{Release, class_path, java, java_source, jdk};
+pub use home::{Release, class_path, java, java_source, jdk, try_java};
 pub use load::Load;
 pub use maps::{Between, log_view, map_differs, stored_offsets, wire_settings};
 pub use message_sets::MessageSets;
@@ -115,7 +116,7 @@ pub use proxy::Proxy;
 pub use security::Certificates;
 pub use shared::{Pair, pair, topic};
 pub use stored::{body, damage, replace_log, stored_batches};
-pub use wait::{CEILING, blocking, wait_for};
+pub use wait::{CEILING, await_growth, blocking, wait_for};
 
 use rand::Rng;
 use rand::distr::Alphanumeric;

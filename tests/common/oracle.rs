@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::load::Acknowledged;
-use super::{Consumed, KafkaClient, TestRecord, wait_for};
+use super::{Consumed, KafkaClient, TestRecord, await_growth};
 
 /// Compares all of a topic with its copy: keys, values, headers, timestamps, order and number per partition.
 ///
@@ -42,20 +42,17 @@ pub async fn verify_exact(source: &KafkaClient, topic: &str, target: &KafkaClien
 ///
 /// Nothing may be written to the source meanwhile.
 pub async fn await_exact(source: &KafkaClient, topic: &str, target: &KafkaClient, remote: &str) -> usize {
-    let goal: usize = source.consume_all(topic).await.iter().map(Vec::len).sum();
-    wait_for(&format!("{remote} to have {goal} records"), async || {
+    let goal: i64 = source.consume_all(topic).await.iter().map(|records| records.len() as i64).sum();
+    await_growth(&format!("{remote} to have {goal} records"), goal, async || {
         if !target.topics().await.contains_key(remote) {
             return Err("the topic is not there".to_owned());
         }
         let count: i64 = target.offsets(remote).await.iter().map(|(start, end)| end - start).sum();
         // Cheap first; markers of transactions count in offsets, so that only the records themselves decide.
-        if usize::try_from(count).is_ok_and(|count| count < goal) {
-            return Err(format!("at most {count}"));
+        if count < goal {
+            return Ok(count);
         }
-        match target.consume_all(remote).await.iter().map(Vec::len).sum::<usize>() {
-            count if count >= goal => Ok(()),
-            count => Err(format!("{count}")),
-        }
+        Ok(target.consume_all(remote).await.iter().map(|records| records.len() as i64).sum())
     })
     .await;
     verify_exact(source, topic, target, remote).await

@@ -2,27 +2,40 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mirrormesh::batch::{RawBatch, split};
 
-use super::Broker;
+use super::{Broker, CEILING};
 
 /// Bytes of a batch before its records (KIP-98, magic 2).
 const HEADER_BYTES: usize = 61;
 
-/// The batches of a partition as a broker has them on disk, in order.
-///
-/// A running broker may be writing or cleaning: ask when it isn't, or ask again.
+/// The batches of a partition as a broker has them on disk, in order. The cleaner of a running broker may take a file
+/// away while it is looked at: then all are looked at again.
 pub fn stored_batches(broker: &Broker, topic: &str, partition: i32) -> Vec<RawBatch> {
+    let deadline = Instant::now() + CEILING;
+    loop {
+        match look(broker, topic, partition) {
+            Ok(batches) => return batches,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn look(broker: &Broker, topic: &str, partition: i32) -> Result<Vec<RawBatch>, String> {
     let mut batches = Vec::new();
     for segment in segments(broker.data_dir(), topic, partition) {
-        let bytes = fs::read(&segment).unwrap_or_else(|error| panic!("{}: {error}", segment.display()));
+        let at = |error: &dyn std::fmt::Display| format!("{}: {error}", segment.display());
+        let bytes = fs::read(&segment).map_err(|error| at(&error))?;
         for batch in split(Bytes::from(bytes)) {
-            batches.push(batch.unwrap_or_else(|error| panic!("{}: {error}", segment.display())));
+            batches.push(batch.map_err(|error| at(&error))?);
         }
     }
-    batches
+    Ok(batches)
 }
 
 /// What follows a batch's header: its records, compressed as they were.

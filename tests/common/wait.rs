@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// The longest a test waits for anything.
-pub const CEILING: Duration = Duration::from_secs(60);
+/// The longest a test waits for anything to happen: several times what the slowest takes (half a minute), for machines
+/// that are slower or busier.
+pub const CEILING: Duration = Duration::from_secs(180);
 
 /// Polls `probe` until it answers `Ok`; `Err` says what was seen instead.
 ///
@@ -22,6 +23,18 @@ pub async fn wait_for<T>(what: &str, mut probe: impl AsyncFnMut() -> Result<T, S
     match tokio::time::timeout(CEILING, polling).await {
         Ok(value) => value,
         Err(_) => panic!("waited {CEILING:?} for {what}; seen last: {seen}"),
+    }
+}
+
+/// Waits until a count reaches its goal. As long as it grows within [`CEILING`] it is on its way, however slow the machine.
+pub async fn await_growth(what: &str, goal: i64, mut count: impl AsyncFnMut() -> Result<i64, String>) {
+    let mut before = i64::MIN;
+    while before < goal {
+        before = wait_for(what, async || match count().await? {
+            now if now >= goal || now > before => Ok(now),
+            now => Err(format!("{now} of {goal}, and no more")),
+        })
+        .await;
     }
 }
 

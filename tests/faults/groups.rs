@@ -270,14 +270,20 @@ async fn five_thousand_groups_take_few_requests() {
         }
     };
     commit(40, 0..GROUPS).await;
-    let at_west = Requests::new(&west);
-    let flows = flow("many", "east", "west", &["orders"], &["groups: { interval: 5s }"]);
-    let mirror = MirrorProcess::start(
-        &topology_at(&[&east, &west], Listener::Link, &flows),
-        &["telemetry.log.filter=info,mirrormesh::mesh::groups=debug"],
-    );
-    mirror.ready().await;
+    let start = |groups: &str| {
+        let flows = flow("many", "east", "west", &["orders"], &[groups]);
+        MirrorProcess::start(
+            &topology_at(&[&east, &west], Listener::Link, &flows),
+            &["telemetry.log.filter=info,mirrormesh::mesh::groups=debug"],
+        )
+    };
+    // Everything is mirrored before the first round: or that could find half of a group's partitions, and write it twice.
+    let mirror = start("groups: { enabled: false }");
     await_exact(east.client(), "orders", west.client(), "east.orders").await;
+    assert_eq!(mirror.terminate().await, Some(0));
+    let at_west = Requests::new(&west);
+    let mirror = start("groups: { interval: 5s }");
+    mirror.ready().await;
     let begun = Instant::now();
     let followed = async |offset: i64| {
         for n in [0, GROUPS / 2, GROUPS - 1] {
@@ -295,22 +301,24 @@ async fn five_thousand_groups_take_few_requests() {
         .await;
     };
     rounds(1).await;
-    println!("5,000 groups followed {:?} after their topic was mirrored", begun.elapsed());
+    println!("5,000 groups followed {:?} after the start", begun.elapsed());
     assert_eq!(at_west.seen(COMMIT_OFFSETS), GROUPS as u64, "each group once");
 
-    // Two whole rounds in which nothing changes.
+    // Two whole rounds, or more, in which nothing changes: 200 groups a request.
+    const A_ROUND: u64 = GROUPS as u64 / 200;
     let (quiet_east, quiet_west) = (Requests::new(&east), Requests::new(&west));
     rounds(3).await;
-    let told = |requests: &Requests<'_>, api: i16| requests.seen(api) / 2;
     for (side, requests) in [("east", &quiet_east), ("west", &quiet_west)] {
-        // 200 groups a request; a fourth round may have begun.
+        // Each begins with a list of the groups. One had begun when the count did, the last may not have ended.
+        let ended = requests.seen(LIST_GROUPS) - 1;
+        let read = requests.seen(FETCH_OFFSETS);
+        let begun = requests.seen(LIST_GROUPS) + 1;
+        assert!(read <= begun * A_ROUND, "{side}: {read} requests in {begun} rounds");
         assert!(
-            told(requests, FETCH_OFFSETS) <= 2 * GROUPS as u64 / 200,
-            "{side}: {}",
-            requests.seen(FETCH_OFFSETS)
+            read >= ended * A_ROUND,
+            "{side}: they are read each time: {read} requests in {ended} rounds"
         );
-        assert!(told(requests, FETCH_OFFSETS) >= GROUPS as u64 / 200, "{side}: they are read each time");
-        assert!(told(requests, FIND_COORDINATOR) <= 2, "{side}: {}", requests.seen(FIND_COORDINATOR));
+        assert!(requests.seen(FIND_COORDINATOR) <= begun, "{side}: {}", requests.seen(FIND_COORDINATOR));
     }
     assert_eq!(quiet_west.seen(COMMIT_OFFSETS), 0, "nothing changed");
 
@@ -325,7 +333,8 @@ async fn five_thousand_groups_take_few_requests() {
     // A round may come upon a part of them.
     assert!((GROUPS as u64 / 10..GROUPS as u64 / 10 + 20).contains(&committed), "{committed}");
     assert!(moved_west.seen(LIST_OFFSETS) < 100, "{}", moved_west.seen(LIST_OFFSETS));
-    assert!(moved_west.seen(PRODUCE) < 200, "{}", moved_west.seen(PRODUCE));
+    // Heartbeats and positions among them, as long as it takes.
+    assert!(moved_west.seen(PRODUCE) < GROUPS as u64 / 10, "{}", moved_west.seen(PRODUCE));
     assert_eq!(moved_east.seen(COMMIT_OFFSETS), 0, "what the test commits does not pass the proxy");
     for round in mirror.output().lines().filter(|line| line.contains("groups looked at")) {
         println!("{round}");

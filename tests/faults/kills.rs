@@ -6,8 +6,8 @@ use mirrormesh::model::TopicPartition;
 
 use crate::common::topologies::{flow, topology, topology_as};
 use crate::common::{
-    Between, Cluster, Engine, KafkaClient, Listener, Load, MirrorProcess, TestRecord, Twin, log_view,
-    map_differs, stored_offsets, twins, verify_acknowledged, wait_for,
+    Between, Cluster, Engine, KafkaClient, Listener, Load, MirrorProcess, TestRecord, Twin, await_growth,
+    log_view, map_differs, stored_offsets, twins, verify_acknowledged, wait_for,
 };
 
 /// As the issue asks: twenty times.
@@ -103,11 +103,8 @@ fn shared(engine: Engine) -> String {
 }
 
 async fn holds(client: &KafkaClient, topic: &str, goal: i64) {
-    wait_for(&format!("{topic} to hold {goal} records"), async || {
-        match client.end_offsets(topic).await.iter().sum::<i64>() {
-            sum if sum >= goal => Ok(()),
-            sum => Err(format!("{sum}")),
-        }
+    await_growth(&format!("{topic} to hold {goal} records"), goal, async || {
+        Ok(client.end_offsets(topic).await.iter().sum())
     })
     .await;
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::common::topologies::{flow, topology, topology_at};
 use crate::common::{
-    Cluster, Engine, Listener, Produce, Proxy, TestRecord, await_exact, damage, stored_batches, verify_exact,
-    wait_for,
+    Cluster, Engine, Listener, Produce, Proxy, TestRecord, await_exact, await_growth, damage, stored_batches,
+    verify_exact, wait_for,
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -49,8 +49,8 @@ async fn old_records_cross_cut_connections_once() {
     }
     let flows = flow("backfill", "east", "west", &["old"], &["start: earliest"]);
     let topology = topology_at(&[&east, &west], Listener::Link, &flows);
-    // Slow enough to be cut on the way: 18 MB in all.
-    west.link(|proxy| proxy.set_bandwidth(Some(3_000_000)));
+    // Slow enough to be cut on the way, however long the test takes to look: 18 MB in all.
+    west.link(|proxy| proxy.set_bandwidth(Some(1_000_000)));
     let mirror = Engine::Passthrough.start(&topology, &["positions.interval=1s"]);
     let all = i64::from(PARTITIONS) * i64::try_from(RECORDS).expect("a small number");
     for cut in 0..CUTS {
@@ -67,11 +67,7 @@ async fn old_records_cross_cut_connections_once() {
         cluster.link(Proxy::restore);
     }
     west.link(|proxy| proxy.set_bandwidth(None));
-    wait_for(&format!("{all} records on west"), async || match written(&west, "east.old").await {
-        now if now >= all => Ok(()),
-        now => Err(now.to_string()),
-    })
-    .await;
+    await_growth(&format!("{all} records on west"), all, async || Ok(written(&west, "east.old").await)).await;
     assert_eq!(mirror.terminate().await, Some(0));
     let count = verify_exact(east.client(), "old", west.client(), "east.old").await;
     assert_eq!(i64::try_from(count), Ok(all));
@@ -92,7 +88,8 @@ async fn tombstones_stay_as_long_as_the_target_says() {
             ("delete.retention.ms", retention),
         ]
     };
-    here.create_topic("state", 1, &compacted("2000")).await;
+    // Long enough to stop the cleaner between the mark and the time, also where all takes longer.
+    here.create_topic("state", 1, &compacted("8000")).await;
     there.create_topic("east.state", 1, &compacted("86400000")).await;
     here.produce("state", 0, TestRecord::numbered(50)).await;
     let tombstone = |n: usize| TestRecord { value: None, ..TestRecord::new(&format!("k-{n}"), "") };

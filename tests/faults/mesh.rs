@@ -124,6 +124,12 @@ async fn internal_topics_are_never_mirrored() {
     east.client().create_topic("last", 1, &[]).await;
     east.client().produce("last", 0, TestRecord::numbered(1)).await;
     await_exact(east.client(), "last", west.client(), "east.last").await;
+    // The mesh's own topic, which comes when it comes.
+    wait_for("the heartbeats to be mirrored", async || match names(west.client(), "east.heartbeats").await {
+        none if none.is_empty() => Err("no topic".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
     assert_eq!(mirror.terminate().await, Some(0));
     let copies: BTreeSet<_> = names(west.client(), "east").await;
     let expected: BTreeSet<String> = [

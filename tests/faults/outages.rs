@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use crate::common::topologies::{flow, topology_as};
 use crate::common::{
-    Cluster, KafkaClient, Listener, Load, Twin, twins, verify_acknowledged, verify_exact, wait_for,
+    Cluster, KafkaClient, Listener, Load, Twin, await_growth, twins, verify_acknowledged, verify_exact,
+    wait_for,
 };
 
 /// Waits until the copy has at least `goal` records.
 async fn holds(client: &KafkaClient, topic: &str, goal: i64) {
-    wait_for(&format!("{topic} to hold {goal} records"), async || {
-        if !client.topics().await.contains_key(topic) {
-            return Err("the topic is not there".to_owned());
-        }
-        match client.end_offsets(topic).await.iter().sum::<i64>() {
-            sum if sum >= goal => Ok(()),
-            sum => Err(format!("{sum}")),
+    await_growth(&format!("{topic} to hold {goal} records"), goal, async || {
+        match client.topics().await.contains_key(topic) {
+            true => Ok(client.end_offsets(topic).await.iter().sum()),
+            false => Err("the topic is not there".to_owned()),
         }
     })
     .await;

@@ -94,6 +94,7 @@ async fn a_damaged_checkpoint_is_passed_over() {
     let stored = stored_checkpoints(&wire, &topic).await.unwrap();
     assert_eq!(stored.unreadable, 2);
     let mut again = Checkpoints::load(&wire, topic.clone()).await.unwrap();
+    assert_eq!(again.unreadable(), 2);
     assert_eq!(again.emit(&[reading("g", &[(0, 20, EarliestSafe(15))])]).await.unwrap(), 0);
     assert_eq!(again.emit(&[reading("g", &[(0, 21, Exact(21))])]).await.unwrap(), 1);
 }

@@ -99,14 +99,21 @@ impl Mirrored {
         places
     }
 
-    /// What `mirrormesh offsets translate` says of a group.
+    /// What `mirrormesh offsets translate` says of a group, once the maps that it needs are stored: they follow the
+    /// records by a moment.
     async fn told(&self, group: &str) -> BTreeSet<Place> {
-        let ran = mirrormesh("offsets translate", &self.topology, &["--group", group, "--json"]).await;
-        assert_eq!(ran.code, 0, "{ran:?}");
+        let ran = wait_for("exact offsets of the group", async || {
+            let ran = mirrormesh("offsets translate", &self.topology, &["--group", group, "--json"]).await;
+            let offsets = || ran.json()["offsets"].as_array().unwrap().clone();
+            match ran.code == 0 && offsets().iter().all(|entry| entry["worth"] == "exact") {
+                true => Ok(ran),
+                false => Err(format!("{ran:?}")),
+            }
+        })
+        .await;
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
         let offsets = ran.json()["offsets"].as_array().unwrap().clone();
         let place = |entry: &serde_json::Value| {
-            assert_eq!(entry["worth"], "exact", "{entry}");
             let partition = i32::try_from(entry["partition"].as_i64().unwrap()).unwrap();
             let offset = entry["translated_offset"].as_i64().unwrap();
             (
@@ -258,6 +265,26 @@ async fn kafkas_console_consumer_prints_all_three_internal_topics() {
         if last.iter().all(|line| found.contains(line)) { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
+    let heartbeats = mirrored.remote("heartbeats");
+    let show_heartbeat = |key: Option<&[u8]>, value: Option<&[u8]>| {
+        let Heartbeat { source, target, timestamp_ms } = Heartbeat::decode(key, value).unwrap();
+        format!(
+            "Heartbeat{{sourceClusterAlias={source}, targetClusterAlias={target}, timestamp={timestamp_ms}}}"
+        )
+    };
+    // MirrorMaker 2 has the opposite flow write them, from the target to the source: so the aliases are the other way.
+    let ours = format!("Heartbeat{{sourceClusterAlias=west, targetClusterAlias={source}, ");
+    wait_for("our heartbeats to be mirrored", async || {
+        if !west.topics().await.contains_key(&heartbeats) {
+            return Err("no topic".to_owned());
+        }
+        let found = shown(&heartbeats, show_heartbeat).await;
+        match found.iter().any(|line| line.starts_with(&ours)) {
+            true => Ok(()),
+            false => Err(format!("{found:?}")),
+        }
+    })
+    .await;
     // Now nothing more is written that could be read once and not twice.
     assert_eq!(mirrored.mirror.terminate().await, Some(0));
 
@@ -277,16 +304,6 @@ async fn kafkas_console_consumer_prints_all_three_internal_topics() {
     assert!(expected.len() >= places.len());
     assert_eq!(printed(&checkpoints, "CheckpointFormatter", expected.len()).await, expected);
 
-    let heartbeats = mirrored.remote("heartbeats");
-    let expected = shown(&heartbeats, |key, value| {
-        let Heartbeat { source, target, timestamp_ms } = Heartbeat::decode(key, value).unwrap();
-        format!(
-            "Heartbeat{{sourceClusterAlias={source}, targetClusterAlias={target}, timestamp={timestamp_ms}}}"
-        )
-    })
-    .await;
-    // MirrorMaker 2 has the opposite flow write them, from the target to the source: so the aliases are the other way.
-    let ours = format!("Heartbeat{{sourceClusterAlias=west, targetClusterAlias={source}, ");
-    assert!(expected.iter().any(|line| line.starts_with(&ours)), "{expected:?}");
+    let expected = shown(&heartbeats, show_heartbeat).await;
     assert_eq!(printed(&heartbeats, "HeartbeatFormatter", expected.len()).await, expected);
 }

@@ -195,7 +195,7 @@ async fn what_was_mirrored_before_there_was_a_map_is_unknown(engine: Engine) {
 async fn many_transactions(client: &KafkaClient, name: &str, count: usize) {
     let mut config = client.config();
     config.set("transactional.id", name).set("linger.ms", "0");
-    let name = name.to_owned();
+    let (client, name) = (client.clone(), name.to_owned());
     blocking(move || {
         let wait = Duration::from_secs(30);
         let producer: BaseProducer = config.create().expect("a producer");
@@ -207,6 +207,8 @@ async fn many_transactions(client: &KafkaClient, name: &str, count: usize) {
             producer.send(record).expect("there is room");
             producer.commit_transaction(wait).expect("a transaction ends");
         }
+        // A record and a marker each.
+        client.await_marker(&name, 0, 2 * count as i64 - 2);
     })
     .await;
 }

@@ -1,10 +1,19 @@
-//! How long the ways to source and target are: what they need of memory to be filled depends on it.
+//! How long the ways to source and target are, and what is done differently on a long one.
+//!
+//! "Long" has three lengths, because three things are weighed against the round trip: a further connection, memory, and
+//! the work of opening batches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A way with a round trip of this length is long: at 500 MB/s it holds 5 MB, about what a request brings anyway.
-const LONG_MICROS: u64 = 10_000;
+/// From this round trip on, a connection may not fill the link however much each request brings: below, the largest
+/// window lasts for it.
+pub(super) const WIDENED_FROM: Duration = Duration::from_millis(2);
+/// From this round trip on, the way needs memory to be filled: at 500 MB/s it holds 5 MB, about what a request brings
+/// anyway.
+const HELD_FROM: Duration = Duration::from_millis(10);
+/// From this round trip on, small batches are merged: below, sending them costs less than opening them.
+pub(super) const MERGED_FROM: Duration = Duration::from_millis(20);
 /// Bytes that a flow between near clusters holds before its lanes wait for each other. Three requests' worth: one on
 /// its way, one being written, one being acknowledged. More would only grow the process.
 const NEAR_AHEAD_BYTES: u64 = 24 << 20;
@@ -53,7 +62,8 @@ fn note(shortest: &AtomicU64, within: Duration) {
 
 /// A way nobody has gone yet counts as short.
 fn is_long(shortest: &AtomicU64) -> bool {
-    (LONG_MICROS..u64::MAX).contains(&shortest.load(Ordering::Relaxed))
+    let micros = shortest.load(Ordering::Relaxed);
+    micros != u64::MAX && Duration::from_micros(micros) >= HELD_FROM
 }
 
 #[cfg(test)]

@@ -19,10 +19,10 @@ const LONGEST_RECORD_BYTES: u64 = 1_000_000_000;
 const LARGEST_PARTITION_FETCH_BYTES: u64 = 4 << 20;
 /// Least that a partition's queue must take so that a batch of a default producer (16 KiB) fits.
 const SMALLEST_PARTITION_QUEUE_BYTES: u64 = 16 << 10;
-/// What a fetch of one partition should have room for: a batch of a producer that is set to large ones. In an answer
-/// only the first partition gets a batch that is larger than it asked for; the others get nothing at all, and two
-/// hundred partitions then move one batch a request.
-const LARGE_BATCH_BYTES: u64 = 128 << 10;
+/// What a fetch of one partition should have room for: a compressed batch of a producer that is set to large ones. In
+/// an answer only the first partition gets a batch that is larger than it asked for; the others get nothing at all,
+/// and two hundred partitions then move one batch a request.
+const LARGE_BATCH_BYTES: u64 = 64 << 10;
 /// What a fetched byte may become in a queue: batches arrive compressed, and a record costs more than its bytes.
 const GROWTH: u64 = 8;
 /// A whole response: at 100 ms of round trip 16 MiB are 160 MB/s from one broker.

@@ -1,13 +1,14 @@
 //! Keeps a cluster's catalogue and the ends of its observed partitions fresh.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::task::JoinHandle;
+use tokio::task::JoinError;
 use tracing::{info, warn};
 
 use super::handle::ClusterHandle;
 use super::heartbeats;
+use crate::mesh::tasks::Tasks;
 use crate::model::status::ClusterState;
 
 /// What a cluster's actor is told.
@@ -15,8 +16,10 @@ use crate::model::status::ClusterState;
 pub enum ClusterMsg {
     /// Time to look again.
     Look,
-    /// A look is over.
-    Looked,
+    /// A look is over that began then.
+    Looked(Instant),
+    /// A look or the reader of heartbeats panicked.
+    Panicked(JoinError),
 }
 
 /// One cluster.
@@ -33,8 +36,7 @@ pub struct ClusterActor {
 
 /// State of a cluster's actor.
 pub struct ClusterActorState {
-    looking: Option<JoinHandle<()>>,
-    monitor: JoinHandle<()>,
+    tasks: Tasks,
     shown: Option<ClusterState>,
 }
 
@@ -49,12 +51,15 @@ impl Actor for ClusterActor {
         _arguments: (),
     ) -> Result<Self::State, ActorProcessingErr> {
         myself.cast(ClusterMsg::Look)?;
-        let monitor = tokio::spawn(heartbeats::monitor(
-            self.handle.clone(),
-            self.separators.clone(),
-            self.heartbeat_memory,
-        ));
-        Ok(ClusterActorState { looking: None, monitor, shown: None })
+        let mut tasks = Tasks::default();
+        let monitor =
+            heartbeats::monitor(self.handle.clone(), self.separators.clone(), self.heartbeat_memory);
+        // An actor that has stopped meanwhile needs no news, here and below.
+        tasks.spawn(monitor, move |ended| {
+            let Err(panicked) = ended;
+            let _ = myself.cast(ClusterMsg::Panicked(panicked));
+        });
+        Ok(ClusterActorState { tasks, shown: None })
     }
 
     async fn handle(
@@ -66,19 +71,23 @@ impl Actor for ClusterActor {
         match message {
             ClusterMsg::Look => {
                 // The look runs beside the mailbox: a cluster that does not answer must not keep us from stopping.
-                let handle = self.handle.clone();
-                state.looking = Some(tokio::spawn(async move {
+                let (handle, began) = (self.handle.clone(), Instant::now());
+                let look = async move {
                     if handle.refresh().await.is_ok() {
                         // What can't be had now is asked for again at the next look; lag is shown as unknown.
                         let _ = handle.refresh_ends().await;
                     }
-                    let _ = myself.cast(ClusterMsg::Looked);
-                }));
+                };
+                state.tasks.spawn(look, move |ended| {
+                    let told = ended.map_or_else(ClusterMsg::Panicked, |()| ClusterMsg::Looked(began));
+                    let _ = myself.cast(told);
+                });
             }
-            ClusterMsg::Looked => {
+            ClusterMsg::Looked(began) => {
                 self.show(state);
-                myself.send_after(self.interval, || ClusterMsg::Look);
+                myself.send_after(self.interval.saturating_sub(began.elapsed()), || ClusterMsg::Look);
             }
+            ClusterMsg::Panicked(panicked) => return Err(panicked.into()),
         }
         Ok(())
     }
@@ -88,10 +97,7 @@ impl Actor for ClusterActor {
         _myself: ActorRef<Self::Msg>,
         state: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        if let Some(looking) = state.looking.take() {
-            looking.abort();
-        }
-        state.monitor.abort();
+        state.tasks = Tasks::default();
         self.handle.wire().close().await;
         Ok(())
     }

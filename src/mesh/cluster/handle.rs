@@ -142,7 +142,7 @@ impl ClusterHandle {
     }
 
     /// Asks for the ends of every observed partition, one request per broker and isolation, and publishes them.
-    /// A partition whose end can't be had keeps none.
+    /// A partition whose end can't be had at once keeps none: it must not hold up the look at the cluster.
     pub async fn refresh_ends(&self) -> Result<(), WireError> {
         let observed: Vec<_> = self.inner.interest.lock().keys().cloned().collect();
         let mut ends = Ends::with_capacity(observed.len());
@@ -155,7 +155,9 @@ impl ClusterHandle {
             if queries.is_empty() {
                 continue;
             }
-            for (partition, answer) in self.inner.wire.list_offsets(&queries, isolation).await? {
+            for (partition, answer) in
+                self.inner.wire.list_offsets_within(Duration::ZERO, &queries, isolation).await?
+            {
                 if let Ok(listed) = answer {
                     ends.insert((isolation, partition), listed.offset);
                 }
@@ -226,7 +228,7 @@ async fn list_offsets(
         // Two flows may ask the same of one source partition.
         let distinct: BTreeSet<_> = partitions.clone().collect();
         let queries: Vec<_> = distinct.into_iter().map(|partition| (partition, spec)).collect();
-        let answered = match wire.list_offsets_once(&queries, isolation).await {
+        let answered = match wire.list_offsets_within(Duration::ZERO, &queries, isolation).await {
             Ok(found) => in_order(&wire, partitions, found),
             Err(error) => members.iter().map(|_| Err(error.clone())).collect(),
         };
@@ -250,3 +252,6 @@ fn in_order<A: Clone>(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Reads the heartbeats on a cluster: who reaches it, which way, and how long ago.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ struct Seen {
 
 /// Reads for ever; abort the task to end it. `separators` are those of the flows into the cluster, `memory` bounds the
 /// age of what is shown.
-pub async fn monitor(handle: ClusterHandle, separators: Vec<String>, memory: Duration) {
+pub async fn monitor(handle: ClusterHandle, separators: Vec<String>, memory: Duration) -> Infallible {
     let mut seen: HashMap<TopicName, Seen> = HashMap::new();
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

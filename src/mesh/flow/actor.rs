@@ -234,6 +234,7 @@ impl Actor for FlowActor {
         } else if let Some(failure) = failure {
             let pause = run.helper_backoff.next_pause();
             error!(flow = %run.flow.spec.name, %failure, restart_in = ?pause, "a helper of the flow failed");
+            run.flow.metrics.restarted(Restarted::Actor);
             myself.send_after(pause, || FlowMsg::SpawnHelpers);
         }
         if run.phase == Phase::Draining && run.children.alive().next().is_none() {

@@ -57,7 +57,7 @@ impl PositionsTopic {
     /// The cluster's, retriable or not; and a fault when a record can't be read.
     #[tracing::instrument(level = "debug", skip_all, fields(flow = %self.flow))]
     pub async fn claim(&self, process: &ProcessIdentity) -> Result<Loaded, LoadError> {
-        internal_topics::create(&self.cluster, &self.topic()).await?;
+        internal_topics::create(self.cluster.wire(), &self.topic()).await?;
         let claimed_at = self.append_claim(self.claim_record(process, false)).await?;
         let mut loaded = Loaded { positions: HashMap::new(), claimed_at };
         let earliest =

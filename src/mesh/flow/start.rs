@@ -1,22 +1,22 @@
 //! How a flow comes to run: both clusters there, the flow claimed, positions read.
 
-use std::sync::Arc;
-
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
 use super::context::FlowContext;
-use super::heartbeat::HeartbeatActor;
+use super::heartbeat::Heartbeats;
 use super::positions::{LoadError, Loaded};
 use super::store::PositionStoreActor;
-use super::topic_configs::TopicConfigActor;
-use crate::mesh::groups::GroupsActor;
-use crate::mesh::offsets::{LoadedOffsets, OffsetMapActor, OffsetsTopic};
+use super::topic_configs::TopicConfigs;
+use crate::formats::offsets_topic;
+use crate::mesh::groups::Cycle;
+use crate::mesh::offsets::{LoadedOffsets, MapTrim, OffsetSyncs, OffsetsTopic};
+use crate::mesh::periodic;
 use crate::model::Event;
 use crate::model::status::{ClusterState, FlowState};
-use crate::topology::GroupSelector;
 use crate::topology::topic_config::ConfigRules;
+use crate::topology::{GroupSelector, OffsetSyncsOn};
 
 /// What a flow finds on its target when it starts.
 pub struct Stored {
@@ -102,6 +102,13 @@ impl FlowRun {
         };
         self.claim_backoff.reset();
         self.flow.book.replace(positions.positions);
+        if offsets.unreadable > 0 {
+            self.flow.report(&Event::InternalRecordsDamaged {
+                cluster: self.flow.target.alias().clone(),
+                topic: offsets_topic(&self.flow.spec.from),
+                records: offsets.unreadable,
+            });
+        }
         for (source, damaged) in &offsets.damaged {
             let reason = damaged.error.to_string();
             self.flow.report_partition(source, &Event::OffsetMapDamaged { reason });
@@ -125,7 +132,7 @@ impl FlowRun {
         Ok(())
     }
 
-    /// Starts what is not there of offset maps, heartbeats and configuration sync.
+    /// Starts what the flow does again and again, in place of what is there of it.
     pub(super) async fn spawn_helpers(
         &mut self,
         myself: &ActorRef<FlowMsg>,
@@ -136,25 +143,23 @@ impl FlowRun {
         if self.phase != Phase::Running {
             return Ok(());
         }
-        let actor = OffsetMapActor { flow: self.flow.clone() };
-        let (actor, _) = OffsetMapActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
-        self.helpers.push(actor.get_cell());
-        if self.flow.spec.heartbeats.enabled {
-            let actor = HeartbeatActor { flow: self.flow.clone() };
-            let (actor, _) = HeartbeatActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
-            self.helpers.push(actor.get_cell());
+        let (flow, selector, cell) = (&self.flow, &self.selector, || myself.get_cell());
+        self.helpers.push(periodic::start(MapTrim { flow: flow.clone() }, cell()).await?);
+        if flow.spec.offset_syncs != OffsetSyncsOn::Off {
+            self.helpers.push(periodic::start(OffsetSyncs::new(flow.clone()), cell()).await?);
         }
-        if self.flow.spec.groups.enabled {
-            let groups = GroupSelector::new(&self.flow.spec.groups)?;
-            let actor = GroupsActor { flow: self.flow.clone(), selector: self.selector.clone(), groups };
-            let (actor, _) = GroupsActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
-            self.helpers.push(actor.get_cell());
+        if flow.spec.heartbeats.enabled {
+            self.helpers.push(periodic::start(Heartbeats::new(flow.clone()), cell()).await?);
         }
-        if self.flow.spec.topic_configs.enabled {
-            let rules = Arc::new(ConfigRules::new(&self.flow.spec.topic_configs)?);
-            let actor = TopicConfigActor { flow: self.flow.clone(), selector: self.selector.clone(), rules };
-            let (actor, _) = TopicConfigActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
-            self.helpers.push(actor.get_cell());
+        if flow.spec.groups.enabled {
+            let groups = GroupSelector::new(&flow.spec.groups)?;
+            let cycle = Cycle::new(flow.clone(), selector.clone(), groups);
+            self.helpers.push(periodic::start(cycle, cell()).await?);
+        }
+        if flow.spec.topic_configs.enabled {
+            let rules = ConfigRules::new(&flow.spec.topic_configs)?;
+            let configs = TopicConfigs::new(flow.clone(), selector.clone(), rules);
+            self.helpers.push(periodic::start(configs, cell()).await?);
         }
         Ok(())
     }

@@ -203,6 +203,7 @@ impl PositionStoreActor {
             };
             records.extend(self.context.offsets_topic.map_records(partition, changes));
             if intervals > 0 {
+                self.context.metrics.offset_gaps_shed(intervals);
                 let (untold, told) = state.shed.entry(partition.clone()).or_default();
                 *untold += intervals;
                 if told.is_none_or(|told| told.elapsed() >= SHED_PAUSE) {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::task::JoinHandle;
 use tracing::warn;
 
 use super::context::FlowContext;
 use super::topics::{describe, topic_config};
+use crate::mesh::periodic::{Next, Round};
 use crate::model::{Event, TopicName};
 use crate::topology::topic_config::{ConfigEdit, ConfigRules, TopicConfig};
 use crate::topology::{Choice, Selector};
@@ -20,96 +20,37 @@ const TOPICS_AT_A_TIME: usize = 200;
 /// Stands for the whole configuration of a topic, among the entries that were refused.
 const WHOLE: &str = "";
 
-/// What the configuration sync is told.
-#[derive(Debug)]
-pub enum TopicConfigMsg {
-    /// Time to compare.
-    Compare,
-    /// The comparison is over.
-    Compared(Result<(), WireError>),
-}
-
 /// Syncs the topic configuration of one flow.
-pub struct TopicConfigActor {
-    /// The flow.
-    pub flow: Arc<FlowContext>,
-    /// Its choice of topics.
-    pub selector: Arc<Selector>,
-    /// Which entries follow the source.
-    pub rules: Arc<ConfigRules>,
-}
-
-/// State of the sync.
-#[derive(Default)]
-pub struct TopicConfigState {
-    comparing: Option<JoinHandle<()>>,
-    /// Entries the target refused, told once.
-    refused: Arc<parking_lot::Mutex<BTreeSet<(TopicName, String)>>>,
-}
-
-impl Actor for TopicConfigActor {
-    type Msg = TopicConfigMsg;
-    type State = TopicConfigState;
-    type Arguments = ();
-
-    async fn pre_start(
-        &self,
-        myself: ActorRef<Self::Msg>,
-        _arguments: (),
-    ) -> Result<Self::State, ActorProcessingErr> {
-        myself.send_after(self.flow.spec.topic_configs.interval, || TopicConfigMsg::Compare);
-        Ok(TopicConfigState::default())
-    }
-
-    async fn handle(
-        &self,
-        myself: ActorRef<Self::Msg>,
-        message: Self::Msg,
-        state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        match message {
-            TopicConfigMsg::Compare => {
-                let sync = Sync {
-                    flow: self.flow.clone(),
-                    selector: self.selector.clone(),
-                    rules: self.rules.clone(),
-                    refused: state.refused.clone(),
-                };
-                state.comparing = Some(tokio::spawn(async move {
-                    let _ = myself.cast(TopicConfigMsg::Compared(sync.run().await));
-                }));
-            }
-            TopicConfigMsg::Compared(outcome) => {
-                if let Err(error) = outcome {
-                    warn!(flow = %self.flow.spec.name, %error, "topic configuration not compared; tried again");
-                }
-                myself.send_after(self.flow.spec.topic_configs.interval, || TopicConfigMsg::Compare);
-            }
-        }
-        Ok(())
-    }
-
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<Self::Msg>,
-        state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        if let Some(comparing) = state.comparing.take() {
-            comparing.abort();
-        }
-        Ok(())
-    }
-}
-
-struct Sync {
+pub struct TopicConfigs {
     flow: Arc<FlowContext>,
     selector: Arc<Selector>,
-    rules: Arc<ConfigRules>,
-    refused: Arc<parking_lot::Mutex<BTreeSet<(TopicName, String)>>>,
+    rules: ConfigRules,
+    /// Entries the target refused, told once.
+    refused: BTreeSet<(TopicName, String)>,
 }
 
-impl Sync {
-    async fn run(&self) -> Result<(), WireError> {
+impl Round for TopicConfigs {
+    const NAME: &'static str = "topic configurations";
+
+    fn interval(&self) -> Duration {
+        self.flow.spec.topic_configs.interval
+    }
+
+    async fn run(&mut self) -> Next {
+        if let Err(error) = self.compare().await {
+            warn!(flow = %self.flow.spec.name, %error, "topic configuration not compared; tried again");
+        }
+        Next::OnTime
+    }
+}
+
+impl TopicConfigs {
+    /// Nothing compared yet; `rules` say which entries follow the source.
+    pub fn new(flow: Arc<FlowContext>, selector: Arc<Selector>, rules: ConfigRules) -> Self {
+        Self { flow, selector, rules, refused: BTreeSet::new() }
+    }
+
+    async fn compare(&mut self) -> Result<(), WireError> {
         let (Some(source), Some(target)) = (self.flow.source.catalogue(), self.flow.target.catalogue())
         else {
             return Ok(());
@@ -130,7 +71,7 @@ impl Sync {
             for (topic, remote) in some {
                 match (here.get(topic), there.get(remote)) {
                     (Some(Ok(here)), Some(Ok(there))) => {
-                        self.refused.lock().remove(&(topic.clone(), WHOLE.to_owned()));
+                        self.refused.remove(&(topic.clone(), WHOLE.to_owned()));
                         self.align(remote, here, there).await?;
                     }
                     (Some(Err(error)), _) | (_, Some(Err(error))) if !error.is_unknown_topic() => {
@@ -144,7 +85,7 @@ impl Sync {
     }
 
     async fn align(
-        &self,
+        &mut self,
         remote: &TopicName,
         here: &[ConfigEntry],
         there: &[ConfigEntry],
@@ -180,24 +121,24 @@ impl Sync {
     }
 
     /// Told once per topic, until its configuration could be read.
-    fn unreadable(&self, topic: &TopicName, error: &WireError) {
-        if self.refused.lock().insert((topic.clone(), WHOLE.to_owned())) {
+    fn unreadable(&mut self, topic: &TopicName, error: &WireError) {
+        if self.refused.insert((topic.clone(), WHOLE.to_owned())) {
             warn!(flow = %self.flow.spec.name, %topic, %error, "topic configuration can't be read");
         }
     }
 
-    fn changed(&self, remote: &TopicName, change: ConfigChange) {
+    fn changed(&mut self, remote: &TopicName, change: ConfigChange) {
         let (key, value) = match change {
             ConfigChange::Set(key, value) => (key, Some(value)),
             ConfigChange::Delete(key) => (key, None),
         };
-        self.refused.lock().remove(&(remote.clone(), key.clone()));
+        self.refused.remove(&(remote.clone(), key.clone()));
         self.flow.report_topic(remote, &Event::TopicConfigChanged { topic: remote.clone(), key, value });
     }
 
-    fn refused(&self, remote: &TopicName, change: &ConfigChange, error: &WireError) {
+    fn refused(&mut self, remote: &TopicName, change: &ConfigChange, error: &WireError) {
         let (ConfigChange::Set(key, _) | ConfigChange::Delete(key)) = change;
-        if self.refused.lock().insert((remote.clone(), key.clone())) {
+        if self.refused.insert((remote.clone(), key.clone())) {
             let event = Event::TopicConfigRefused {
                 topic: remote.clone(),
                 key: key.clone(),

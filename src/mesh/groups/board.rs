@@ -1,7 +1,7 @@
 //! The status board of a flow's groups: each cycle writes it, `/offsets`, tables and metrics read it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -21,11 +21,16 @@ pub struct GroupBoard {
 struct Inner {
     shown: Mutex<Arc<Shown>>,
     checkpointed_ms: AtomicI64,
+    damaged_checkpoints: AtomicU64,
 }
 
 impl Default for Inner {
     fn default() -> Self {
-        Self { shown: Mutex::default(), checkpointed_ms: AtomicI64::new(-1) }
+        Self {
+            shown: Mutex::default(),
+            checkpointed_ms: AtomicI64::new(-1),
+            damaged_checkpoints: AtomicU64::new(0),
+        }
     }
 }
 
@@ -79,12 +84,18 @@ impl GroupBoard {
         shown.cycle_ms?;
         let at = self.inner.checkpointed_ms.load(Ordering::Relaxed);
         let age = (at >= 0).then(|| clock::now_ms().saturating_sub(at));
-        Some(GroupsSummary { checkpoint_age_ms: age, ..shown.summary.clone() })
+        let damaged = self.inner.damaged_checkpoints.load(Ordering::Relaxed);
+        Some(GroupsSummary { checkpoint_age_ms: age, damaged_checkpoints: damaged, ..shown.summary.clone() })
     }
 
     /// Notes that every checkpoint there was to write is durable.
     pub fn checkpointed(&self) {
         self.inner.checkpointed_ms.store(clock::now_ms(), Ordering::Relaxed);
+    }
+
+    /// Notes how many records of the checkpoints topic can't be read; returns whether more than before.
+    pub fn checkpoints_damaged(&self, records: u64) -> bool {
+        self.inner.damaged_checkpoints.swap(records, Ordering::Relaxed) < records
     }
 
     /// Replaces everything by what a cycle found.
@@ -161,6 +172,10 @@ mod tests {
         assert_eq!(summary.checkpoint_age_ms, None);
         board.checkpointed();
         assert!(board.summary().unwrap().checkpoint_age_ms.is_some());
+        assert!(
+            !board.checkpoints_damaged(0) && board.checkpoints_damaged(2) && !board.checkpoints_damaged(2)
+        );
+        assert_eq!(board.summary().unwrap().damaged_checkpoints, 2);
     }
 
     #[test]

@@ -5,17 +5,14 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::{GroupReading, OffsetReading};
-use crate::batch::Codec;
 use crate::formats::{Checkpoint, FormatError};
 use crate::mesh::internal_topics;
-use crate::model::{Isolation, TopicName, TopicPartition};
+use crate::model::{TopicName, TopicPartition};
 use crate::offsets::{Emitted, due};
-use crate::wire::{NewRecord, NewTopic, OffsetSpec, Wire, WireError};
+use crate::wire::{NewRecord, Wire, WireError};
 
-/// Keys and values of one produce request, before compression: half of what a broker's default takes.
-const WRITE_BYTES: usize = 512 * 1024;
-/// Small segments, so that compaction keeps the topic short: every translation of a Java client reads all of it.
-const SEGMENT_BYTES: &str = "16777216";
+/// Checkpoints that are made and written at a time: about half a MiB, one request.
+const CHECKPOINTS_AT_ONCE: usize = 5_000;
 
 /// What the checkpoints topic holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +31,8 @@ pub struct Checkpoints {
     wire: Wire,
     topic: TopicName,
     written: HashMap<String, HashMap<TopicPartition, Emitted>>,
+    /// Records that can't be read, when the topic was last read.
+    unreadable: usize,
     /// Whether a write may have happened that `written` doesn't know: the topic is then read again first.
     unsure: bool,
 }
@@ -47,9 +46,20 @@ impl Checkpoints {
     /// The cluster's; the topic needs READ, WRITE and, unless it is there, CREATE. A record that can't be read is
     /// logged and passed over, as MirrorMaker 2 does.
     pub async fn load(wire: &Wire, topic: TopicName) -> Result<Self, WireError> {
-        let mut checkpoints = Self { wire: wire.clone(), topic, written: HashMap::new(), unsure: true };
+        let written = HashMap::new();
+        let mut checkpoints = Self { wire: wire.clone(), topic, written, unreadable: 0, unsure: true };
         checkpoints.reload().await?;
         Ok(checkpoints)
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> &TopicName {
+        &self.topic
+    }
+
+    /// How many of the topic's records were no checkpoints, or damaged ones, when it was last read; each was logged.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     /// Writes the checkpoints that are due; returns how many. Cancel safe.
@@ -76,7 +86,7 @@ impl Checkpoints {
                         self.note(&reading.group, &offset.target, now);
                     }
                 }
-                if part.bytes >= WRITE_BYTES {
+                if part.records.len() >= CHECKPOINTS_AT_ONCE {
                     written += self.write(std::mem::take(&mut part)).await?;
                 }
             }
@@ -106,21 +116,18 @@ impl Checkpoints {
         // Until the answer is here it may have been written or not, also if this future is dropped.
         self.unsure = true;
         let place = TopicPartition::new(self.topic.clone(), 0);
-        if let Err(error) = self.wire.produce(&place, &part.records, Codec::Lz4).await {
-            // A topic that somebody deleted is made again, and everything written once more.
-            self.unsure = error.is_outcome_unknown() || error.is_unknown_topic();
-            return Err(error);
-        }
-        self.unsure = false;
-        let count = part.records.len();
-        for (group, target, emitted) in part.emitted {
+        let (written, outcome) = internal_topics::append_counted(&self.wire, &place, &part.records).await;
+        for (group, target, emitted) in part.emitted.into_iter().take(written) {
             self.note(&group, &target, emitted);
         }
-        Ok(count)
+        // A topic that somebody deleted is made again, and everything written once more.
+        self.unsure =
+            outcome.as_ref().is_err_and(|error| error.is_outcome_unknown() || error.is_unknown_topic());
+        outcome.map(|()| written)
     }
 
     async fn reload(&mut self) -> Result<(), WireError> {
-        self.create().await?;
+        internal_topics::create(&self.wire, &self.topic).await?;
         let stored = stored_checkpoints(&self.wire, &self.topic).await?;
         let emitted = |checkpoint: Checkpoint| Emitted {
             upstream: checkpoint.upstream_offset,
@@ -133,6 +140,7 @@ impl Checkpoints {
                 (group, last.collect())
             })
             .collect();
+        self.unreadable = stored.unreadable;
         self.unsure = false;
         info!(
             cluster = %self.wire.alias(), topic = %self.topic, groups = self.written.len(),
@@ -140,34 +148,13 @@ impl Checkpoints {
         );
         Ok(())
     }
-
-    async fn create(&self) -> Result<(), WireError> {
-        let place = TopicPartition::new(self.topic.clone(), 0);
-        match first_offset(&self.wire, &place).await {
-            Err(error) if error.is_unknown_topic() => {}
-            Err(error) => return Err(error),
-            Ok(_) => return Ok(()),
-        }
-        let configs = [("cleanup.policy", "compact"), ("segment.bytes", SEGMENT_BYTES)];
-        let new = NewTopic {
-            name: self.topic.clone(),
-            partitions: 1,
-            replication_factor: -1,
-            configs: configs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
-        };
-        match self.wire.create_topic(&new, false).await {
-            Err(error) if !error.is_already_there() => Err(error),
-            _ => Ok(()),
-        }
-    }
 }
 
-/// Records for one request, with what they say.
+/// Records to be written, with what they say.
 #[derive(Default)]
 struct Part {
     records: Vec<NewRecord>,
     emitted: Vec<(String, TopicPartition, Emitted)>,
-    bytes: usize,
 }
 
 impl Part {
@@ -181,7 +168,6 @@ impl Part {
             metadata: reading.committed.metadata.clone(),
         };
         let (key, value) = (checkpoint.key()?, checkpoint.value()?);
-        self.bytes += key.len() + value.len();
         self.records.push(internal_topics::record(key, Some(value)));
         self.emitted.push((checkpoint.group, reading.target.clone(), now));
         Ok(())
@@ -214,11 +200,4 @@ pub async fn stored_checkpoints(wire: &Wire, topic: &TopicName) -> Result<Stored
     })
     .await?;
     Ok(stored)
-}
-
-async fn first_offset(wire: &Wire, place: &TopicPartition) -> Result<i64, WireError> {
-    let queries = [(place.clone(), OffsetSpec::Earliest)];
-    let answers = wire.list_offsets(&queries, Isolation::ReadUncommitted).await?;
-    let mut offsets = answers.into_iter().map(|(_, answer)| answer.map(|listed| listed.offset));
-    offsets.next().expect("as many answers as queries")
 }

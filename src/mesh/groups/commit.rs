@@ -1,6 +1,7 @@
 //! Carries out what was decided: bounds, plans made durable, commits, outcomes made durable.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::memory::SyncBook;
 use super::work::{GroupWork, PartitionWork, refusal};
@@ -10,6 +11,10 @@ use crate::model::groups::{GroupRefusal, RefusalReason};
 use crate::model::{Isolation, Side, TopicPartition};
 use crate::offsets::sync::{Pair, within};
 use crate::wire::{CommitOutcome, GroupCommit, OffsetSpec, Wire, WireError};
+
+/// How long a round waits for a partition between two leaders, which takes a second: its groups can have the next round,
+/// the others must not wait for a leader that does not come.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Start and end of a log.
 type Bounds = Result<(i64, i64), WireError>;
@@ -101,7 +106,7 @@ async fn bounds(wire: &Wire, partitions: Vec<TopicPartition>) -> HashMap<TopicPa
     }
     let ask = async |spec: OffsetSpec| {
         let queries: Vec<_> = partitions.iter().map(|partition| (partition.clone(), spec)).collect();
-        wire.list_offsets(&queries, Isolation::ReadUncommitted).await
+        wire.list_offsets_within(PATIENCE, &queries, Isolation::ReadUncommitted).await
     };
     let (starts, ends) = match tokio::try_join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::Latest)) {
         Ok(answers) => answers,

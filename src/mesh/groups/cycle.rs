@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::debug;
 
@@ -15,6 +15,7 @@ use super::topics::TopicPairs;
 use super::work::{GroupWork, Judge, SideReading, reading};
 use crate::mesh::clock;
 use crate::mesh::flow::FlowContext;
+use crate::mesh::periodic::{Next, Refusal, Round};
 use crate::model::Event;
 use crate::topology::{GroupSelector, Selector};
 use crate::wire::{CommittedOffset, GroupListing, GroupState, Wire, WireError};
@@ -22,8 +23,8 @@ use crate::wire::{CommittedOffset, GroupListing, GroupState, Wire, WireError};
 /// Groups that are looked at together, so that memory stays bounded with many of them.
 const GROUPS_AT_A_TIME: usize = 1_000;
 
-/// What goes from round to round.
-pub(super) struct Cycle {
+/// The rounds over the groups of one flow, with what goes from one to the next.
+pub struct Cycle {
     flow: Arc<FlowContext>,
     selector: Arc<Selector>,
     groups: GroupSelector,
@@ -31,7 +32,7 @@ pub(super) struct Cycle {
     back: bool,
     book: SyncBook,
     checkpoints: Option<Checkpoints>,
-    checkpoints_refused: bool,
+    checkpoints_refusal: Refusal,
     report: Report,
 }
 
@@ -39,6 +40,22 @@ pub(super) struct Cycle {
 #[derive(Default)]
 struct Listed {
     states: HashMap<String, GroupState>,
+}
+
+impl Round for Cycle {
+    const NAME: &'static str = "consumer groups";
+
+    fn interval(&self) -> Duration {
+        self.flow.spec.groups.interval
+    }
+
+    async fn run(&mut self) -> Next {
+        if let Err(error) = self.look().await {
+            // A cluster that is away is told by its own state.
+            debug!(flow = %self.flow.spec.name, %error, "groups not read");
+        }
+        Next::OnTime
+    }
 }
 
 impl Cycle {
@@ -53,17 +70,17 @@ impl Cycle {
             back,
             book,
             checkpoints: None,
-            checkpoints_refused: false,
+            checkpoints_refusal: Refusal::default(),
             report: Report::new(flow.clone()),
             flow,
         }
     }
 
-    /// One round. What can't be done for one group is told of that group.
+    /// One round over all groups. What can't be done for one group is told of that group.
     ///
     /// # Errors
     /// A cluster does not tell which groups it has.
-    pub async fn run(&mut self) -> Result<(), WireError> {
+    async fn look(&mut self) -> Result<(), WireError> {
         let flow = self.flow.clone();
         let sync = flow.spec.groups.sync;
         let (at_source, at_target) = tokio::join!(flow.source.wire().list_groups(), async {
@@ -144,9 +161,19 @@ impl Cycle {
                 }
             }
         };
+        if let Some(checkpoints) = &self.checkpoints {
+            let records = checkpoints.unreadable() as u64;
+            if self.flow.groups.checkpoints_damaged(records) {
+                let (cluster, topic) = (self.flow.target.alias().clone(), checkpoints.topic().clone());
+                self.flow.report(&Event::InternalRecordsDamaged { cluster, topic, records });
+            }
+        }
+        if let Some(error) = self.checkpoints_refusal.untold(&outcome) {
+            let cluster = self.flow.target.alias().clone();
+            self.flow.report(&Event::CheckpointsRefused { cluster, reason: error.to_string() });
+        }
         match outcome {
             Ok(written) => {
-                self.checkpoints_refused = false;
                 if written > 0 {
                     self.flow.metrics.checkpoints_written(read_at.elapsed());
                 }
@@ -155,10 +182,6 @@ impl Cycle {
             Err(error) => {
                 // A cluster that is away is told by its own state.
                 debug!(flow = %self.flow.spec.name, %error, "checkpoints not written");
-                if error.is_unauthorized() && !std::mem::replace(&mut self.checkpoints_refused, true) {
-                    let cluster = self.flow.target.alias().clone();
-                    self.flow.report(&Event::CheckpointsRefused { cluster, reason: error.to_string() });
-                }
                 false
             }
         }

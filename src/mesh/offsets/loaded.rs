@@ -16,6 +16,8 @@ pub struct LoadedOffsets {
     pub maps: HashMap<TopicPartition, OffsetMap>,
     /// What group sync last wrote.
     pub groups: HashMap<GroupSyncKey, GroupSync>,
+    /// Records that can't be read, each logged with its offset.
+    pub unreadable: u64,
     /// Maps that can't be read; their partitions have none.
     pub damaged: HashMap<TopicPartition, DamagedMap>,
 }
@@ -34,11 +36,12 @@ pub(super) struct Collector<'a> {
     flow: &'a FlowName,
     chunks: HashMap<TopicPartition, BTreeMap<u64, Bytes>>,
     groups: HashMap<GroupSyncKey, GroupSync>,
+    unreadable: u64,
 }
 
 impl<'a> Collector<'a> {
     pub(super) fn new(flow: &'a FlowName) -> Self {
-        Self { flow, chunks: HashMap::new(), groups: HashMap::new() }
+        Self { flow, chunks: HashMap::new(), groups: HashMap::new(), unreadable: 0 }
     }
 
     /// Takes a record.
@@ -70,7 +73,8 @@ impl<'a> Collector<'a> {
             Ok(_) => {}
             Err(error @ FormatError::Version { .. }) => return Err(error),
             Err(error) => {
-                warn!(flow = %self.flow, offset, %error, "a record of the offsets topic is passed over")
+                self.unreadable += 1;
+                warn!(flow = %self.flow, offset, %error, "a record of the offsets topic is passed over");
             }
         }
         Ok(())
@@ -81,7 +85,8 @@ impl<'a> Collector<'a> {
     /// # Errors
     /// A map was written by a newer program.
     pub(super) fn finish(self) -> Result<LoadedOffsets, FormatError> {
-        let mut loaded = LoadedOffsets { groups: self.groups, ..LoadedOffsets::default() };
+        let mut loaded =
+            LoadedOffsets { groups: self.groups, unreadable: self.unreadable, ..LoadedOffsets::default() };
         for (source, chunks) in self.chunks.into_iter().filter(|(_, chunks)| !chunks.is_empty()) {
             let numbers: Vec<u64> = chunks.keys().copied().collect();
             match OffsetMap::load(chunks) {
@@ -177,6 +182,20 @@ mod tests {
         assert_eq!(loaded.maps, HashMap::from([(whole, map)]));
         let chunks: Vec<u64> = records.iter().map(|(chunk, _)| *chunk).collect();
         assert_eq!(loaded.damaged[&source()].chunks, chunks);
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_is_counted_and_passed_over() {
+        let flow = FlowName::from("ours");
+        let mut collector = Collector::new(&flow);
+        collector.take(0, Some(b"not"), Some(b"ours")).unwrap();
+        collector.take(1, None, Some(b"without a key")).unwrap();
+        let (map, records) = stored(0);
+        for (chunk, value) in &records {
+            collector.take(2, Some(&key("ours", *chunk)), Some(value)).unwrap();
+        }
+        let loaded = collector.finish().unwrap();
+        assert_eq!((loaded.unreadable, loaded.maps.get(&source())), (2, Some(&map)));
     }
 
     #[test]

@@ -4,13 +4,14 @@
 //! stands above what the stored map knows. A map that got further than its position is cut when the partition
 //! resolves, and what the tail match finds is put back.
 
-mod actor;
 mod book;
 mod loaded;
 mod syncs;
 mod topic;
+mod trim;
 
-pub use actor::OffsetMapActor;
 pub use book::{MapBook, SharedMap};
 pub use loaded::{DamagedMap, LoadedOffsets};
+pub(super) use syncs::OffsetSyncs;
 pub use topic::{OffsetsError, OffsetsTopic};
+pub(super) use trim::MapTrim;

@@ -65,7 +65,7 @@ impl OffsetsTopic {
 
     /// Creates the topic where it is missing.
     pub async fn create(&self) -> Result<(), WireError> {
-        internal_topics::create(&self.cluster, &offsets_topic(&self.source)).await
+        internal_topics::create(self.cluster.wire(), &offsets_topic(&self.source)).await
     }
 
     /// Appends records, in as few requests as the brokers' limit allows. What a failure means does not matter: every

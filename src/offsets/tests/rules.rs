@@ -178,10 +178,40 @@ fn trimming_takes_whole_chunks_and_makes_answers_early() {
         forward(&map, [1, 1023, 1024, 1027]),
         [EarliestSafe(0), EarliestSafe(0), Exact(512), Exact(513)]
     );
-    assert_eq!(backward(&map, [1, 511, 512]), [EarliestSafe(0), EarliestSafe(0), Exact(1025)]);
+    assert_eq!(backward(&map, [1, 511, 512]), [EarliestSafe(1), EarliestSafe(1), Exact(1025)]);
     map.trim(i64::MAX);
     assert_eq!((map.interval_count(), map.forward(2 * 1530 + 1)), (512, Exact(1530)));
     assert!(!map.shed(), "the open chunk stays");
+}
+
+/// Whoever is far behind reads at most as much again as lies between him and what is not forgotten.
+#[test]
+fn what_was_given_up_is_answered_from_nearby() {
+    let whole = gaps(512 * 100);
+    let mut map = whole.clone();
+    while map.shed() {}
+    assert_eq!(map.interval_count(), 512);
+    let begin = (map.intervals().next().unwrap().source_base, map.intervals().next().unwrap().target_base);
+    for target in (0..begin.1).step_by(101) {
+        let Exact(source) = whole.backward(target) else { panic!("{target}: {:?}", whole.backward(target)) };
+        let EarliestSafe(safe) = map.forward(source) else { panic!("{source}: {:?}", map.forward(source)) };
+        assert!((target - (begin.1 - target) - 512..=target).contains(&safe), "{target}: {safe}");
+        let EarliestSafe(safe) = map.backward(target) else { panic!("{target}: {:?}", map.backward(target)) };
+        assert!((source - (begin.0 - source) - 1024..=source).contains(&safe), "{source}: {safe}");
+    }
+}
+
+/// What is mirrored again lies elsewhere: what stood for it holds no more.
+#[test]
+fn going_back_into_what_was_forgotten_forgets_what_stood_for_it() {
+    let mut map = gaps(512 * 4);
+    while map.shed() {}
+    assert_eq!(forward(&map, [1300, 2100]), [EarliestSafe(512), EarliestSafe(1024)]);
+    map.resume(&identity(), 1500, 5000, &[]);
+    assert_eq!(forward(&map, [1300, 1500, 2100]), [512, 1536, 1536].map(EarliestSafe));
+    map.acknowledged(&[segment((1500, 5000, 700))], 2200);
+    assert_eq!(forward(&map, [1300, 1500, 2100]), [EarliestSafe(512), Exact(5000), Exact(5600)]);
+    assert_eq!(backward(&map, [700, 1200, 5000]), [EarliestSafe(1025), EarliestSafe(1025), Exact(1500)]);
 }
 
 #[test]

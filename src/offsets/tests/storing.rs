@@ -61,6 +61,35 @@ fn a_chunk_is_stored_as_it_always_was() {
     assert_eq!(OffsetMap::load([(0, Bytes::from_static(STORED))]).unwrap(), map);
 }
 
+/// With landmarks, after two chunks were forgotten.
+const STORED_WITH_LANDMARKS: &[u8] = b"\x02\x00\x02\
+    \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\
+    \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\
+    \x03e.t\
+    \x0a\x05\x97\x01\x6b\xa4\x01\x6e\xa2\x01\x6c\
+    \x02\x00\x00\x8c\x01\x65\
+    \x01\
+    \x00\x01";
+
+#[test]
+fn a_chunk_with_landmarks_is_stored_as_it_always_was() {
+    let mut map = OffsetMap::new(identity(1, 2), 10, 5);
+    map.chunks.full = 1;
+    for (source_base, target_base, count) in [(10, 5, 100), (150, 106, 1), (162, 108, 2)] {
+        let segment = Segment { source_base, target_base, count };
+        map.acknowledged(&[segment], segment.source_next());
+    }
+    assert!(map.shed() && map.shed() && !map.shed());
+    let changes = map.take_changes();
+    let [ChunkChange::Write { chunk: 2, value }, ..] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!(value.escape_ascii().to_string(), STORED_WITH_LANDMARKS.escape_ascii().to_string());
+    let loaded = OffsetMap::load([(2, Bytes::from_static(STORED_WITH_LANDMARKS))]).unwrap();
+    assert_eq!(loaded, map);
+    assert_eq!(loaded.forward(155), Translation::EarliestSafe(107));
+    assert_eq!(loaded.forward(150), Translation::EarliestSafe(106));
+    assert_eq!(loaded.forward(149), Translation::EarliestSafe(5));
+}
+
 #[test]
 fn chunks_are_sealed_at_512_intervals_and_only_what_changed_is_stored() {
     let mut map = gaps(512 * 3);
@@ -192,7 +221,7 @@ fn damage_is_told_by_name() {
         value[at] = byte;
         refused(vec![(0, value)])
     };
-    assert!(matches!(changed(0, 2), FormatError::Version { version: 2, known: 1, .. }));
+    assert!(matches!(changed(0, 3), FormatError::Version { version: 3, known: 2, .. }));
     assert!(matches!(changed(36, 0xff), FormatError::NotText { field: "remote_topic", .. }));
     assert!(changed(39, 0x0b).to_string().contains("don't rise"), "the origin lies above the begin");
     assert!(changed(2, 1).to_string().contains("impossible number"), "it is older than the oldest");
@@ -201,6 +230,17 @@ fn damage_is_told_by_name() {
     assert!(refused(vec![(0, STORED.to_vec()), (1, STORED.to_vec())]).to_string().contains("contradict"));
     let huge = [&STORED[..39], &[0x80; 9], b"\x02", &STORED[40..]].concat();
     assert!(refused(vec![(0, huge)]).to_string().contains("more than 64 bits"));
+    for end in 0..STORED_WITH_LANDMARKS.len() {
+        let error = refused(vec![(2, STORED_WITH_LANDMARKS[..end].to_vec())]);
+        assert!(matches!(error, FormatError::Short { record: "map", .. }), "{end}: {error}");
+    }
+    let landmarks = |at: usize, byte: u8| {
+        let mut value = STORED_WITH_LANDMARKS.to_vec();
+        value[at] = byte;
+        refused(vec![(2, value)]).to_string()
+    };
+    assert!(landmarks(50, 33).contains("more landmarks"), "{}", landmarks(50, 33));
+    assert!(landmarks(55, 0x70).contains("behind the begin"), "{}", landmarks(55, 0x70));
     let large = [&STORED[..39], &[0xff; 9], b"\x01", &STORED[40..]].concat();
     assert!(refused(vec![(0, large)]).to_string().contains("out of range"));
 }
@@ -209,14 +249,19 @@ proptest! {
     /// Bytes of our own making, changed: refused, or a map that answers and can be stored again.
     #[test]
     fn damaged_chunks_never_panic(
-        chunk in 0..3_usize,
+        chunk in 0..4_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         end in prop::option::of(any::<prop::sample::Index>()),
+        forgets: bool,
         ask: i64,
     ) {
-        let mut map = gaps(512 * 2 + 20);
+        let mut map = gaps(512 * 3 + 20);
+        if forgets {
+            prop_assert!(map.shed());
+        }
         let mut stored = Vec::new();
         apply(&mut stored, map.take_changes());
+        let chunk = chunk % stored.len();
         let mut value = stored[chunk].1.to_vec();
         for (at, byte) in changes {
             // Half of them in the head, which is short and says most.

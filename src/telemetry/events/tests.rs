@@ -30,6 +30,7 @@ fn every_event() -> Vec<Event> {
         | Event::SourceTopicGone { .. }
         | Event::HeartbeatsRefused { .. }
         | Event::CheckpointsRefused { .. }
+        | Event::InternalRecordsDamaged { .. }
         | Event::GroupConflict { .. }
         | Event::GroupRefused { .. }
         | Event::GroupRecovered { .. }
@@ -71,6 +72,11 @@ fn every_event() -> Vec<Event> {
         Event::SourceTopicGone { topic: topic() },
         Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
         Event::CheckpointsRefused { cluster: "west".into(), reason: "no WRITE".to_owned() },
+        Event::InternalRecordsDamaged {
+            cluster: "west".into(),
+            topic: "east.checkpoints.internal".into(),
+            records: 2,
+        },
         Event::GroupConflict { group: "billing".to_owned(), reason: "both were committed".to_owned() },
         Event::GroupRefused {
             group: "billing".to_owned(),

@@ -8,7 +8,7 @@ use kafka_protocol::messages::{
 };
 use std::time::Duration;
 
-use crate::wire::testing::{Reply, Request, Scripted, offers};
+use crate::wire::testing::{Reply, Request, Scripted, nobody, offers};
 use crate::wire::{PartitionPart, ProduceParts, WireErrorKind};
 
 fn parts(n: u8) -> ProduceParts {
@@ -128,7 +128,7 @@ async fn large_answers_are_read_into_memory_that_is_used_again() {
 
 #[tokio::test]
 async fn where_a_broker_listens_is_asked_anew_after_a_failure() {
-    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_held, gone) = nobody();
     let broker = Scripted::start(move |request| match (request.api, request.nth) {
         (ApiKey::Metadata, 0) => {
             let mut answer: MetadataResponse = request.metadata();

@@ -66,7 +66,7 @@ fn trusting(authority: &Authority) -> TlsSettings {
 async fn try_it(broker: &Scripted, tls: TlsSettings) -> Result<(), WireError> {
     let wire = broker.client_with(|settings| {
         settings.tls = Some(tls);
-        settings.connect_timeout = Duration::from_secs(2);
+        settings.connect_timeout = Duration::from_secs(10);
     });
     wire.metadata(Some(&[])).await.map(drop)
 }

@@ -9,8 +9,11 @@ use kafka_protocol::messages::{
 use tokio::net::TcpListener;
 
 use crate::config::client::SaslSettings;
-use crate::wire::testing::{Reply, Scripted, names, offers, settings};
+use crate::wire::testing::{Reply, Scripted, names, nobody, offers, settings};
 use crate::wire::{ResponseError, Wire, WireErrorKind};
+
+/// A limit that is waited for, and that a whole attempt keeps to on any machine.
+const SHORT: Duration = Duration::from_secs(2);
 
 #[tokio::test]
 async fn a_lost_answer_ends_the_call_and_the_next_one_gets_a_new_connection() {
@@ -19,7 +22,7 @@ async fn a_lost_answer_ends_the_call_and_the_next_one_gets_a_new_connection() {
         _ => request.standard(),
     })
     .await;
-    let wire = broker.client_with(|settings| settings.request_timeout = Duration::from_millis(300));
+    let wire = broker.client_with(|settings| settings.request_timeout = SHORT);
     let error = wire.metadata(Some(&[])).await.unwrap_err();
     assert!(matches!(error.kind(), WireErrorKind::Timeout(_)), "{error}");
     assert!(error.is_unreachable() && error.is_retriable());
@@ -158,7 +161,7 @@ async fn a_tls_listener_is_recognised() {
 #[tokio::test]
 async fn a_listener_that_hangs_up_at_once_is_told_with_a_hint() {
     let broker = Scripted::start(|_| Reply::Close).await;
-    let wire = broker.client_with(|settings| settings.connect_timeout = Duration::from_millis(300));
+    let wire = broker.client_with(|settings| settings.connect_timeout = SHORT);
     let error = wire.metadata(Some(&[])).await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("a TLS listener does so"), "{error}");
 }
@@ -170,7 +173,7 @@ async fn a_listener_that_hangs_up_after_the_first_answer_is_told_with_another_hi
         _ => request.standard(),
     })
     .await;
-    let wire = broker.client_with(|settings| settings.connect_timeout = Duration::from_millis(300));
+    let wire = broker.client_with(|settings| settings.connect_timeout = SHORT);
     let error = wire.metadata(Some(&[])).await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("a listener with SASL does so"), "{error}");
 }
@@ -179,7 +182,7 @@ async fn a_listener_that_hangs_up_after_the_first_answer_is_told_with_another_hi
 async fn a_failed_attempt_is_not_repeated_during_the_pause() {
     let broker = Scripted::start(|_| Reply::Close).await;
     let wire = broker.client_with(|settings| {
-        settings.connect_timeout = Duration::from_millis(300);
+        settings.connect_timeout = SHORT;
         settings.reconnect_backoff = Duration::from_secs(60);
         settings.reconnect_backoff_max = Duration::from_secs(60);
     });
@@ -225,7 +228,7 @@ async fn a_broker_that_does_not_answer_is_unreachable_within_the_connect_timeout
 
 #[tokio::test]
 async fn the_next_bootstrap_server_serves_where_the_first_does_not() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_held, gone) = nobody();
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let broker = Scripted::start(|request| request.standard()).await;
     let wire = broker.client_with(|settings| {
@@ -237,9 +240,9 @@ async fn the_next_bootstrap_server_serves_where_the_first_does_not() {
 
 #[tokio::test]
 async fn nobody_listening_is_told_with_the_address() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_held, gone) = nobody();
     let mut settings = settings(&gone.to_string());
-    settings.connect_timeout = Duration::from_millis(300);
+    settings.connect_timeout = SHORT;
     let error = Wire::new("east".into(), &settings).unwrap().metadata(None).await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains(&gone.to_string()), "{error}");
 }

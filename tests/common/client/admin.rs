@@ -1,7 +1,6 @@
 //! Topics: making, growing, trimming, deleting, looking.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
@@ -12,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{CALL, KafkaClient};
+use super::{CALL, KafkaClient, TRY};
 use crate::common::{blocking, wait_for};
 
 impl KafkaClient {
@@ -33,7 +32,16 @@ impl KafkaClient {
         for (key, value) in configs {
             new = new.set(key, value);
         }
-        self.done("create", topic, self.admin().create_topics([&new], &options()).await);
+        wait_for(&format!("enough brokers for {topic}"), async || {
+            let answer = self.admin().create_topics([&new], &options()).await;
+            // A busy machine's broker may be late with its heartbeat, and not count for a moment.
+            if let Ok([Err((_, code @ RDKafkaErrorCode::InvalidReplicationFactor))]) = answer.as_deref() {
+                return Err(code.to_string());
+            }
+            self.done("create", topic, answer);
+            Ok(())
+        })
+        .await;
         self.await_partitions(topic, partitions).await;
     }
 
@@ -86,10 +94,10 @@ impl KafkaClient {
     pub async fn topics(&self) -> BTreeMap<String, usize> {
         let client = self.clone();
         blocking(move || {
-            let consumer: BaseConsumer = client.build(&client.config());
-            let metadata = consumer.fetch_metadata(None, CALL);
-            let metadata = metadata.unwrap_or_else(|error| panic!("{}: metadata: {error}", client.bootstrap));
-            metadata.topics().iter().map(|t| (t.name().to_owned(), t.partitions().len())).collect()
+            client.insist("metadata", |consumer| {
+                let metadata = consumer.fetch_metadata(None, TRY).map_err(|error| error.to_string())?;
+                Ok(metadata.topics().iter().map(|t| (t.name().to_owned(), t.partitions().len())).collect())
+            })
         })
         .await
     }
@@ -121,32 +129,31 @@ impl KafkaClient {
         let (client, topic) = (self.clone(), topic.to_owned());
         blocking(move || {
             let consumer: BaseConsumer = client.build(&client.config());
-            let metadata = consumer.fetch_metadata(Some(&topic), CALL).map_err(|error| error.to_string())?;
+            let metadata = consumer.fetch_metadata(Some(&topic), TRY).map_err(|error| error.to_string())?;
             let partitions = metadata.topics()[0].partitions();
             Ok(partitions.iter().find(|p| p.id() == partition).map(|p| p.leader()))
         })
         .await
     }
 
-    /// Log start and high watermark of every partition, in order.
+    /// Log start and last stable offset of every partition, in order: the end, where no transaction is open. Waits for
+    /// the topic, and while a leader is being elected.
     pub async fn offsets(&self, topic: &str) -> Vec<(i64, i64)> {
         let (client, topic) = (self.clone(), topic.to_owned());
         blocking(move || {
-            let consumer: BaseConsumer = client.build(&client.config());
-            let fail =
-                |error: KafkaError| -> ! { panic!("{}: offsets of {topic}: {error}", client.bootstrap) };
-            let metadata = consumer.fetch_metadata(Some(&topic), CALL).unwrap_or_else(|error| fail(error));
-            let partitions = metadata.topics()[0].partitions().len();
-            assert!(partitions > 0, "{}: there is no topic {topic}", client.bootstrap);
-            (0..partitions)
-                .map(|p| i32::try_from(p).expect("a partition index is an i32"))
-                .map(|p| watermarks(&consumer, &topic, p).unwrap_or_else(|error| fail(error)))
-                .collect()
+            client.insist(&format!("offsets of {topic}"), |consumer| {
+                let metadata =
+                    consumer.fetch_metadata(Some(&topic), TRY).map_err(|error| error.to_string())?;
+                match metadata.topics()[0].partitions().len() {
+                    0 => Err("there is no such topic".to_owned()),
+                    partitions => (0..partitions).map(|p| watermarks(consumer, &topic, p)).collect(),
+                }
+            })
         })
         .await
     }
 
-    /// High watermark of every partition, in order.
+    /// The ends of [`Self::offsets`].
     pub async fn end_offsets(&self, topic: &str) -> Vec<i64> {
         self.offsets(topic).await.into_iter().map(|(_, end)| end).collect()
     }
@@ -162,7 +169,7 @@ impl KafkaClient {
             let led = blocking(move || {
                 let consumer: BaseConsumer = client.build(&client.config());
                 let metadata =
-                    consumer.fetch_metadata(Some(&name), CALL).map_err(|error| error.to_string())?;
+                    consumer.fetch_metadata(Some(&name), TRY).map_err(|error| error.to_string())?;
                 let led = metadata.topics()[0].partitions().iter().filter(|p| p.leader() >= 0).count();
                 Ok::<_, String>(led)
             })
@@ -188,28 +195,14 @@ impl KafkaClient {
     }
 }
 
-/// Start and end of a partition; asks again while its leader is being elected, as any client does.
-fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
-    let deadline = Instant::now() + CALL;
-    loop {
-        match consumer.fetch_watermarks(topic, partition, CALL) {
-            Err(error)
-                if Instant::now() < deadline
-                    && matches!(
-                        error.rdkafka_error_code(),
-                        Some(
-                            RDKafkaErrorCode::NotLeaderForPartition
-                                | RDKafkaErrorCode::LeaderNotAvailable
-                                | RDKafkaErrorCode::OffsetNotAvailable
-                                | RDKafkaErrorCode::UnknownPartition
-                        )
-                    ) =>
-            {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            outcome => return outcome,
-        }
-    }
+/// Start and end of a partition.
+pub(super) fn watermarks(
+    consumer: &BaseConsumer,
+    topic: &str,
+    partition: usize,
+) -> Result<(i64, i64), String> {
+    let index = i32::try_from(partition).expect("a partition index is an i32");
+    consumer.fetch_watermarks(topic, index, TRY).map_err(|error| format!("partition {partition}: {error}"))
 }
 
 fn options() -> AdminOptions {

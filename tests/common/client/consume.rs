@@ -6,8 +6,12 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
-use super::{CALL, KafkaClient, TestRecord};
-use crate::common::{CEILING, blocking};
+use super::admin::watermarks;
+use super::{KafkaClient, TestRecord};
+use crate::common::blocking;
+
+/// After so long without a record, the client has lost its way.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,41 +60,41 @@ impl KafkaClient {
                 Isolation::ReadUncommitted => "read_uncommitted",
             },
         );
-        let consumer: BaseConsumer = self.build(&config);
-        let mut list = TopicPartitionList::new();
-        for partition in 0..ends.len() {
-            let partition = i32::try_from(partition).expect("a partition index is an i32");
-            let start = consumer.fetch_watermarks(topic, partition, CALL).map(|(start, _)| start);
-            let start = start.unwrap_or_else(|error| panic!("{}: {topic}: {error}", self.bootstrap));
-            list.add_partition_offset(topic, partition, Offset::Offset(start)).expect("the offset is valid");
-        }
-        consumer.assign(&list).unwrap_or_else(|error| panic!("{}: {topic}: {error}", self.bootstrap));
-        let mut records = vec![Vec::new(); ends.len()];
-        let mut done: Vec<bool> = ends.iter().map(|end| *end == 0).collect();
-        let deadline = Instant::now() + CEILING;
-        while done.contains(&false) {
-            assert!(
-                Instant::now() < deadline,
-                "{}: {topic}: not read to its ends {ends:?} in {CEILING:?}",
-                self.bootstrap
-            );
-            match consumer.poll(Duration::from_millis(200)) {
-                None => {}
-                Some(Ok(message)) => {
-                    let index = usize::try_from(message.partition()).expect("a partition index is positive");
-                    if message.offset() < ends[index] {
-                        records[index].push(to_consumed(&message));
-                    }
-                    done[index] |= message.offset() + 1 >= ends[index];
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    done[usize::try_from(partition).expect("a partition index is positive")] = true;
-                }
-                Some(Err(error)) => panic!("{}: reading {topic}: {error}", self.bootstrap),
-            }
-        }
-        records
+        self.insist_with(&format!("reading {topic}"), &config, |consumer| read_to(consumer, topic, ends))
     }
+}
+
+/// Reads every partition from its start to its end.
+fn read_to(consumer: &BaseConsumer, topic: &str, ends: &[i64]) -> Result<Vec<Vec<Consumed>>, String> {
+    let mut list = TopicPartitionList::new();
+    for partition in 0..ends.len() {
+        let (start, _) = watermarks(consumer, topic, partition)?;
+        let partition = i32::try_from(partition).expect("a partition index is an i32");
+        list.add_partition_offset(topic, partition, Offset::Offset(start)).expect("the offset is valid");
+    }
+    consumer.assign(&list).map_err(|error| error.to_string())?;
+    let mut records = vec![Vec::new(); ends.len()];
+    let mut done: Vec<bool> = ends.iter().map(|end| *end == 0).collect();
+    let mut heard = Instant::now();
+    while done.contains(&false) {
+        match consumer.poll(Duration::from_millis(200)) {
+            None if heard.elapsed() > SILENCE => return Err(format!("not read to its ends {ends:?}")),
+            None => continue,
+            Some(Ok(message)) => {
+                let index = usize::try_from(message.partition()).expect("a partition index is positive");
+                if message.offset() < ends[index] {
+                    records[index].push(to_consumed(&message));
+                }
+                done[index] |= message.offset() + 1 >= ends[index];
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                done[usize::try_from(partition).expect("a partition index is positive")] = true;
+            }
+            Some(Err(error)) => return Err(error.to_string()),
+        }
+        heard = Instant::now();
+    }
+    Ok(records)
 }
 
 fn to_consumed(message: &BorrowedMessage<'_>) -> Consumed {

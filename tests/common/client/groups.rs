@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{CALL, KafkaClient};
+use super::{KafkaClient, TRY};
 use crate::common::{CEILING, blocking};
 
 /// The protocol by which a member joins its group.
@@ -46,11 +46,14 @@ impl KafkaClient {
             let consumer: BaseConsumer = client.build(&config);
             consumer.subscribe(&[&topic]).unwrap_or_else(|error| panic!("{group}: {topic}: {error}"));
             let deadline = Instant::now() + CEILING;
+            let mut said = None;
             while consumer.assignment().is_ok_and(|list| list.count() == 0) {
-                assert!(Instant::now() < deadline, "{group}: no partitions of {topic} in {CEILING:?}");
-                if let Some(Err(error)) = consumer.poll(Duration::from_millis(100)) {
-                    panic!("{group}: joining for {topic}: {error}");
-                }
+                assert!(
+                    Instant::now() < deadline,
+                    "{group}: no partitions of {topic} in {CEILING:?}: {said:?}"
+                );
+                // What a broker of a busy machine refuses for a moment is tried again by the client itself.
+                said = consumer.poll(Duration::from_millis(100)).and_then(Result::err).or(said);
             }
             Member { consumer }
         })
@@ -86,17 +89,19 @@ impl KafkaClient {
         let partitions = self.end_offsets(topic).await.len();
         let (client, group, topic) = (self.clone(), group.to_owned(), topic.to_owned());
         blocking(move || {
-            let consumer: BaseConsumer = client.build(client.config().set("group.id", &group));
             let mut list = TopicPartitionList::new();
             let last = i32::try_from(partitions).expect("a partition count is an i32") - 1;
             list.add_partition_range(&topic, 0, last);
-            let found = consumer.committed_offsets(list, CALL);
-            let found = found.unwrap_or_else(|error| panic!("{group}: offsets of {topic}: {error}"));
-            let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-                element.error().unwrap_or_else(|error| panic!("{group}: offset of {topic}: {error}"));
-                element.offset().to_raw().filter(|offset| *offset >= 0)
-            };
-            found.elements().iter().map(offset).collect()
+            let (mut config, what) = (client.config(), format!("what {group} committed for {topic}"));
+            client.insist_with(&what, config.set("group.id", &group), |consumer| {
+                let found =
+                    consumer.committed_offsets(list.clone(), TRY).map_err(|error| error.to_string())?;
+                let offset = |element: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
+                    element.error().map_err(|error| error.to_string())?;
+                    Ok(element.offset().to_raw().filter(|offset| *offset >= 0))
+                };
+                found.elements().iter().map(offset).collect()
+            })
         })
         .await
     }

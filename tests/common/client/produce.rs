@@ -8,8 +8,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
+use super::admin::watermarks;
 use super::{CALL, KafkaClient};
-use crate::common::blocking;
+use crate::common::{CEILING, blocking};
 
 /// A record as tests write and compare it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -140,7 +141,7 @@ impl KafkaClient {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        producer.flush(CALL).unwrap_or_else(|error| fail("flush", error));
+        producer.flush(CEILING).unwrap_or_else(|error| fail("flush", error));
         match &options.transaction {
             Some((_, Ending::Commit)) => producer.commit_transaction(CALL),
             Some((_, Ending::Abort)) => producer.abort_transaction(CALL),
@@ -150,7 +151,27 @@ impl KafkaClient {
         let mut offsets = deliveries.0.lock().expect("delivery reports don't panic").clone();
         offsets.sort_unstable_by_key(|(index, _)| *index);
         assert_eq!(offsets.len(), records.len(), "{topic}-{partition}: delivery reports are missing");
-        offsets.into_iter().map(|(_, offset)| offset.unwrap_or_else(|error| fail("produce", error))).collect()
+        let offsets: Vec<i64> = offsets
+            .into_iter()
+            .map(|(_, offset)| offset.unwrap_or_else(|error| fail("produce", error)))
+            .collect();
+        if let (Some(_), Some(last)) = (&options.transaction, offsets.last()) {
+            self.await_marker(topic, partition, *last);
+        }
+        offsets
+    }
+
+    /// Waits until the transaction that wrote this record has its marker: a broker says that a transaction has ended
+    /// before it writes that, and until then nobody reads on.
+    pub fn await_marker(&self, topic: &str, partition: i32, last: i64) {
+        let index = usize::try_from(partition).expect("a partition index is positive");
+        self.insist(
+            &format!("the marker behind {last} of {topic}-{partition}"),
+            |consumer| match watermarks(consumer, topic, index)? {
+                (_, stable) if stable > last + 1 => Ok(()),
+                (_, stable) => Err(format!("the log is stable up to {stable}")),
+            },
+        );
     }
 }
 

@@ -4,7 +4,8 @@ use super::OFTEN;
 use super::reader::{all_records, await_places, places, read_on};
 use crate::common::topologies::{flow, topology};
 use crate::common::{
-    Ending, Engine, MirrorProcess, Produce, TestRecord, await_exact, both_engines, pair, topic, wait_for,
+    Ending, Engine, MirrorProcess, Produce, TestRecord, await_exact, await_growth, both_engines, pair, topic,
+    wait_for,
 };
 
 both_engines! {
@@ -36,6 +37,10 @@ async fn a_group_far_behind() {
         ref other => Err(format!("{other:?}")),
     })
     .await;
+    // A reader that comes to the end of the copy stops there.
+    let all = RECORDS as i64;
+    await_growth(&format!("{all} records of {remote}"), all, async || Ok(west.end_offsets(&remote).await[0]))
+        .await;
     let unread = read_on(west, &group, &remote, 2_000, false).await;
     let expected = (READ..).map(|n| ("k".to_owned(), Some(n.to_string())));
     assert!(unread[0].len() >= 2_000 && unread[0].iter().cloned().eq(expected.take(unread[0].len())));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -40,8 +40,12 @@ pub async fn read_on(
         let mut ended = vec![false; partitions];
         let deadline = Instant::now() + CEILING;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut said = None;
         while ended.contains(&false) && read.iter().map(Vec::len).sum::<usize>() < most {
-            assert!(Instant::now() < deadline, "{group}: {topic} not read in {CEILING:?}: {ended:?}");
+            assert!(
+                Instant::now() < deadline,
+                "{group}: {topic} not read in {CEILING:?}: {ended:?}, {said:?}"
+            );
             match consumer.poll(Duration::from_millis(100)) {
                 None => {}
                 Some(Ok(message)) => {
@@ -51,6 +55,8 @@ pub async fn read_on(
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     ended[usize::try_from(partition).expect("an index")] = true;
                 }
+                // Connections that a busy broker drops are made anew by the client.
+                Some(Err(error)) if is_of_connection(&error) => said = Some(error),
                 Some(Err(error)) => panic!("{group}: reading {topic}: {error}"),
             }
         }
@@ -71,6 +77,17 @@ pub async fn read_on(
         read
     })
     .await
+}
+
+fn is_of_connection(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+        )
+    )
 }
 
 /// How many records of each partition lie before what the group has committed there.

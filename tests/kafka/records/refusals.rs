@@ -5,7 +5,7 @@ use mirrormesh::model::{FaultKind, WriteErrorClass};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 
 use super::flow::FlowBuilder;
-use crate::common::{KafkaClient, TestRecord, pair, topic};
+use crate::common::{KafkaClient, TestRecord, pair, topic, wait_for};
 
 const NOW: i64 = 1_700_000_000_000;
 
@@ -141,9 +141,16 @@ async fn a_refusing_topic_is_kept_apart() {
     let change = AlterConfig::new(ResourceSpecifier::Topic(&bad_copy)).set("max.message.bytes", "100000");
     let changed = mesh.west.client().admin().alter_configs([&change], &AdminOptions::new()).await;
     assert!(changed.is_ok_and(|results| results.iter().all(Result::is_ok)));
-    let mut bad_lane = flow.lane(&bad, &bad_copy, 9).await;
-    bad_lane.fetch(0);
-    bad_lane.mirror_to(1).await;
+    // The controller has the change, the broker a moment later.
+    let mut generation = 9;
+    wait_for("the mended topic to be written", async || {
+        generation += 1;
+        let mut bad_lane = flow.lane(&bad, &bad_copy, generation).await;
+        bad_lane.fetch(0);
+        bad_lane.mirror_until(|seen| seen.write_error.is_some() || seen.acknowledged == Some(1)).await;
+        bad_lane.seen.write_error.as_ref().map_or(Ok(()), |error| Err(error.to_string()))
+    })
+    .await;
     assert_eq!(flow.lost(), None);
     flow.shutdown().await;
     assert_eq!(values(mesh.west.client(), &good_copy).await, [1, 1, 2, 3]);

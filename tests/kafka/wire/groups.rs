@@ -73,9 +73,12 @@ async fn groups_of_both_protocols_are_listed_read_and_left_alone_while_they_have
     {
         let name = group("members");
         let member = east.client().join(&name, &orders, protocol).await;
-        let seen = listed(&wire, &name).await.unwrap();
+        let seen = wait_for("the group to be stable", async || match listed(&wire, &name).await {
+            Some(seen) if seen.state == GroupState::Active("Stable".to_owned()) => Ok(seen),
+            other => Err(format!("{other:?}")),
+        })
+        .await;
         assert_eq!((&seen.kind, seen.protocol_type.as_str(), seen.coordinator), (&kind, "consumer", 1));
-        assert_eq!(seen.state, GroupState::Active("Stable".to_owned()));
 
         let commits =
             vec![commit(&name, &[(&orders, 0, 5, "ours")]), commit(&group("free"), &[(&orders, 0, 5, "")])];
@@ -245,10 +248,17 @@ async fn a_missing_right_is_told_for_its_group_or_topic_only() {
         cluster.acls(&["--add", "--allow-principal", "User:bob", "--operation", "Read", kind, name]).await;
     }
     let bob = client(cluster, Listener::Sasl, None, Some(login("PLAIN", "bob", "bobs-secret")));
-    let found = bob.committed_offsets(&[mine.clone(), other.clone()], true).await;
     // The broker keeps quiet about topics that may not be seen.
     let expected = Texts::from([(TopicPartition::new(&*open, 0), (1, String::new()))]);
-    assert_eq!(texts(found[&mine].as_ref().unwrap()), expected);
+    // The controller has the rights, the broker a moment later.
+    let found = wait_for("the rights to be known", async || {
+        let found = bob.committed_offsets(&[mine.clone(), other.clone()], true).await;
+        match &found[&mine] {
+            Ok(offsets) if texts(offsets) == expected => Ok(found),
+            answer => Err(format!("{answer:?}")),
+        }
+    })
+    .await;
     let error = found[&other].as_ref().unwrap_err();
     assert!(error.is_group_unauthorized() && error.to_string().contains(&other), "{error}");
     assert!(listed(&bob, &mine).await.is_some() && listed(&bob, &other).await.is_none());

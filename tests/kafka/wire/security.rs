@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use super::{new_topic, settings, wire};
-use crate::common::{Cluster, Listener, topic};
+use crate::common::{Cluster, Listener, topic, wait_for};
 
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
@@ -51,7 +51,7 @@ pub(super) fn client(
     sasl: Option<SaslSettings>,
 ) -> Wire {
     let mut settings = settings(&cluster.bootstrap_at(listener));
-    settings.connect_timeout = Duration::from_secs(5);
+    settings.connect_timeout = Duration::from_secs(20);
     settings.tls = tls;
     settings.sasl = sasl;
     Wire::new("east".into(), &settings).unwrap()
@@ -135,9 +135,16 @@ async fn rights_are_told_and_missed_rights_have_a_name() {
     cluster.acls(&grant).await;
     let bob = client(cluster, Listener::Sasl, None, Some(login("SCRAM-SHA-512", "bob", "bobs-secret")));
     let topics = [open.as_str().into(), hidden.as_str().into()];
-    let rights = bob.topic_rights(&topics).await.unwrap();
+    // The controller has the right, the broker a moment later.
+    let rights = wait_for("the right to be known", async || {
+        let rights = bob.topic_rights(&topics).await.unwrap();
+        match rights[0].1.as_ref().is_ok_and(|seen| (seen.read, seen.describe) == (Some(true), Some(true))) {
+            true => Ok(rights),
+            false => Err(format!("{rights:?}")),
+        }
+    })
+    .await;
     let seen = rights[0].1.as_ref().unwrap();
-    assert_eq!((seen.read, seen.describe), (Some(true), Some(true)));
     assert_eq!((seen.write, seen.create, seen.alter), (Some(false), Some(false), Some(false)));
     assert_eq!((seen.describe_configs, seen.alter_configs), (Some(false), Some(false)));
     assert!(rights[1].1.as_ref().unwrap_err().is_unauthorized());

@@ -62,6 +62,7 @@ impl Core {
         });
         core.spawn("scout", scout::run(core.clone(), lanes));
         core.spawn("inquiry", super::inquiry::run(core.clone(), questions));
+        core.spawn("producer", super::inquiry::prepare(core.clone()));
         core
     }
 

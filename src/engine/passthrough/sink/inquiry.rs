@@ -20,7 +20,7 @@ const CALLS: usize = 4;
 /// Asks about producers.
 pub(super) struct Inquiry {
     questions: UnboundedSender<Question>,
-    /// The session's own producer; asked for when it is needed first.
+    /// The session's own producer.
     session: Mutex<Option<(i64, i16)>>,
 }
 
@@ -82,6 +82,14 @@ impl Inquiry {
                 Known::Untold
             }
         }
+    }
+}
+
+/// Gets the session's producer while its lanes are still being resolved: a broker that has given no producer id since
+/// its start takes a moment. What fails here is asked for again when it is needed, and told then.
+pub(super) async fn prepare(core: Arc<Core>) {
+    if let Err(error) = core.inquiry.session(&core.wire, None).await {
+        tracing::debug!(flow = %core.flow, %error, "no producer id yet");
     }
 }
 

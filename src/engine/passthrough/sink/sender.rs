@@ -17,6 +17,7 @@ use super::core::Core;
 use super::fault::Refusal;
 use super::outbox::Answer;
 use crate::engine::passthrough::lane::Lane;
+use crate::engine::passthrough::ways::MERGED_FROM;
 use crate::model::TopicPartition;
 use crate::wire::{Link, PartitionPart, ProduceParts, WireError};
 
@@ -26,8 +27,6 @@ const REQUEST_BYTES: usize = 8 << 20;
 /// Requests without answer. Five batches of a partition go in five requests; twice as many keep a second set of
 /// partitions from waiting for the first.
 const REQUESTS: usize = 10;
-/// From this round trip on, small batches are merged: below, sending them costs less than opening them.
-const LONG: Duration = Duration::from_millis(20);
 
 /// Lanes that have something for a broker, each at most once.
 #[derive(Default)]
@@ -181,7 +180,7 @@ impl Sender {
                 break;
             }
             let Some(lane) = self.queue.pop() else { break };
-            if let Some(given) = lane.writer.take(line.number, line.shortest >= LONG) {
+            if let Some(given) = lane.writer.take(line.number, line.shortest >= MERGED_FROM) {
                 if let Some(why) = given.opened {
                     tracing::debug!(flow = %self.core.flow, target = %given.target, why, "opened batches");
                 }

@@ -17,6 +17,7 @@ use super::table::{Table, max_bytes};
 use super::window::{LARGEST_BYTES, LEAST_BYTES, Window};
 use crate::engine::LaneId;
 use crate::engine::budget::{Account, FreedSubscription, Permit};
+use crate::engine::passthrough::ways::WIDENED_FROM;
 use crate::model::Isolation;
 use crate::wire::{Link, WireError};
 
@@ -38,8 +39,6 @@ const RACK_SINCE: i16 = 11;
 pub(super) const MOST_LOOPS: usize = 4;
 /// So many full responses in a row at the largest window say that one connection doesn't fill the link.
 const FULL_ROUNDS: u32 = 6;
-/// Below this round trip one connection is enough: the window lasts for it.
-const LONG_LINK: Duration = Duration::from_millis(2);
 
 /// What a loop is told.
 pub(super) enum LoopMsg {
@@ -298,7 +297,7 @@ impl FetchLoop {
 
     /// Hands half of the busy lanes to another connection when this one doesn't fill a long link.
     fn widen(&mut self) {
-        let is_long = self.link.as_ref().is_some_and(|link| link.round_trip() >= LONG_LINK);
+        let is_long = self.link.as_ref().is_some_and(|link| link.round_trip() >= WIDENED_FROM);
         if self.window.full_rounds() < FULL_ROUNDS
             || !is_long
             || self.table.behind() < 2

@@ -107,8 +107,8 @@ fn a_fetch_has_room_for_a_large_batch_while_the_share_allows_it() {
     };
     assert_eq!(bytes(1), 3 << 20);
     assert_eq!(bytes(8), 384 << 10);
-    assert_eq!(bytes(100), 128 << 10);
-    assert_eq!(bytes(200), (24 << 20) / 200);
+    assert_eq!(bytes(200), 64 << 10);
+    assert_eq!(bytes(500), (24 << 20) / 500);
     assert_eq!(bytes(100_000), 16 << 10);
 }
 

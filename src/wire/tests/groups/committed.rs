@@ -10,9 +10,9 @@ use kafka_protocol::messages::offset_fetch_response::{
 use kafka_protocol::messages::{ApiKey, OffsetFetchRequest, OffsetFetchResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{closed_port, coordinators_but};
+use super::coordinators_but;
 use crate::wire::names::kafka_topic;
-use crate::wire::testing::{Reply, Request, Scripted, offers, place};
+use crate::wire::testing::{Reply, Request, Scripted, nobody, offers, place};
 use crate::wire::{Committed, CommittedOffset, WireError};
 
 /// The groups that a request names.
@@ -163,12 +163,12 @@ async fn a_missing_right_is_the_groups_own() {
 
 #[tokio::test]
 async fn groups_of_a_dead_coordinator_leave_the_others_alone() {
-    let dead = closed_port();
+    let (_held, dead) = nobody();
     let broker = Scripted::start(move |request| match request.api {
         ApiKey::FindCoordinator => {
             let mut answer = request.coordinators();
             for found in answer.coordinators.iter_mut().filter(|found| found.key.as_str() == "lost") {
-                (found.node_id, found.port) = (2.into(), dead.into());
+                (found.node_id, found.port) = (2.into(), dead.port().into());
             }
             request.answer(answer)
         }
@@ -184,11 +184,11 @@ async fn groups_of_a_dead_coordinator_leave_the_others_alone() {
 
 #[tokio::test]
 async fn a_coordinator_is_reached_where_it_says_that_it_listens() {
-    let stale = closed_port();
+    let (_held, stale) = nobody();
     let broker = Scripted::start(move |request| match request.api {
         ApiKey::Metadata => {
             let mut answer = request.metadata();
-            answer.brokers[0].port = stale.into();
+            answer.brokers[0].port = stale.port().into();
             request.answer(answer)
         }
         _ => reply(request),

@@ -10,8 +10,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::closed_port;
-use crate::wire::testing::{Request, Scripted, offers};
+use crate::wire::testing::{Request, Scripted, nobody, offers};
 use crate::wire::{GroupKind, GroupState};
 
 /// Group, protocol type, state, type.
@@ -104,9 +103,9 @@ async fn the_groups_of_all_brokers_are_told_and_their_coordinators_remembered() 
 
 #[tokio::test]
 async fn a_broker_that_does_not_answer_is_named() {
-    let dead = closed_port();
+    let (_held, dead) = nobody();
     let broker = Scripted::start(move |request| match request.api {
-        ApiKey::Metadata => request.answer(with_second_broker(request, dead)),
+        ApiKey::Metadata => request.answer(with_second_broker(request, dead.port())),
         ApiKey::ListGroups => request.answer(listing(request, &[("a", "consumer", "Empty", "classic")])),
         _ => request.standard(),
     })

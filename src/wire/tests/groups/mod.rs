@@ -4,8 +4,6 @@ mod commit;
 mod committed;
 mod list;
 
-use std::net::TcpListener;
-
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::FindCoordinatorResponse;
 
@@ -21,10 +19,4 @@ fn coordinators_but(request: &Request, code: ResponseError, failing: &[&str]) ->
         }
     }
     answer
-}
-
-/// A port where nobody listens.
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
