@@ -22,6 +22,8 @@ pub enum FaultKind {
     TargetRefused,
     /// A batch from the source is damaged.
     CorruptSource,
+    /// The source's log holds a format that the flow's engine can't read.
+    OldFormat,
     /// The source was re-created, truncated or overtaken by retention, and the policy says to fail.
     SourceReset,
     /// The target was re-created or lost records, and the policy says to fail.
@@ -53,6 +55,7 @@ impl FaultKind {
             Self::TimestampRefused => "timestamp_refused",
             Self::TargetRefused => "target_refused",
             Self::CorruptSource => "corrupt_source",
+            Self::OldFormat => "old_format",
             Self::SourceReset => "source_reset",
             Self::TargetReset => "target_reset",
             Self::RemoteNotEmpty => "remote_not_empty",

@@ -1,6 +1,8 @@
 //! What `/status`, the metrics and the live tables show: a snapshot of the whole mesh, ready for JSON.
 //! Field names are part of the interface; lags are in records, ages and latencies in milliseconds.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::groups::GroupsSummary;
@@ -65,6 +67,9 @@ pub struct ClusterStatus {
     pub topics: usize,
     /// Age of the catalogue.
     pub catalogue_age_ms: Option<i64>,
+    /// For how long our own connections were throttled by its quotas since the start, all together, by Kafka's name of
+    /// the call. What librdkafka meets in the `records` engine is not known.
+    pub throttled_ms: BTreeMap<&'static str, u64>,
     /// Who reaches this cluster, as its heartbeats tell.
     pub upstreams: Vec<UpstreamStatus>,
 }

@@ -305,7 +305,7 @@ impl TopicMetrics {
 }
 
 /// Every class of fault, so that its counter exists before the first one.
-pub(super) const FAULT_KINDS: [FaultKind; 16] = [
+pub(super) const FAULT_KINDS: [FaultKind; 17] = [
     FaultKind::SourceUnauthorized,
     FaultKind::TargetUnauthorized,
     FaultKind::RecordTooLarge,
@@ -313,6 +313,7 @@ pub(super) const FAULT_KINDS: [FaultKind; 16] = [
     FaultKind::TimestampRefused,
     FaultKind::TargetRefused,
     FaultKind::CorruptSource,
+    FaultKind::OldFormat,
     FaultKind::SourceReset,
     FaultKind::TargetReset,
     FaultKind::RemoteNotEmpty,

@@ -161,6 +161,25 @@ impl Board {
                 }
             },
         );
+        let board = self.clone();
+        meter
+            .f64_observable_counter("mirrormesh.throttled")
+            .with_unit("s")
+            .with_description(
+                "Time for which quotas of the cluster made our own connections keep quiet, by call",
+            )
+            .with_callback(move |counter| {
+                for cluster in &board.latest().clusters {
+                    for (call, ms) in &cluster.throttled_ms {
+                        let labels = [
+                            KeyValue::new("call", *call),
+                            KeyValue::new("cluster", cluster.alias.to_string()),
+                        ];
+                        counter.observe(*ms as f64 / 1_000.0, &labels);
+                    }
+                }
+            })
+            .build();
         self.gauge(
             meter,
             "mirrormesh.heartbeat.age",

@@ -46,6 +46,7 @@ pub(super) struct ClusterRow {
     pub alias: Alias,
     pub reachable: bool,
     pub catalogue_age_ms: Option<i64>,
+    pub throttled_ms: BTreeMap<&'static str, u64>,
 }
 
 /// One way by which an upstream's heartbeats reach a cluster.
@@ -103,6 +104,7 @@ impl Summary {
                 alias: cluster.alias.clone(),
                 reachable: cluster.state == ClusterState::Reachable,
                 catalogue_age_ms: cluster.catalogue_age_ms,
+                throttled_ms: cluster.throttled_ms.clone(),
             });
             summary.heartbeats.extend(cluster.upstreams.iter().map(|upstream| HeartbeatRow {
                 cluster: cluster.alias.clone(),

@@ -1,5 +1,6 @@
 //! What the tests of telemetry and HTTP share.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -91,6 +92,7 @@ pub fn cluster(alias: &str, state: ClusterState, upstreams: Vec<UpstreamStatus>)
         brokers: 1,
         topics: 3,
         catalogue_age_ms: Some(2_000),
+        throttled_ms: BTreeMap::from([("Fetch", 1_500)]),
         upstreams,
     }
 }

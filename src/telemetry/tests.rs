@@ -49,6 +49,8 @@ fn gauges_show_the_status() {
     assert_eq!(of("mirrormesh_offsets_memory_limit_bytes", &[]), Some(268_435_456.0));
     assert_eq!(of("mirrormesh_cluster_reachable", &[("cluster", "west")]), Some(1.0));
     assert_eq!(of("mirrormesh_catalogue_age_seconds", &[("cluster", "west")]), Some(2.0));
+    let throttled = [("cluster", "west"), ("call", "Fetch")];
+    assert_eq!(of("mirrormesh_throttled_seconds_total", &throttled), Some(1.5));
     let path = [("cluster", "west"), ("upstream", "east"), ("path", "east → west")];
     assert_eq!(of("mirrormesh_heartbeat_age_seconds", &path), Some(1.5));
     assert!(text.contains("mirrormesh_mesh=\"test\"") && !text.contains("otel_scope"), "{text}");

@@ -1,10 +1,11 @@
 //! The client of one cluster: finds the broker that is responsible for a call, and tries again where that helps.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{ApiKey, FetchRequest};
 use parking_lot::RwLock;
 
 use super::call::Call;
@@ -68,6 +69,17 @@ impl Wire {
                 Err(error) => retry.pause_after(error).await?,
             }
         }
+    }
+
+    /// For how long the cluster asked our connections to keep quiet because a quota was used up, all together, by the
+    /// call whose answer said so (KIP-124).
+    pub fn throttled(&self) -> BTreeMap<&'static str, Duration> {
+        self.inner.pool.throttling().totals()
+    }
+
+    /// Whether a quota of the cluster holds our fetches back: what is not fetched is then no sign of a fault.
+    pub fn throttles_fetches(&self) -> bool {
+        self.inner.pool.throttling().lasts(FetchRequest::NAME)
     }
 
     /// Ends all connections but links, which are their owners' to close. Calls under way and later ones fail with

@@ -22,6 +22,7 @@ use super::chunks::Chunks;
 use super::encoding::{self, decode, encode};
 use super::error::{WireError, WireErrorKind};
 use super::serve::serve;
+use super::throttling::Throttling;
 use crate::model::Alias;
 
 /// Requests waiting to be written. Callers wait beyond it; brokers work on one request of a connection at a time.
@@ -45,6 +46,7 @@ pub(super) struct Connection {
 pub(super) struct Shared {
     pub(super) cluster: Alias,
     pub(super) broker: String,
+    throttling: Arc<Throttling>,
     correlation: AtomicI32,
     pub(super) state: Mutex<State>,
     pub(super) stop: Notify,
@@ -106,10 +108,12 @@ impl Connection {
         client_id: &str,
         stream: Box<dyn Stream>,
         buffers: Arc<Buffers>,
+        throttling: Arc<Throttling>,
     ) -> Self {
         let shared = Arc::new(Shared {
             cluster,
             broker,
+            throttling,
             correlation: AtomicI32::new(0),
             state: Mutex::new(State {
                 pending: VecDeque::new(),
@@ -273,7 +277,7 @@ impl Connection {
             });
             if let Ok(answer) = &decoded {
                 // Before the caller has the answer: its next request is to find the broker's wish noted.
-                shared.throttle(C::throttle_ms(answer));
+                shared.throttle(C::NAME, C::throttle_ms(answer));
             }
             // A caller that stopped waiting needs no answer.
             drop(answer.send(decoded));
@@ -318,10 +322,11 @@ impl Shared {
     }
 
     /// Notes for how long the broker wants quiet.
-    fn throttle(&self, quiet_ms: i32) {
+    fn throttle(&self, call: &'static str, quiet_ms: i32) {
         let quiet = Duration::from_millis(u64::try_from(quiet_ms).unwrap_or(0));
+        self.throttling.answered(&self.cluster, &self.broker, call, quiet);
         if !quiet.is_zero() {
-            tracing::debug!(cluster = %self.cluster, broker = %self.broker, ?quiet, "throttled");
+            tracing::debug!(cluster = %self.cluster, broker = %self.broker, call, ?quiet, "throttled");
             let mut state = self.state.lock();
             state.quiet_until = state.quiet_until.max(Instant::now() + quiet);
         }
@@ -358,7 +363,17 @@ mod tests {
     fn connect() -> (Connection, DuplexStream) {
         let (stream, broker) = duplex(1024);
         let stream = Box::new(stream);
-        (Connection::start("east".into(), "broker:1".into(), "mesh", stream, Arc::default()), broker)
+        (
+            Connection::start(
+                "east".into(),
+                "broker:1".into(),
+                "mesh",
+                stream,
+                Arc::default(),
+                Arc::default(),
+            ),
+            broker,
+        )
     }
 
     /// In memory and on a clock that jumps to the next timer: nothing here waits for real.

@@ -15,6 +15,7 @@ use super::call::{Call, Offered};
 use super::connection::{Connection, Stream};
 use super::error::{WireError, WireErrorKind};
 use super::sasl;
+use super::throttling::Throttling;
 use super::tls::Tls;
 use crate::config::client::ClientSettings;
 use crate::model::Alias;
@@ -59,6 +60,7 @@ pub(super) struct Dialer {
     settings: ClientSettings,
     tls: Option<Tls>,
     buffers: Arc<Buffers>,
+    throttling: Arc<Throttling>,
 }
 
 impl Dialer {
@@ -69,7 +71,8 @@ impl Dialer {
         if let Some(sasl) = &settings.sasl {
             sasl::check(sasl).map_err(|kind| WireError::new(cluster, kind))?;
         }
-        Ok(Self { cluster: cluster.clone(), settings: settings.clone(), tls, buffers: Arc::default() })
+        let (cluster, settings) = (cluster.clone(), settings.clone());
+        Ok(Self { cluster, settings, tls, buffers: Arc::default(), throttling: Arc::default() })
     }
 
     /// Connects, within `connect_timeout` for everything together.
@@ -89,6 +92,11 @@ impl Dialer {
         &self.buffers
     }
 
+    /// What the cluster held back so far.
+    pub(super) fn throttling(&self) -> &Throttling {
+        &self.throttling
+    }
+
     fn error(&self, kind: WireErrorKind) -> WireError {
         WireError::new(&self.cluster, kind)
     }
@@ -105,6 +113,7 @@ impl Dialer {
             &self.settings.client_id,
             stream,
             self.buffers.clone(),
+            self.throttling.clone(),
         );
         if self.tls.is_none() {
             connection.set_hint("a TLS listener does so when `security.protocol` says plaintext");

@@ -44,7 +44,7 @@ pub enum WireErrorKind {
     /// The connection broke.
     #[error("the connection was lost: {0}")]
     Lost(String),
-    /// The broker throttles us for longer than the call may take.
+    /// The broker throttles us, and does not answer what was asked, or not before the call's time is up.
     #[error("throttled by the broker for another {0:?}")]
     Throttled(Duration),
     /// TLS failed in a way that waiting won't mend: trust, names, certificates, wrong protocol.

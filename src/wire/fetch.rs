@@ -63,9 +63,45 @@ impl Wire {
         self.call_leader(&range.partition, Purpose::Fetch, range.max_wait, build, read, |_| true).await
     }
 
+    /// The format (0, 1 or 2) of the batch that holds this offset, or of the next one; `None` at the log's end.
+    ///
+    /// Only its header is looked at. It shares connections with [`Wire::fetch`]. Cancel safe.
+    pub async fn stored_magic(
+        &self,
+        partition: &TopicPartition,
+        offset: i64,
+    ) -> Result<Option<i8>, WireError> {
+        let range = FetchRange {
+            partition: partition.clone(),
+            offset,
+            // The first batch comes whole all the same.
+            max_bytes: 1,
+            isolation: Isolation::ReadUncommitted,
+            max_wait: Duration::ZERO,
+        };
+        let build = |version, epoch, _: &_| fetch_request(&range, version, epoch);
+        let read = |answer| {
+            let data = self.partition_data(&range, answer)?;
+            let first = split(data.records.unwrap_or_default()).next().transpose();
+            let first = first.map_err(|error| self.error(WireErrorKind::Batch(error.to_string())))?;
+            Ok(first.map(|batch| batch.header().magic))
+        };
+        self.call_leader(partition, Purpose::Fetch, range.max_wait, build, read, |_| true).await
+    }
+
     fn read_fetched(&self, range: &FetchRange, answer: FetchResponse) -> Result<FetchedRecords, WireError> {
+        let data = self.partition_data(range, answer)?;
+        decode(range, data).map_err(|error| self.error(WireErrorKind::Batch(error.to_string())))
+    }
+
+    fn partition_data(&self, range: &FetchRange, answer: FetchResponse) -> Result<PartitionData, WireError> {
         if let Some(code) = answer.error_code.err() {
             return Err(self.refused(code, None));
+        }
+        if answer.responses.is_empty() && answer.throttle_time_ms > 0 {
+            // Brokers empty an answer that exceeds a quota: the same is to be asked again later (KIP-219).
+            let quiet = Duration::from_millis(u64::from(answer.throttle_time_ms.unsigned_abs()));
+            return Err(self.error(WireErrorKind::Throttled(quiet)));
         }
         let data = answer.responses.into_iter().flat_map(|topic| topic.partitions).next();
         let Some(data) = data.filter(|data| data.partition_index == range.partition.partition) else {
@@ -75,7 +111,7 @@ impl Wire {
         if let Some(code) = data.error_code.err() {
             return Err(self.refused(code, None));
         }
-        decode(range, data).map_err(|error| self.error(WireErrorKind::Batch(error.to_string())))
+        Ok(data)
     }
 }
 

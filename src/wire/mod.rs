@@ -36,6 +36,7 @@ mod rights;
 mod routing;
 mod sasl;
 mod serve;
+mod throttling;
 mod tls;
 mod topics;
 mod view;

@@ -14,6 +14,7 @@ use super::buffers::Buffers;
 use super::connection::Connection;
 use super::dial::{Address, Dialer, reconnect_pause};
 use super::error::{WireError, WireErrorKind};
+use super::throttling::Throttling;
 use crate::config::client::ClientSettings;
 use crate::model::Alias;
 
@@ -143,6 +144,11 @@ impl Pool {
     /// Where the connections get memory for large answers.
     pub(super) fn buffers(&self) -> &Buffers {
         self.dialer.buffers()
+    }
+
+    /// What the cluster held back so far.
+    pub(super) fn throttling(&self) -> &Throttling {
+        self.dialer.throttling()
     }
 
     /// A connection for look-ups that is open already, to whichever broker.

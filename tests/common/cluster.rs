@@ -19,6 +19,7 @@ pub struct ClusterBuilder {
     flags: Vec<String>,
     brokers: u16,
     properties: Vec<(String, String)>,
+    racks: Vec<String>,
     proxied: bool,
     tls: bool,
     users: Vec<User>,
@@ -34,6 +35,7 @@ impl ClusterBuilder {
             flags: Vec::new(),
             brokers: 1,
             properties: Vec::new(),
+            racks: Vec::new(),
             proxied: false,
             tls: false,
             users: Vec::new(),
@@ -63,6 +65,13 @@ impl ClusterBuilder {
     pub fn property(mut self, key: &str, value: impl ToString) -> Self {
         self.properties.push((key.to_owned(), value.to_string()));
         self
+    }
+
+    /// Puts the brokers into racks, one each, and lets followers serve clients in theirs (KIP-392).
+    pub fn racks(mut self, racks: &[&str]) -> Self {
+        self.racks = racks.iter().map(|rack| (*rack).to_owned()).collect();
+        let selector = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+        self.property("replica.selector.class", selector)
     }
 
     /// Adds [`Listener::Link`]: a [`Proxy`] in front of every broker.
@@ -110,6 +119,9 @@ impl ClusterBuilder {
         let broker = |mut plan: Plan| {
             plan.flags.clone_from(&self.flags);
             let dir = dir.join(plan.node_id.to_string());
+            let mut extra = extra.clone();
+            let rack = self.racks.get(usize::from(plan.node_id) - 1);
+            extra.extend(rack.map(|rack| ("broker.rack".to_owned(), rack.clone())));
             Broker::new(&self.name, plan, dir, &voters, self.brokers, &extra)
         };
         let brokers: Vec<Broker> = plans.into_iter().map(broker).collect();
@@ -218,6 +230,14 @@ impl Cluster {
     pub async fn acls(&self, arguments: &[&str]) -> String {
         let bootstrap = ["--bootstrap-server", self.bootstrap()];
         java("org.apache.kafka.tools.AclCommand", &[&bootstrap, arguments].concat()).await
+    }
+
+    /// Sets what a client id may read and write, in bytes a second and by broker, with Kafka's own tool.
+    pub async fn limit_client(&self, client_id: &str, bytes_per_second: u32) {
+        let rates = format!("consumer_byte_rate={bytes_per_second},producer_byte_rate={bytes_per_second}");
+        let mut arguments = vec!["--bootstrap-server", self.bootstrap(), "--alter", "--add-config", &rates];
+        arguments.extend(["--entity-type", "clients", "--entity-name", client_id]);
+        java("kafka.admin.ConfigCommand", &arguments).await;
     }
 
     /// Does something to the proxy in front of every broker, e.g. `cluster.link(Proxy::cut)`.

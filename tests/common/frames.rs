@@ -21,6 +21,7 @@ pub struct Traffic {
     requests: Mutex<BTreeMap<i16, u64>>,
     hides_brokers: AtomicBool,
     hidden: AtomicU64,
+    answered_bytes: AtomicU64,
 }
 
 impl Traffic {
@@ -32,6 +33,11 @@ impl Traffic {
     /// Whether librdkafka's clients are told of no broker from now on.
     pub fn hide_brokers(&self, hide: bool) {
         self.hides_brokers.store(hide, Ordering::SeqCst);
+    }
+
+    /// Bytes that came back so far.
+    pub fn answered_bytes(&self) -> u64 {
+        self.answered_bytes.load(Ordering::SeqCst)
     }
 
     /// Answers so far that named topics, and no broker any more.
@@ -133,6 +139,7 @@ impl Answers {
 
     /// Takes what came, and returns what goes on.
     pub fn pass(&mut self, mut bytes: &[u8]) -> Vec<u8> {
+        self.dialogue.traffic.answered_bytes.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         let mut passed = Vec::with_capacity(bytes.len());
         while !bytes.is_empty() {
             let body = skip(&mut bytes, &mut self.left);

@@ -16,7 +16,7 @@
 //! west.broker().start().await;
 //! ```
 //!
-//! - [`Cluster::builder`]`(name)` `.release(Release::V3_9) .jvm(&["-Xmx1g"]) .brokers(n) .property(key, value) .proxied() .tls()
+//! - [`Cluster::builder`]`(name)` `.release(Release::V3_9) .jvm(&["-Xmx1g"]) .brokers(n) .property(key, value) .racks(&[..]) .proxied() .tls()
 //!   .user(name, password) .authorizer() .start().await` → [`Cluster`]: `name() id() bootstrap() bootstrap_at(Listener) client() brokers()
 //!   broker() data_dir()`, `stop().await start().await kill() pause() resume()` for all its brokers; each [`Broker`]
 //!   has the same for itself, and `address() address_at(Listener) node_id() pid() log() proxy()`,
@@ -26,10 +26,12 @@
 //!   TLS listeners are reached as `localhost`, the others as `127.0.0.1`.
 //! - `cluster.certificates()` → [`Certificates`]: paths of `ca() client_certificate() client_key()
 //!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
-//!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`.
+//!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`, `cluster.limit_client(client_id, bytes_per_second).await`
+//!   sets quotas.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
-//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address() requests()
-//!   hide_brokers() show_brokers() hidden()`: librdkafka's clients are told that the cluster has no broker.
+//!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()
+//!   requests() answered_bytes() hide_brokers() show_brokers() hidden()`: librdkafka's clients are told that the
+//!   cluster has no broker.
 //! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
 //!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
 //!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,
@@ -56,7 +58,9 @@
 //!   topic, partition), &log_view(target, ..), known_from, Between::Exact) →
 //!   Option<report>`; [`wire_settings`]`(bootstrap)` for our own connection.
 //! - [`stored_batches`]`(broker, topic, partition) → Vec<RawBatch>` from the broker's disk, [`body`]`(&batch)` without
-//!   the header; [`damage`]`(broker, topic, partition, offset)` flips a bit while the broker is down.
+//!   the header; while the broker is down, [`damage`]`(broker, topic, partition, offset)` flips a bit, and
+//!   [`replace_log`]`(broker, topic, partition, &segment)` gives a partition another log, e.g. one of [`MessageSets`]
+//!   (magic 0 and 1): `plain(magic, &records) gzip(magic, &records) into_bytes()`.
 //! - [`mirrormesh`]`("check", topology_yaml, &["--json"]).await` → [`Ran`] `{ code, stdout, stderr }`, `json()`: any
 //!   other command of the binary.
 //! - [`java`]`(class or java_source(file), &[arguments]).await` runs Kafka's own tools, or a program of
@@ -82,6 +86,7 @@ mod frames;
 mod home;
 mod load;
 mod maps;
+mod message_sets;
 mod mirror;
 mod oracle;
 mod plan;
@@ -104,6 +109,7 @@ pub use engine::{Engine, Twin, twins};
 pub use home::{Release, class_path, java, java_source, jdk, try_java};
 pub use load::Load;
 pub use maps::{Between, log_view, map_differs, stored_offsets, wire_settings};
+pub use message_sets::MessageSets;
 pub use mirror::MirrorProcess;
 pub use oracle::{await_exact, compare, difference, verify_acknowledged, verify_exact};
 pub use plan::Listener;
@@ -111,7 +117,7 @@ pub use process::Process;
 pub use proxy::Proxy;
 pub use security::Certificates;
 pub use shared::{Pair, pair, topic};
-pub use stored::{body, damage, stored_batches};
+pub use stored::{body, damage, replace_log, stored_batches};
 pub use wait::{CEILING, await_growth, blocking, wait_for};
 
 use rand::Rng;

@@ -128,6 +128,11 @@ impl Proxy {
         self.traffic.hidden()
     }
 
+    /// Bytes that came back from the upstream so far.
+    pub fn answered_bytes(&self) -> u64 {
+        self.traffic.answered_bytes()
+    }
+
     fn command(&self, command: Command) {
         let (done, wait) = blocking::channel();
         self.commands.send((command, done)).expect("the proxy's thread runs");

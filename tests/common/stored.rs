@@ -64,6 +64,22 @@ pub fn damage(broker: &Broker, topic: &str, partition: i32, offset: i64) {
     panic!("{topic}-{partition} has no batch with offset {offset}");
 }
 
+/// Replaces a partition's log by this segment, which starts at offset 0; the broker must be down.
+///
+/// Indexes, producer snapshots and epochs go with the old log: the broker makes new ones from what it reads.
+pub fn replace_log(broker: &Broker, topic: &str, partition: i32, segment: &[u8]) {
+    assert_eq!(broker.pid(), None, "the broker of a file that is changed must be down");
+    let dir = broker.data_dir().join(format!("{topic}-{partition}"));
+    for entry in fs::read_dir(&dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
+        let file = entry.expect("a folder's entries can be read").path();
+        // This one has the topic's id.
+        if file.file_name().is_some_and(|name| name != "partition.metadata") {
+            fs::remove_file(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        }
+    }
+    fs::write(dir.join(format!("{:020}.log", 0)), segment).expect("a segment can be written");
+}
+
 /// The files of a partition's log, oldest first: they are named by their first offset, with leading zeroes.
 fn segments(data: &Path, topic: &str, partition: i32) -> Vec<PathBuf> {
     let dir = data.join(format!("{topic}-{partition}"));

@@ -200,9 +200,14 @@ impl ClusterHandle {
             brokers: catalogue.map_or(0, |c| c.brokers),
             topics: catalogue.map_or(0, |c| c.topics.len()),
             catalogue_age_ms: (refreshed >= 0).then(|| clock::now_ms() - refreshed),
+            throttled_ms: self.wire().throttled().into_iter().map(in_ms).collect(),
             upstreams: self.inner.upstreams.lock().clone(),
         }
     }
+}
+
+fn in_ms((call, time): (&'static str, Duration)) -> (&'static str, u64) {
+    (call, u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 async fn list_offsets(

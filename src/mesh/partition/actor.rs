@@ -177,7 +177,7 @@ impl Actor for PartitionActor {
             PartitionMsg::End { end, leader_epoch } => {
                 shell.source_end = Some(end);
                 shell.lag.saw_end(end, clock::now_ms());
-                shell.step(&myself, Input::CreditBlocked(shell.args.flow.is_out_of_credit()));
+                shell.step(&myself, Input::CreditBlocked(shell.args.flow.is_held_back()));
                 shell.step(&myself, Input::Bounds { log_start: 0, end, leader_epoch });
             }
             PartitionMsg::SourceMoved => shell.step(&myself, Input::SourceMoved),

@@ -2,6 +2,7 @@
 
 mod actor;
 mod effects;
+mod old_format;
 mod resolve;
 mod tail;
 

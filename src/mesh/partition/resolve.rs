@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::tail;
+use super::{old_format, tail};
 use crate::formats::Position;
 use crate::mesh::cluster::ClusterHandle;
 use crate::mesh::flow::FlowContext;
@@ -102,7 +102,9 @@ pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resoluti
             }
             Next::Go { .. } | Next::Fault(_) => None,
         };
-        return verdict.conclude(tail).map_err(Unresolved::Fault);
+        let resolution = verdict.conclude(tail).map_err(Unresolved::Fault)?;
+        old_format::refuse(flow, &question.source, resolution.source_next, source.log_end).await?;
+        return Ok(resolution);
     }
     Err(Unresolved::Waits(format!(
         "the log end of {} on {} to stand still",

@@ -110,7 +110,7 @@ pub enum Input {
         /// Epoch of the leader that answered; −1 when unknown.
         leader_epoch: i32,
     },
-    /// Whether fetching waits for room in the memory budget (or a quota): then standing still is no fault.
+    /// Whether fetching waits for room in the memory budget, or for a quota: then standing still is no fault.
     CreditBlocked(bool),
     /// An operator pauses.
     Pause,

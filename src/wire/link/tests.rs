@@ -49,8 +49,14 @@ fn frame<A: Encodable + HeaderVersion>(request: &RequestHeader, answer: &A) -> B
 /// A link over a pipe that holds so many bytes.
 fn link(pipe_bytes: usize) -> (Link, Broker) {
     let (ours, stream) = duplex(pipe_bytes);
-    let mut connection =
-        Connection::start("east".into(), "broker:1".into(), "mesh", Box::new(ours), Default::default());
+    let mut connection = Connection::start(
+        "east".into(),
+        "broker:1".into(),
+        "mesh",
+        Box::new(ours),
+        Default::default(),
+        Default::default(),
+    );
     connection.set_offered(Offered::new(&offers(&[])));
     (
         Link { connection, broker: 1, limit: LIMIT },

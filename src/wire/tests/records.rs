@@ -1,5 +1,6 @@
 //! Fetch and produce: what is read, what is written, and what is not known.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -114,6 +115,23 @@ async fn an_empty_fetch_stays_where_it_is() {
     .await;
     let read = broker.client().fetch(&range(42)).await.unwrap();
     assert_eq!((read.records.len(), read.next_offset, read.last_epoch), (0, 42, -1));
+}
+
+/// A quota that is used up empties the whole answer (KIP-219).
+#[tokio::test]
+async fn a_fetch_that_a_quota_emptied_is_asked_again() {
+    let broker = Scripted::start(|request| match (request.api, request.nth) {
+        (ApiKey::Fetch, 0) => request.answer(FetchResponse::default().with_throttle_time_ms(20)),
+        (ApiKey::Fetch, _) => {
+            fetched(request, PartitionData::default().with_records(Some(batch(10, None, &["a"]))))
+        }
+        _ => request.standard(),
+    })
+    .await;
+    let wire = broker.client();
+    assert_eq!(wire.fetch(&range(10)).await.unwrap().records.len(), 1);
+    assert_eq!(broker.count(ApiKey::Fetch), 2);
+    assert_eq!(wire.throttled(), BTreeMap::from([("Fetch", Duration::from_millis(20))]));
 }
 
 #[tokio::test]
