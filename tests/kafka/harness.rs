@@ -1,5 +1,6 @@
 //! The harness itself: what other tests lean on must hold.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,10 +12,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::common::topologies::{flow, topology, topology_as};
 use crate::common::{
-    Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MirrorProcess, Pair,
-    Process, Produce, Proxy, Release, TestRecord, Twin, await_exact, blocking, class_path, compare, damage,
-    difference, fresh_dir, java, java_source, jdk, pair, random_text, stored_batches, topic, try_java, twins,
-    verify_acknowledged, verify_exact, wait_for, wire_settings,
+    Broker, Certificates, Cluster, Ending, Isolation, KafkaClient, Listener, Load, MessageSets,
+    MirrorProcess, Pair, Process, Produce, Proxy, Release, TestRecord, Twin, await_exact, blocking,
+    class_path, compare, damage, difference, fresh_dir, java, java_source, jdk, pair, random_text,
+    replace_log, stored_batches, topic, try_java, twins, verify_acknowledged, verify_exact, wait_for,
+    wire_settings,
 };
 
 /// Tests that start clusters of their own take turns: a cluster starts fast only where not ten others do.
@@ -111,7 +113,7 @@ async fn a_broker_of_an_older_release_says_so_and_serves() {
 }
 
 #[tokio::test]
-async fn a_batch_can_be_damaged_on_disk() {
+async fn a_log_can_be_damaged_and_replaced_on_disk() {
     let _turn = turn().await;
     let cluster = Cluster::builder("damaged").start().await;
     let (client, broker) = (cluster.client(), cluster.broker());
@@ -130,6 +132,19 @@ async fn a_batch_can_be_damaged_on_disk() {
     assert_eq!(after.iter().position(|sound| !sound), Some(before.len() - 1), "the last batch, and no other");
     broker.start().await;
     assert_eq!(client.end_offsets("orders").await, [10], "the broker does not look into what it closed");
+
+    let mut sets = MessageSets::default();
+    sets.plain(0, &TestRecord::numbered(2));
+    sets.gzip(1, &TestRecord::numbered(3));
+    broker.stop().await;
+    replace_log(broker, "orders", 0, &sets.into_bytes());
+    assert_eq!(sound(), [true; 3]);
+    broker.start().await;
+    assert_eq!(client.end_offsets("orders").await, [5]);
+    let batches = stored_batches(broker, "orders", 0);
+    let records: Vec<_> = batches.iter().flat_map(|batch| batch.records().expect("it is sound")).collect();
+    assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(records[4].value.as_deref(), Some(&b"v-2"[..]));
 }
 
 #[tokio::test]
@@ -182,7 +197,11 @@ async fn a_proxied_broker_can_be_cut_stalled_and_slowed() {
     link.produce("orders", 0, vec![TestRecord::new("k", &"v".repeat(50_000))]).await;
     assert!(asked.elapsed() >= latency * 5);
     // One record in one request (0), after more than one question for metadata (3).
-    let requests = cluster.broker().proxy().requests();
+    let proxy = cluster.broker().proxy();
+    let before = proxy.answered_bytes();
+    assert_eq!(link.consume_all("orders").await[0].len(), 1);
+    assert!(proxy.answered_bytes() >= before + 50_000, "{before} to {} bytes", proxy.answered_bytes());
+    let requests = proxy.requests();
     assert_eq!(requests.get(&0), Some(&1), "{requests:?}");
     assert!(requests.get(&3).is_some_and(|count| *count > 1), "{requests:?}");
 }
@@ -209,7 +228,7 @@ async fn a_proxy_hides_the_brokers_from_librdkafka_alone() {
 }
 
 #[tokio::test]
-async fn a_paused_broker_answers_nothing_until_resumed() {
+async fn a_broker_can_be_paused_and_a_client_be_limited() {
     let _turn = turn().await;
     let cluster = Cluster::builder("paused").start().await;
     cluster.pause();
@@ -221,12 +240,23 @@ async fn a_paused_broker_answers_nothing_until_resumed() {
         other => Err(format!("{other:?}")),
     })
     .await;
+
+    cluster.limit_client("slow", 12_345).await;
+    let describe = ["--bootstrap-server", cluster.bootstrap(), "--describe", "--entity-type", "clients"];
+    let quotas = java("kafka.admin.ConfigCommand", &describe).await;
+    for part in ["slow", "consumer_byte_rate=12345", "producer_byte_rate=12345"] {
+        assert!(quotas.contains(part), "{part} is missing in {quotas}");
+    }
 }
 
 #[tokio::test]
 async fn three_brokers_carry_on_without_one() {
     let _turn = turn().await;
-    let cluster = Cluster::builder("three").brokers(3).start().await;
+    let cluster = Cluster::builder("three").brokers(3).racks(&["a", "b", "c"]).start().await;
+    let wire = Wire::new("three".into(), &wire_settings(cluster.bootstrap())).expect("sound settings");
+    let brokers = wire.metadata(Some(&[])).await.expect("a broker answers").brokers;
+    let racks = brokers.iter().map(|broker| (broker.id, broker.rack.as_deref()));
+    assert_eq!(racks.collect::<BTreeMap<_, _>>(), [(1, Some("a")), (2, Some("b")), (3, Some("c"))].into());
     let client = cluster.client();
     client.create_topic_with("orders", 3, 3, &[("min.insync.replicas", "2")]).await;
     assert_eq!(cluster.brokers().iter().map(Broker::node_id).collect::<Vec<_>>(), [1, 2, 3]);
