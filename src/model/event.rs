@@ -26,8 +26,6 @@ pub enum Event {
     Resumed { source_next: i64, target_next: i64 },
     /// Records stamped 0 are written as 1 ms, because librdkafka takes 0 for "no timestamp".
     TimestampZero { records: u64 },
-    /// Records without a timestamp get the time of writing.
-    TimestampMissing { records: u64 },
     /// The partition can't go on for now.
     Faulted(Fault),
     /// The partition goes on after a fault.
@@ -81,7 +79,6 @@ impl Event {
             Self::TailMatched { .. } => "tail_matched",
             Self::Resumed { .. } => "resumed",
             Self::TimestampZero { .. } => "timestamp_zero",
-            Self::TimestampMissing { .. } => "timestamp_missing",
             Self::Faulted(_) => "faulted",
             Self::Recovered => "recovered",
             Self::SessionLost { .. } => "session_lost",

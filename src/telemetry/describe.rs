@@ -90,7 +90,6 @@ pub(super) const EVENT_NAMES: [&str; 29] = [
     "tail_matched",
     "resumed",
     "timestamp_zero",
-    "timestamp_missing",
     "faulted",
     "recovered",
     "session_lost",
@@ -160,11 +159,6 @@ pub fn describe(event: &Event) -> Description {
         Event::TimestampZero { records } => (
             Warn,
             "records with timestamp 0 were written with timestamp 1 ms",
-            Details { records: Some(*records), ..nothing },
-        ),
-        Event::TimestampMissing { records } => (
-            Warn,
-            "records without a timestamp were written with the time of writing",
             Details { records: Some(*records), ..nothing },
         ),
         Event::Faulted(fault) => (

@@ -19,7 +19,6 @@ fn every_event() -> Vec<Event> {
         | Event::TailMatched { .. }
         | Event::Resumed { .. }
         | Event::TimestampZero { .. }
-        | Event::TimestampMissing { .. }
         | Event::Faulted(_)
         | Event::Recovered
         | Event::SessionLost { .. }
@@ -50,7 +49,6 @@ fn every_event() -> Vec<Event> {
         Event::TailMatched { records: 4 },
         Event::Resumed { source_next: 100, target_next: 98 },
         Event::TimestampZero { records: 2 },
-        Event::TimestampMissing { records: 3 },
         Event::Faulted(Fault::new(
             FaultKind::RecordTooLarge,
             "east/orders-0 offset 9: 2 MB",
