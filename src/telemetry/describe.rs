@@ -80,7 +80,7 @@ pub struct Description {
 }
 
 /// Every event's name, so that its counter exists before the first one happens.
-pub(super) const EVENT_NAMES: [&str; 29] = [
+pub(super) const EVENT_NAMES: [&str; 28] = [
     "source_recreated",
     "retention_overtook",
     "source_truncated",
