@@ -1,6 +1,6 @@
 //! Message sets of magic 0 and 1 in the source's log: the `records` engine can't read them.
 
-use super::resolve::{Side, Unresolved};
+use super::resolve::Unresolved;
 use crate::mesh::flow::FlowContext;
 use crate::model::{Fault, FaultKind, TopicPartition};
 use crate::topology::{EngineKind, engine};
@@ -26,9 +26,11 @@ pub(super) async fn refuse(
     let magic = match flow.source.wire().stored_magic(partition, next).await {
         Ok(Some(magic)) if magic < READABLE => magic,
         Ok(_) => return Ok(()),
-        // What is damaged is told by the engine.
-        Err(error) if matches!(error.kind(), WireErrorKind::Batch(_)) => return Ok(()),
-        Err(error) => return Err(Unresolved::from_wire(&error, Side::Source)),
+        // What is damaged, or may not be read, is told by the engine.
+        Err(error) if error.is_unauthorized() || matches!(error.kind(), WireErrorKind::Batch(_)) => {
+            return Ok(());
+        }
+        Err(error) => return Err(Unresolved::Waits(error.to_string())),
     };
     let (name, source) = (&flow.spec.name, flow.source.alias());
     Err(Unresolved::Fault(Fault::new(

@@ -48,7 +48,7 @@ pub enum Unresolved {
 
 impl Unresolved {
     /// Sorts a wire error: what passes by itself is awaited, a missing right is a fault.
-    pub(super) fn from_wire(error: &WireError, side: Side) -> Self {
+    fn from_wire(error: &WireError, side: Side) -> Self {
         if error.is_unauthorized() {
             let kind = match side {
                 Side::Source => FaultKind::SourceUnauthorized,
@@ -65,7 +65,7 @@ impl Unresolved {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Side {
+enum Side {
     Source,
     Target,
 }
