@@ -6,9 +6,10 @@ use mirrormesh::model::TopicPartition;
 
 use crate::common::topologies::{flow, topology, topology_as};
 use crate::common::{
-    Between, Cluster, Engine, KafkaClient, Listener, Load, MirrorProcess, TestRecord, Twin, await_growth,
-    log_view, map_differs, stored_offsets, twins, verify_acknowledged, wait_for,
+    Between, Cluster, Engine, KafkaClient, Listener, Load, MirrorProcess, TestRecord, Twin, log_view,
+    map_differs, stored_offsets, twins, verify_acknowledged, wait_for,
 };
+use crate::holds;
 
 /// As the issue asks: twenty times.
 const KILLS: usize = 20;
@@ -100,13 +101,6 @@ async fn twenty_kills_lose_nothing_and_repeat_nothing() {
 /// The topic that an engine's identity flow writes on both clusters.
 fn shared(engine: Engine) -> String {
     format!("shared-{}", engine.name())
-}
-
-async fn holds(client: &KafkaClient, topic: &str, goal: i64) {
-    await_growth(&format!("{topic} to hold {goal} records"), goal, async || {
-        Ok(client.end_offsets(topic).await.iter().sum())
-    })
-    .await;
 }
 
 /// Waits until the mirror has passed `end` in the topic's only partition.

@@ -31,3 +31,14 @@ async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
     static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     ALONE.lock().await
 }
+
+/// Waits until the copy has at least `goal` records.
+async fn holds(client: &common::KafkaClient, topic: &str, goal: i64) {
+    common::await_growth(&format!("{topic} to hold {goal} records"), goal, async || {
+        match client.topics().await.contains_key(topic) {
+            true => Ok(client.end_offsets(topic).await.iter().sum()),
+            false => Err("the topic is not there".to_owned()),
+        }
+    })
+    .await;
+}

@@ -3,21 +3,8 @@
 use std::time::Duration;
 
 use crate::common::topologies::{flow, topology_as};
-use crate::common::{
-    Cluster, KafkaClient, Listener, Load, Twin, await_growth, twins, verify_acknowledged, verify_exact,
-    wait_for,
-};
-
-/// Waits until the copy has at least `goal` records.
-async fn holds(client: &KafkaClient, topic: &str, goal: i64) {
-    await_growth(&format!("{topic} to hold {goal} records"), goal, async || {
-        match client.topics().await.contains_key(topic) {
-            true => Ok(client.end_offsets(topic).await.iter().sum()),
-            false => Err("the topic is not there".to_owned()),
-        }
-    })
-    .await;
-}
+use crate::common::{Cluster, Listener, Load, Twin, twins, verify_acknowledged, verify_exact, wait_for};
+use crate::holds;
 
 /// Waits until each engine's copy has so many records more than now.
 async fn holds_more(target: &Cluster, twins: &[Twin], topic: &str, more: i64) {
