@@ -6,14 +6,17 @@
 
 pub mod batch;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod engine;
 pub mod formats;
 pub mod http;
+pub mod inspect;
 pub mod mesh;
 pub mod model;
 pub mod offsets;
 pub mod replicator;
+pub mod store;
 pub mod telemetry;
 pub mod topology;
 pub mod wire;

@@ -4,7 +4,8 @@ use std::error::Error;
 use std::io::Write;
 
 use mirrormesh::config::{self, Sources};
-use mirrormesh::mesh::{Mesh, MeshHandle, ProcessIdentity};
+use mirrormesh::mesh::{Mesh, MeshHandle};
+use mirrormesh::store::ProcessIdentity;
 use mirrormesh::telemetry::Telemetry;
 
 use super::clusters::{ORDERS, SampleCluster};

@@ -4,10 +4,10 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::config::{Loaded, Problem, Problems, Severity};
+use crate::inspect;
 
 use super::Exit;
 use super::input::TopologyArgs;
-use super::online;
 use super::output::{self, Style, count};
 
 /// Finds every mistake in a topology.
@@ -47,7 +47,7 @@ pub fn run(args: &CheckArgs) -> Exit {
         }
         Ok(loaded) => {
             eprintln!("asking {}", count(loaded.clients.len(), "cluster"));
-            let found = match super::block_on(online::problems(&loaded)) {
+            let found = match super::block_on(inspect::problems(&loaded)) {
                 Ok(found) => found,
                 Err(exit) => return exit,
             };

@@ -5,7 +5,6 @@ mod config;
 mod graph;
 mod input;
 mod offsets;
-mod online;
 mod output;
 mod plan;
 mod run;

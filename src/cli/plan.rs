@@ -8,7 +8,7 @@ use super::Exit;
 use super::input::TopologyArgs;
 use super::output;
 use crate::config::Loaded;
-use crate::mesh::Survey;
+use crate::inspect::Survey;
 use crate::topology::plan::{BROKER_DEFAULT, FlowPlan};
 use crate::topology::topic_config::ConfigEdit;
 

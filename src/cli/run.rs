@@ -11,7 +11,8 @@ use super::Exit;
 use super::input::TopologyArgs;
 use crate::config::Loaded;
 use crate::http::{self, HttpState, Serving};
-use crate::mesh::{Mesh, MeshHandle, ProcessIdentity};
+use crate::mesh::{Mesh, MeshHandle};
+use crate::store::ProcessIdentity;
 use crate::telemetry::{Identity, Telemetry, TelemetryError, logs};
 
 /// Mirror until SIGTERM or SIGINT, then drain and exit.

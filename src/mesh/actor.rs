@@ -9,16 +9,15 @@ use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPo
 use tracing::error;
 
 use super::MeshError;
-use super::board::FlowBoard;
-use super::clock;
-use super::cluster::{ClusterActor, ClusterHandle};
-use super::context::MeshContext;
-use super::flow::{FlowActor, FlowArguments, FlowContext, FlowMsg};
-use super::supervise::{self, Backoff};
+use super::cluster::ClusterActor;
+use super::flow::{FlowActor, FlowArguments, FlowMsg};
+use super::shared::supervise::{self, Backoff};
+use super::shared::{FlowBoard, FlowContext, MeshContext};
+use crate::cluster::ClusterHandle;
 use crate::config::Loaded;
 use crate::model::status::{FlowState, MeshStatus, PartitionState};
 use crate::model::{Alias, FlowName};
-use crate::telemetry::Restarted;
+use crate::telemetry::{Restarted, clock};
 use crate::topology::Selector;
 
 /// How old a heartbeat may be and still be shown: a path that was cut is seen to age before it goes.

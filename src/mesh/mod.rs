@@ -11,21 +11,12 @@
 //! ```
 
 mod actor;
-mod board;
-mod clock;
 mod cluster;
-mod context;
 mod flow;
-pub mod groups;
-mod internal_topics;
-mod lag;
-pub mod offsets;
+mod jobs;
 mod partition;
-mod periodic;
-mod process;
-mod supervise;
-mod survey;
-mod tasks;
+mod position_store;
+mod shared;
 mod view;
 
 use std::sync::Arc;
@@ -37,18 +28,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use self::actor::{MeshActor, MeshMsg, MeshParts};
-pub use self::board::FlowBoard;
-pub(crate) use self::clock::now_ms;
-pub use self::cluster::{Catalogue, ClusterHandle, ClusterView, TopicEntry};
-use self::context::MeshContext;
-pub use self::flow::describe as describe_topics;
-pub use self::process::ProcessIdentity;
-pub use self::survey::{Survey, SurveyError, Surveyed};
+pub use self::shared::{FlowBoard, GroupBoard, GroupsSnapshot};
+use self::shared::{MeshContext, supervise};
 pub use self::view::{FlowEnds, OffsetsView};
 use crate::config::Loaded;
 use crate::engine::budget::Budget;
 use crate::model::status::MeshStatus;
 use crate::offsets::MapBudget;
+use crate::store::ProcessIdentity;
 use crate::telemetry::Telemetry;
 
 /// Tails read at once; each holds two reads of 4 MiB.

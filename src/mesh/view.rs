@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::actor::MeshParts;
-use super::groups::GroupsSnapshot;
+use super::shared::GroupsSnapshot;
 use crate::model::{Alias, FlowName, TopicPartition};
 use crate::offsets::{Answer, Direction};
 

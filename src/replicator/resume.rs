@@ -9,12 +9,14 @@
 mod conclude;
 mod decide;
 mod facts;
+mod fingerprint;
 
 #[cfg(test)]
 mod tests;
 
 pub use decide::decide;
 pub use facts::{EpochEnd, ResumePolicy, SourceFacts, TargetFacts};
+pub use fingerprint::fingerprint;
 
 use super::machine::Reached;
 use super::tail::TailPlan;

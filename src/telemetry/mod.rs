@@ -4,6 +4,7 @@
 //! endpoint is configured. Spans go to the same endpoint. Nothing here is global except the log subscriber, which
 //! only a binary installs ([`logs::init`]), so several meshes may live in one process.
 
+pub mod clock;
 mod describe;
 mod error;
 mod events;

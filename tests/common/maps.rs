@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mirrormesh::config::ClientSettings;
-use mirrormesh::mesh::offsets::{LoadedOffsets, OffsetsTopic};
 use mirrormesh::offsets::{OffsetMap, Translation};
+use mirrormesh::store::{LoadedOffsets, OffsetsTopic};
 use mirrormesh::wire::Wire;
 
 use super::{Consumed, KafkaClient};

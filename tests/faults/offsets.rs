@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mirrormesh::mesh::groups::stored_checkpoints;
 use mirrormesh::model::TopicPartition;
+use mirrormesh::store::stored_checkpoints;
 use mirrormesh::wire::{GroupCommit, GroupState, Wire};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::{Value, json};

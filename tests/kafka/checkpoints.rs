@@ -1,9 +1,9 @@
 //! MirrorMaker 2's checkpoints on a real cluster: what is written, what is left out, and how a start goes on.
 
 use mirrormesh::formats::Checkpoint;
-use mirrormesh::mesh::groups::{Checkpoints, GroupReading, OffsetReading, stored_checkpoints};
 use mirrormesh::model::{TopicName, TopicPartition};
 use mirrormesh::offsets::Translation::{self, EarliestSafe, Exact, Unknown};
+use mirrormesh::store::{Checkpoints, GroupReading, OffsetReading, stored_checkpoints};
 use mirrormesh::wire::{Committed, GroupState};
 
 use crate::common::{KafkaClient, TestRecord, pair, random_text};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mirrormesh::formats::{Checkpoint, Heartbeat, OffsetSync};
-use mirrormesh::mesh::groups::stored_checkpoints;
 use mirrormesh::model::TopicName;
+use mirrormesh::store::stored_checkpoints;
 
 use crate::common::topologies::{flow, topology_as};
 use crate::common::{

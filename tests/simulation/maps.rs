@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mirrormesh::mesh::offsets::{MapBook, SharedMap};
 use mirrormesh::model::{Segment, TopicPartition};
 use mirrormesh::offsets::{ChunkChange, MapBudget, OffsetMap, Translation};
 use mirrormesh::replicator::Resolution;
+use mirrormesh::store::{MapBook, SharedMap};
 
 use crate::log::Log;
 use crate::ops::Scenario;

@@ -4,9 +4,9 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::mesh::groups::{GroupReading, OffsetReading};
 use crate::model::{Alias, FlowName};
 use crate::offsets::{Answer, Direction};
+use crate::store::{GroupReading, OffsetReading};
 use crate::topology::FlowSpec;
 
 /// Translated offsets of one flow.
@@ -62,7 +62,7 @@ impl Document {
     pub fn new(flow: &FlowSpec, direction: Direction, mut offsets: Vec<Entry>) -> Self {
         offsets.sort_by(|a, b| key(a).cmp(&key(b)));
         let (from, to) = (flow.from.clone(), flow.to.clone());
-        let at_ms = crate::mesh::now_ms();
+        let at_ms = crate::telemetry::clock::now_ms();
         Self { flow: flow.name.clone(), from, to, direction, as_of: None, at_ms, committed: None, offsets }
     }
 

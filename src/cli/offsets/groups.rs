@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::FlowArgs;
 use crate::cli::Exit;
 use crate::cli::output;
-use crate::mesh::now_ms;
 use crate::model::groups::GroupStatus;
 use crate::model::{Alias, FlowName};
+use crate::telemetry::clock::now_ms;
 
 /// Shows the consumer groups of a flow on both sides.
 ///

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::commit::commit;
 use super::document::{Document, Entry};
 use super::given::{self, Given};
 use super::{FlowArgs, show, with_offsets};
 use crate::cli::{Exit, output};
-use crate::mesh::groups::FlowOffsets;
+use crate::inspect::{FlowOffsets, WantedCommit, commit};
+use crate::model::TopicPartition;
 use crate::offsets::{Answer, Direction, Translation};
 
 /// Reads a document of offsets and translates each; with --commit also commits them on the target.
@@ -70,7 +70,11 @@ pub fn run(args: &ImportArgs) -> Exit {
         let Some(group) = &args.commit else {
             return Ok(show(&Document::new(offsets.flow(), direction, entries), args.json));
         };
-        commit(offsets.target(), group, &mut entries).await?;
+        let mut wanted: Vec<_> = entries.iter().map(wanted_commit).collect();
+        commit(offsets.target(), group, &mut wanted, |moved| eprintln!("note: {moved}")).await?;
+        for (entry, wanted) in entries.iter_mut().zip(wanted) {
+            entry.answer.translated_offset = wanted.translated;
+        }
         let committed = output::count(entries.len(), "offset");
         eprintln!("committed {committed} for group {group} on {}", offsets.flow().to);
         let document = Document::new(offsets.flow(), direction, entries).committed_for(group);
@@ -85,6 +89,17 @@ fn read_bytes(args: &ImportArgs) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+fn wanted_commit(entry: &Entry) -> WantedCommit {
+    let Entry { answer, metadata, .. } = entry;
+    WantedCommit {
+        asked: TopicPartition::new(answer.topic.clone(), answer.partition),
+        offset: answer.offset,
+        target: TopicPartition::new(answer.translated_topic.clone(), answer.partition),
+        translated: answer.translated_offset,
+        metadata: metadata.clone().unwrap_or_default(),
+    }
 }
 
 fn translated(offsets: &FlowOffsets, given: Given, direction: Direction) -> Entry {

@@ -3,7 +3,6 @@
 //! Every command reads what it needs from the clusters by itself: no mesh has to run, and for all but a live look at the
 //! source's groups the target is enough.
 
-mod commit;
 mod document;
 mod export;
 mod given;
@@ -17,7 +16,7 @@ use self::document::Document;
 use super::Exit;
 use super::input::TopologyArgs;
 use crate::config::{Loaded, did_you_mean};
-use crate::mesh::groups::{AsOf, FlowOffsets};
+use crate::inspect::{AsOf, FlowOffsets};
 use crate::topology::FlowSpec;
 
 const AFTER_HELP: &str = "\

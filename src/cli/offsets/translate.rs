@@ -5,7 +5,7 @@ use clap::Args;
 use super::document::{Document, Entry, entries_of};
 use super::{FlowArgs, nothing_committed, show, tell_missing};
 use crate::cli::Exit;
-use crate::mesh::groups::FlowOffsets;
+use crate::inspect::FlowOffsets;
 use crate::model::TopicPartition;
 use crate::offsets::{Answer, Direction};
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Page, get, run};
-use crate::mesh::groups::{GroupBoard, GroupsSnapshot};
 use crate::mesh::{FlowEnds, OffsetsView};
+use crate::mesh::{GroupBoard, GroupsSnapshot};
 use crate::model::groups::{GroupPartitionStatus, GroupStatus};
 use crate::model::{FlowName, Segment, TopicId, TopicPartition};
 use crate::offsets::{Answer, Direction, MapIdentity, OffsetMap};

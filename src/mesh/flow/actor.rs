@@ -9,14 +9,14 @@ use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 use super::children::Children;
-use super::context::FlowContext;
-use super::positions::LoadError;
 use super::start::Stored;
 use super::topics::Reconciliation;
 use crate::formats::Claim;
-use crate::mesh::supervise::{self, Backoff};
+use crate::mesh::shared::FlowContext;
+use crate::mesh::shared::supervise::{self, Backoff};
 use crate::model::status::FlowState;
 use crate::model::{Fault, Generation, TopicName, TopicPartition};
+use crate::store::LoadError;
 use crate::telemetry::Restarted;
 use crate::topology::{Selector, engine};
 

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use ractor::{ActorId, ActorRef};
 
-use crate::mesh::partition::PartitionMsg;
-use crate::mesh::supervise::Backoff;
+use crate::mesh::shared::PartitionMsg;
+use crate::mesh::shared::supervise::Backoff;
 use crate::model::{TopicId, TopicName, TopicPartition};
 
 /// What a partition was last told of its two sides.

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
 use crate::engine::Session;
-use crate::mesh::partition::PartitionMsg;
+use crate::mesh::shared::{PartitionMsg, StoreMsg};
 use crate::model::status::FlowState;
 
 impl FlowRun {
@@ -70,7 +70,7 @@ impl FlowRun {
             }
             if let Some(store) = store {
                 let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(100));
-                let _ = ractor::call_t!(store, super::store::StoreMsg::Drain, left.as_millis() as u64);
+                let _ = ractor::call_t!(store, StoreMsg::Drain, left.as_millis() as u64);
             }
             let _ = myself.cast(FlowMsg::Closed);
         });

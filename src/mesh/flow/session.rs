@@ -8,12 +8,12 @@ use ractor::ActorRef;
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use super::context::FlowContext;
 use crate::batch::Codec;
+use crate::cluster::ClusterHandle;
 use crate::engine::passthrough::{PassthroughSession, PassthroughSpec};
 use crate::engine::records::{Answers, RecordsSession, RecordsSpec};
 use crate::engine::{EngineError, Session};
-use crate::mesh::cluster::ClusterHandle;
+use crate::mesh::shared::FlowContext;
 use crate::model::status::FlowState;
 use crate::model::{Event, Generation};
 use crate::telemetry::Restarted;

@@ -4,17 +4,14 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use super::context::FlowContext;
-use super::heartbeat::Heartbeats;
-use super::positions::{LoadError, Loaded};
-use super::store::PositionStoreActor;
-use super::topic_configs::TopicConfigs;
 use crate::formats::offsets_topic;
-use crate::mesh::groups::Cycle;
-use crate::mesh::offsets::{LoadedOffsets, MapTrim, OffsetSyncs, OffsetsTopic};
-use crate::mesh::periodic;
+use crate::mesh::jobs::groups::Cycle;
+use crate::mesh::jobs::{Heartbeats, MapTrim, OffsetSyncs, TopicConfigs, periodic};
+use crate::mesh::position_store::PositionStoreActor;
+use crate::mesh::shared::FlowContext;
 use crate::model::Event;
 use crate::model::status::{ClusterState, FlowState};
+use crate::store::{LoadError, Loaded, LoadedOffsets, OffsetsTopic};
 use crate::topology::topic_config::ConfigRules;
 use crate::topology::{GroupSelector, OffsetSyncsOn};
 
@@ -50,9 +47,8 @@ impl FlowRun {
                 return;
             }
         }
-        let id = |cluster: &crate::mesh::cluster::ClusterHandle| {
-            cluster.catalogue().and_then(|c| c.cluster_id.clone())
-        };
+        let id =
+            |cluster: &crate::cluster::ClusterHandle| cluster.catalogue().and_then(|c| c.cluster_id.clone());
         if let (Some(source), Some(target)) = (id(&self.flow.source), id(&self.flow.target))
             && source == target
         {

@@ -3,18 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::context::FlowContext;
-use super::limits;
-use crate::mesh::cluster::{Catalogue, TopicEntry};
+use crate::cluster::{Catalogue, describe, topic_config};
+use crate::mesh::shared::{FlowContext, limits};
 use crate::model::status::TopicStatus;
 use crate::model::{Event, Fault, FaultKind, TopicName};
 use crate::topology::java_regex::PatternError;
-use crate::topology::plan::{self, Creation, FlowPlan, Growth, Selected, SourceTopic, TargetTopic};
-use crate::topology::topic_config::{ConfigSource, TopicConfig};
-use crate::wire::{self, ConfigEntry, NewTopic, ResponseError, WireError};
-
-/// Topics described in one request: an answer is about 5 KB a topic.
-const TOPICS_PER_DESCRIBE: usize = 500;
+use crate::topology::plan::{self, Creation, FlowPlan, Growth, Selected, SourceTopic};
+use crate::wire::{NewTopic, ResponseError, WireError};
 
 /// A topic that can be mirrored now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +86,8 @@ async fn bring_about(
     target: Arc<Catalogue>,
     faults: &mut BTreeMap<TopicName, Fault>,
 ) -> Result<(FlowPlan, Arc<Catalogue>), Failed> {
-    let there: Vec<_> = target.topics.iter().map(|(name, entry)| as_target(name, entry)).collect();
-    let mut here: Vec<_> = source.topics.iter().map(|(name, entry)| as_source(name, entry)).collect();
+    let there: Vec<_> = target.topics.iter().map(|(name, entry)| entry.as_target(name)).collect();
+    let mut here: Vec<_> = source.topics.iter().map(|(name, entry)| entry.as_source(name)).collect();
     let make =
         |here: &[SourceTopic]| plan::flow_plan(&flow.spec, &flow.mesh.topology, here, &there, target.brokers);
     let mut plan = make(&here)?;
@@ -134,26 +129,6 @@ async fn bring_about(
     }
     let target = flow.target.refresh().await?;
     Ok((plan, target))
-}
-
-/// A topic as the plan wants it, without its configuration.
-pub fn as_source(name: &TopicName, entry: &TopicEntry) -> SourceTopic {
-    SourceTopic {
-        name: name.clone(),
-        partitions: count(entry),
-        internal: entry.internal,
-        replication_factor: entry.replication_factor,
-        configs: Vec::new(),
-    }
-}
-
-/// A topic as the plan wants it, without its configuration.
-pub fn as_target(name: &TopicName, entry: &TopicEntry) -> TargetTopic {
-    TargetTopic { name: name.clone(), partitions: count(entry), configs: Vec::new() }
-}
-
-fn count(entry: &TopicEntry) -> i32 {
-    i32::try_from(entry.partitions.len()).unwrap_or(i32::MAX)
 }
 
 /// Creates one remote topic; entries the target refuses are left out by name.
@@ -240,43 +215,6 @@ async fn describe_limits(
         }
     }
     changed
-}
-
-/// Configuration by topic.
-pub type Described = BTreeMap<TopicName, Result<Vec<ConfigEntry>, WireError>>;
-
-/// Describes topics in requests of bounded size.
-pub async fn describe(wire: &crate::wire::Wire, topics: &[TopicName]) -> Result<Described, WireError> {
-    let mut all = Described::new();
-    for some in topics.chunks(TOPICS_PER_DESCRIBE) {
-        match wire.describe_topic_configs(some).await {
-            Ok(answers) => all.extend(answers),
-            // A broker that can't describe (a test broker) leaves everything at its default.
-            Err(error) if error.is_unsupported() => {
-                all.extend(some.iter().map(|t| (t.clone(), Ok(Vec::new()))))
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(all)
-}
-
-/// The wire's entry as the plan's.
-pub fn topic_config(entry: &ConfigEntry) -> TopicConfig {
-    TopicConfig {
-        name: entry.name.clone(),
-        value: entry.value.clone(),
-        source: match entry.source {
-            wire::ConfigSource::Topic => ConfigSource::Topic,
-            wire::ConfigSource::DynamicBroker => ConfigSource::DynamicBroker,
-            wire::ConfigSource::DynamicDefaultBroker => ConfigSource::DynamicDefaultBroker,
-            wire::ConfigSource::StaticBroker => ConfigSource::StaticBroker,
-            wire::ConfigSource::Default => ConfigSource::Default,
-            wire::ConfigSource::Unknown => ConfigSource::Unknown,
-        },
-        read_only: entry.read_only,
-        sensitive: entry.sensitive,
-    }
 }
 
 fn is_invalid_config(error: &WireError) -> bool {

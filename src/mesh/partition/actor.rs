@@ -7,47 +7,14 @@ use std::time::{Duration, SystemTime};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::JoinHandle;
 
-use super::resolve::Unresolved;
-use crate::engine::{Batch, EngineError, LaneEvent, LaneOpened, Session};
-use crate::mesh::clock;
-use crate::mesh::flow::FlowContext;
-use crate::mesh::lag::LagClock;
-use crate::mesh::offsets::SharedMap;
+use super::lag::LagClock;
+use crate::engine::{Batch, LaneEvent, Session};
+use crate::mesh::shared::{FlowContext, PartitionMsg, Unresolved};
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
-use crate::replicator::{Input, Machine, MachineConfig, Resolution};
+use crate::replicator::{Input, Machine, MachineConfig};
+use crate::store::SharedMap;
+use crate::telemetry::clock;
 use crate::telemetry::{BatchTrace, TopicMetrics};
-
-/// What a partition is told.
-pub enum PartitionMsg {
-    /// From the lane.
-    Lane(Generation, LaneEvent),
-    /// The lane is open, or can't be.
-    Opened(Generation, Result<(Arc<dyn Session>, LaneOpened), EngineError>),
-    /// Where to go on was found, or not.
-    Resolved(Generation, Box<Result<Resolution, Unresolved>>),
-    /// The position handed to the store is durable.
-    Saved,
-    /// The position handed to the store is not durable.
-    NotSaved(Fault),
-    /// The source can be mirrored up to here, says a leader of this epoch.
-    End {
-        /// The end under the flow's isolation.
-        end: i64,
-        /// The leader's epoch.
-        leader_epoch: i32,
-    },
-    /// The source was re-created or changed its leader.
-    SourceMoved,
-    /// The target was re-created or changed its leader.
-    TargetMoved {
-        /// The new leader epoch.
-        leader_epoch: i32,
-    },
-    /// Finish what is in flight, save, stop.
-    Drain,
-    /// A deadline passed.
-    Tick,
-}
 
 /// What a partition is made with.
 pub struct PartitionArguments {

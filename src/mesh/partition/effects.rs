@@ -5,15 +5,15 @@ use std::time::SystemTime;
 
 use ractor::ActorRef;
 
-use super::actor::{InFlight, PartitionMsg, PartitionShell, Trace};
+use super::actor::{InFlight, PartitionShell, Trace};
 use super::resolve::{self, Question};
 use crate::engine::{LaneSpec, SourceError};
 use crate::formats::{Position, ProducerState};
-use crate::mesh::clock;
-use crate::mesh::flow::{Save, StoreMsg};
+use crate::mesh::shared::{PartitionMsg, Save, StoreMsg};
 use crate::model::{Fault, FaultKind, Generation};
 use crate::replicator::{Input, Output};
 use crate::telemetry::MAX_LINKS;
+use crate::telemetry::clock;
 
 impl PartitionShell {
     /// Does what the machine says.

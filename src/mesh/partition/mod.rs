@@ -2,9 +2,9 @@
 
 mod actor;
 mod effects;
+mod lag;
 mod old_format;
 mod resolve;
 mod tail;
 
-pub use actor::{PartitionActor, PartitionArguments, PartitionMsg};
-pub use resolve::fingerprint;
+pub use actor::{PartitionActor, PartitionArguments};

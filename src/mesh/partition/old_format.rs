@@ -1,7 +1,6 @@
 //! Message sets of magic 0 and 1 in the source's log: the `records` engine can't read them.
 
-use super::resolve::Unresolved;
-use crate::mesh::flow::FlowContext;
+use crate::mesh::shared::{FlowContext, Unresolved};
 use crate::model::{Fault, FaultKind, TopicPartition};
 use crate::topology::{EngineKind, engine};
 use crate::wire::WireErrorKind;

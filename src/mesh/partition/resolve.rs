@@ -5,12 +5,12 @@ use std::time::Duration;
 use tracing::debug;
 
 use super::{old_format, tail};
+use crate::cluster::ClusterHandle;
 use crate::formats::Position;
-use crate::mesh::cluster::ClusterHandle;
-use crate::mesh::flow::FlowContext;
+use crate::mesh::shared::{FlowContext, Unresolved};
 use crate::model::{Fault, FaultKind, TopicPartition};
 use crate::replicator::Resolution;
-use crate::replicator::resume::{self, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts};
+use crate::replicator::resume::{self, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts, fingerprint};
 use crate::topology::{Isolation, StartPoint};
 use crate::wire::{OffsetSpec, WireError};
 
@@ -37,31 +37,17 @@ pub struct Question {
     pub lost_from: Option<i64>,
 }
 
-/// Why there is no answer.
-#[derive(Clone, Debug)]
-pub enum Unresolved {
-    /// Something outside is awaited.
-    Waits(String),
-    /// A person has to act.
-    Fault(Fault),
-}
-
-impl Unresolved {
-    /// Sorts a wire error: what passes by itself is awaited, a missing right is a fault.
-    fn from_wire(error: &WireError, side: Side) -> Self {
-        if error.is_unauthorized() {
-            let kind = match side {
-                Side::Source => FaultKind::SourceUnauthorized,
-                Side::Target => FaultKind::TargetUnauthorized,
-            };
-            return Self::Fault(Fault::new(
-                kind,
-                error.to_string(),
-                "grant the right; the partition is tried again by itself",
-            ));
-        }
-        Self::Waits(error.to_string())
+/// Sorts a wire error: what passes by itself is awaited, a missing right is a fault.
+fn unresolved(error: &WireError, side: Side) -> Unresolved {
+    if error.is_unauthorized() {
+        let kind = match side {
+            Side::Source => FaultKind::SourceUnauthorized,
+            Side::Target => FaultKind::TargetUnauthorized,
+        };
+        let advice = "grant the right; the partition is tried again by itself";
+        return Unresolved::Fault(Fault::new(kind, error.to_string(), advice));
     }
+    Unresolved::Waits(error.to_string())
 }
 
 #[derive(Clone, Copy)]
@@ -120,20 +106,12 @@ fn read_as(flow: &FlowContext, position: &Position) -> Isolation {
     stored.unwrap_or(flow.spec.isolation)
 }
 
-/// What a position depends on beside the logs: which records were read.
-pub fn fingerprint(isolation: Isolation) -> String {
-    match isolation {
-        Isolation::ReadCommitted => "read_committed".to_owned(),
-        Isolation::ReadUncommitted => "read_uncommitted".to_owned(),
-    }
-}
-
 async fn source_facts(
     flow: &FlowContext,
     question: &Question,
     position: Option<&Position>,
 ) -> Result<SourceFacts, Unresolved> {
-    let failed = |error: WireError| Unresolved::from_wire(&error, Side::Source);
+    let failed = |error: WireError| unresolved(&error, Side::Source);
     let partition = &question.source;
     let catalogue = flow.source.refresh().await.map_err(failed)?;
     let Some(entry) = catalogue.partition(partition) else {
@@ -171,7 +149,7 @@ async fn target_facts(
     question: &Question,
     position: Option<&Position>,
 ) -> Result<TargetFacts, Unresolved> {
-    let failed = |error: WireError| Unresolved::from_wire(&error, Side::Target);
+    let failed = |error: WireError| unresolved(&error, Side::Target);
     let partition = &question.target;
     let catalogue = flow.target.refresh().await.map_err(failed)?;
     let Some(entry) = catalogue.partition(partition) else {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::resolve::{Question, Unresolved};
+use super::resolve::Question;
 use crate::batch::Record;
-use crate::mesh::flow::FlowContext;
+use crate::mesh::shared::{FlowContext, Unresolved};
 use crate::model::TopicPartition;
 use crate::replicator::tail::{MatchRules, RecordDigest, TailMatch, TailMatcher, TailPlan, Wants};
 use crate::topology::Isolation;

@@ -1,0 +1,159 @@
+//! What group sync remembers, and how it is stored.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::formats::{GroupSync, GroupSyncKey, SyncedPartition};
+use crate::mesh::shared::FlowContext;
+use crate::model::{FlowName, TopicName, TopicPartition};
+use crate::offsets::sync::{Memory, Pair};
+use crate::wire::WireError;
+
+/// What is remembered of every group of a flow: some 100 bytes per partition.
+#[derive(Debug, Default)]
+pub(super) struct SyncBook {
+    groups: HashMap<String, BTreeMap<TopicPartition, Memory>>,
+    /// Changed since it was last stored.
+    dirty: BTreeSet<(String, TopicName)>,
+}
+
+impl SyncBook {
+    /// What was stored.
+    pub fn load(stored: &HashMap<GroupSyncKey, GroupSync>) -> Self {
+        let mut book = Self::default();
+        for (key, sync) in stored {
+            let partitions = book.groups.entry(key.group.clone()).or_default();
+            for synced in &sync.partitions {
+                let source = TopicPartition::new(key.topic.clone(), synced.partition);
+                partitions.insert(source, from_stored(synced));
+            }
+        }
+        book
+    }
+
+    /// What is remembered of one partition, named as on the source.
+    pub fn get(&self, group: &str, source: &TopicPartition) -> Memory {
+        self.groups.get(group).and_then(|partitions| partitions.get(source)).copied().unwrap_or_default()
+    }
+
+    /// Changes what is remembered; to be stored by the next [`SyncBook::save`] if it is something else.
+    pub fn set(&mut self, group: &str, source: &TopicPartition, memory: Memory) {
+        if self.get(group, source) == memory {
+            return;
+        }
+        let partitions = self.groups.entry(group.to_owned()).or_default();
+        match memory.is_empty() {
+            true => drop(partitions.remove(source)),
+            false => drop(partitions.insert(source.clone(), memory)),
+        }
+        if partitions.is_empty() {
+            self.groups.remove(group);
+        }
+        self.dirty.insert((group.to_owned(), source.topic.clone()));
+    }
+
+    /// The groups that something is remembered of.
+    pub fn groups(&self) -> impl Iterator<Item = &String> {
+        self.groups.keys()
+    }
+
+    /// The partitions of a group that something is remembered of, named as on the source.
+    pub fn partitions(&self, group: &str) -> impl Iterator<Item = &TopicPartition> {
+        self.groups.get(group).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    /// Stores what changed. What fails stays to be stored.
+    pub async fn save(&mut self, flow: &FlowContext) -> Result<(), WireError> {
+        if self.dirty.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<_> =
+            self.dirty.iter().map(|(group, topic)| self.stored(&flow.spec.name, group, topic)).collect();
+        let records = changes.iter().map(|(key, sync)| flow.offsets_topic.group_record(key, sync.as_ref()));
+        flow.offsets_topic.append(records.collect()).await?;
+        let mut stored = flow.group_syncs.lock();
+        for (key, sync) in changes {
+            match sync {
+                Some(sync) => drop(stored.insert(key, sync)),
+                None => drop(stored.remove(&key)),
+            }
+        }
+        self.dirty.clear();
+        Ok(())
+    }
+
+    fn stored(&self, flow: &FlowName, group: &str, topic: &TopicName) -> (GroupSyncKey, Option<GroupSync>) {
+        let key = GroupSyncKey { flow: flow.clone(), group: group.to_owned(), topic: topic.clone() };
+        let of_topic = TopicPartition::new(topic.clone(), 0)..=TopicPartition::new(topic.clone(), i32::MAX);
+        let remembered =
+            self.groups.get(group).into_iter().flat_map(|partitions| partitions.range(of_topic.clone()));
+        let partitions: Vec<_> =
+            remembered.map(|(source, memory)| to_stored(source.partition, memory)).collect();
+        (key, (!partitions.is_empty()).then_some(GroupSync { partitions }))
+    }
+}
+
+fn to_stored(partition: i32, memory: &Memory) -> SyncedPartition {
+    SyncedPartition {
+        partition,
+        source: memory.synced.map(|pair| pair.source),
+        target: memory.synced.map(|pair| pair.target),
+        owner: memory.synced.map(|pair| pair.owner).unwrap_or_default(),
+        planned_source: memory.planned.map(|pair| pair.source),
+        planned_target: memory.planned.map(|pair| pair.target),
+        planned_owner: memory.planned.map(|pair| pair.owner).unwrap_or_default(),
+        written_ms: memory.written_ms,
+    }
+}
+
+fn from_stored(stored: &SyncedPartition) -> Memory {
+    let pair = |source: Option<i64>, target: Option<i64>, owner| {
+        Some(Pair { source: source?, target: target?, owner })
+    };
+    Memory {
+        synced: pair(stored.source, stored.target, stored.owner),
+        planned: pair(stored.planned_source, stored.planned_target, stored.planned_owner),
+        written_ms: stored.written_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Side;
+
+    fn memory(source: i64) -> Memory {
+        let pair = Pair { source, target: source + 1, owner: Side::Target };
+        Memory { synced: Some(pair), planned: None, written_ms: 7 }.plan(Pair { owner: Side::Source, ..pair })
+    }
+
+    #[test]
+    fn what_is_stored_comes_back() {
+        let mut book = SyncBook::default();
+        let [a0, a1, b0] =
+            [("a", 0), ("a", 1), ("b", 0)].map(|(topic, index)| TopicPartition::new(topic, index));
+        for (index, partition) in [&a0, &a1, &b0].into_iter().enumerate() {
+            book.set("g", partition, memory(index as i64));
+        }
+        let flow = FlowName::from("f");
+        assert_eq!(book.dirty.len(), 2, "a record per topic");
+        let stored = ["a", "b"].map(|topic| book.stored(&flow, "g", &topic.into()));
+        let stored: HashMap<_, _> = stored.into_iter().map(|(key, sync)| (key, sync.unwrap())).collect();
+        let loaded = SyncBook::load(&stored);
+        assert_eq!(loaded.groups, book.groups);
+        assert!(loaded.dirty.is_empty());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_removed_and_what_is_the_same_is_not_written() {
+        let mut book = SyncBook::default();
+        let partition = TopicPartition::new("a", 0);
+        book.set("g", &partition, memory(1));
+        book.dirty.clear();
+        book.set("g", &partition, memory(1));
+        assert!(book.dirty.is_empty());
+        book.set("g", &partition, Memory::default());
+        assert_eq!(book.groups().count(), 0);
+        assert_eq!(book.dirty.len(), 1);
+        assert!(book.stored(&"f".into(), "g", &"a".into()).1.is_none(), "a tombstone");
+    }
+}

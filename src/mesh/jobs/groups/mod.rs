@@ -1,0 +1,10 @@
+//! Consumer groups of a flow: read on the source, translated, written as checkpoints, and kept in step on both sides.
+
+mod commit;
+mod cycle;
+mod memory;
+mod report;
+mod topics;
+mod work;
+
+pub use cycle::Cycle;

@@ -1,0 +1,172 @@
+//! What the actors of one flow share.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use ractor::ActorRef;
+use tokio::sync::{Semaphore, watch};
+
+use super::board::FlowBoard;
+use super::context::MeshContext;
+use super::group_board::GroupBoard;
+use super::limits::LimitBook;
+use super::messages::StoreMsg;
+use crate::cluster::ClusterHandle;
+use crate::engine::budget::Account;
+use crate::engine::records::Suspects;
+use crate::engine::{EngineError, LaneOpened, LaneSpec, Session};
+use crate::formats::{GroupSync, GroupSyncKey};
+use crate::model::{Event, TopicName, TopicPartition};
+use crate::replicator::resume::fingerprint;
+use crate::store::{MapBook, OffsetsTopic, PositionBook, PositionsTopic};
+use crate::telemetry::{FlowMetrics, Scope};
+use crate::topology::FlowSpec;
+
+/// Partitions of a flow that resolve at the same time. Their questions share requests, so many are asked for little.
+const RESOLVING: usize = 1_000;
+
+/// The flow's session, while there is one.
+pub type SessionSlot = Option<Arc<dyn Session>>;
+
+/// What the actors of one flow share.
+pub struct FlowContext {
+    /// The process.
+    pub mesh: Arc<MeshContext>,
+    /// The flow as configured.
+    pub spec: FlowSpec,
+    /// Source.
+    pub source: ClusterHandle,
+    /// Target.
+    pub target: ClusterHandle,
+    /// Where positions are kept.
+    pub positions_topic: PositionsTopic,
+    /// Saved positions.
+    pub book: PositionBook,
+    /// Where offset maps and group syncs are kept.
+    pub offsets_topic: OffsetsTopic,
+    /// The offset maps; loaded before the first partition starts.
+    pub maps: MapBook,
+    /// What group sync last wrote, as it was loaded.
+    pub group_syncs: Mutex<HashMap<GroupSyncKey, GroupSync>>,
+    /// The session, replaced when it is lost.
+    pub session: watch::Sender<SessionSlot>,
+    /// The writer of positions, once positions are loaded.
+    pub store: Mutex<Option<ActorRef<StoreMsg>>>,
+    /// The flow's share of the byte budget.
+    pub account: Account,
+    /// Target topics that refused something, remembered from session to session.
+    pub suspects: Suspects,
+    /// What the target's topics accept.
+    pub limits: LimitBook,
+    /// Held while a partition resolves: each takes some kilobytes meanwhile, and ten thousand start at once.
+    pub resolving: Semaphore,
+    /// What `/status` shows.
+    pub board: FlowBoard,
+    /// What is known of its groups.
+    pub groups: GroupBoard,
+    /// Metrics of the flow.
+    pub metrics: FlowMetrics,
+    /// Topics that were there when the flow first looked: what comes later starts at its first record.
+    pub first_topics: Mutex<Option<BTreeSet<TopicName>>>,
+}
+
+impl FlowContext {
+    /// A flow that has not looked at anything yet.
+    pub fn new(
+        mesh: Arc<MeshContext>,
+        spec: &FlowSpec,
+        source: ClusterHandle,
+        target: ClusterHandle,
+        board: FlowBoard,
+    ) -> Self {
+        let positions_topic =
+            PositionsTopic { cluster: target.clone(), flow: spec.name.clone(), source: spec.from.clone() };
+        let offsets_topic =
+            OffsetsTopic { cluster: target.clone(), flow: spec.name.clone(), source: spec.from.clone() };
+        Self {
+            spec: spec.clone(),
+            source,
+            target,
+            positions_topic,
+            book: PositionBook::default(),
+            offsets_topic,
+            maps: MapBook::new(mesh.maps.clone()),
+            group_syncs: Mutex::default(),
+            session: watch::Sender::new(None),
+            store: Mutex::new(None),
+            account: mesh.budget.account(),
+            suspects: Suspects::default(),
+            limits: LimitBook::default(),
+            resolving: Semaphore::new(RESOLVING),
+            groups: board.groups().clone(),
+            board,
+            metrics: mesh.telemetry.metrics().flow(&spec.name, &spec.from, &spec.to),
+            first_topics: Mutex::new(None),
+            mesh,
+        }
+    }
+
+    /// What a position depends on beside the logs: a change of it means other records were read.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(self.spec.isolation)
+    }
+
+    /// Whether the memory budget is used up to where a flow has to wait, or the source throttles what we read:
+    /// standing still is then no fault.
+    pub fn is_held_back(&self) -> bool {
+        let (total, used) = (self.mesh.budget.total_bytes(), self.mesh.budget.in_flight_bytes());
+        used.saturating_mul(2) >= total || self.source.wire().throttles_fetches()
+    }
+
+    /// Reports an event of the flow as a whole.
+    pub fn report(&self, event: &Event) {
+        let scope = Scope { flow: Some(self.spec.name.clone()), ..Scope::default() };
+        self.mesh.telemetry.events().report(&scope, event);
+    }
+
+    /// Reports an event of one topic.
+    pub fn report_topic(&self, topic: &TopicName, event: &Event) {
+        let scope =
+            Scope { flow: Some(self.spec.name.clone()), topic: Some(topic.clone()), ..Scope::default() };
+        self.mesh.telemetry.events().report(&scope, event);
+    }
+
+    /// Reports an event of one partition.
+    pub fn report_partition(&self, partition: &TopicPartition, event: &Event) {
+        let scope = Scope {
+            flow: Some(self.spec.name.clone()),
+            topic: Some(partition.topic.clone()),
+            partition: Some(partition.partition),
+            ..Scope::default()
+        };
+        self.mesh.telemetry.events().report(&scope, event);
+    }
+
+    /// Notes that positions became durable.
+    pub fn positions_saved(&self, count: usize) {
+        self.board.positions_saved();
+        self.metrics.positions_saved(count as u64);
+    }
+
+    /// Opens a lane in the session there is, or in the next one when that one is lost. Cancel safe.
+    ///
+    /// # Errors
+    /// The engine refuses its settings, or the flow ends.
+    pub async fn open_lane(&self, spec: &LaneSpec) -> Result<(Arc<dyn Session>, LaneOpened), EngineError> {
+        let mut slot = self.session.subscribe();
+        loop {
+            let session = slot.borrow_and_update().clone();
+            if let Some(session) = session {
+                match session.open(spec.clone()).await {
+                    Ok(opened) => return Ok((session, opened)),
+                    Err(EngineError::SessionLost(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if slot.changed().await.is_err() {
+                return Err(EngineError::SessionLost("the flow has ended".to_owned()));
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What the actors of a mesh share: contexts, boards, protocols. Knows none of them.
+
+mod board;
+mod context;
+mod flow;
+mod group_board;
+pub(super) mod limits;
+mod messages;
+pub(super) mod supervise;
+mod tasks;
+
+pub use board::FlowBoard;
+pub use context::MeshContext;
+pub use flow::FlowContext;
+pub use group_board::{GroupBoard, GroupsSnapshot};
+pub use messages::{PartitionMsg, Save, StoreMsg, Unresolved};
+pub use tasks::Tasks;
