@@ -16,6 +16,8 @@ pub mod mesh;
 pub mod model;
 pub mod offsets;
 pub mod replicator;
+#[cfg(test)]
+mod snapshot;
 pub mod store;
 pub mod telemetry;
 pub mod topology;

@@ -31,12 +31,12 @@ pub struct CheckArgs {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report<'a> {
-    file: String,
-    ok: bool,
-    errors: usize,
-    warnings: usize,
-    problems: &'a [Problem],
+pub(super) struct Report<'a> {
+    pub file: String,
+    pub ok: bool,
+    pub errors: usize,
+    pub warnings: usize,
+    pub problems: &'a [Problem],
 }
 
 /// Runs the command.

@@ -8,6 +8,8 @@ mod offsets;
 mod output;
 mod plan;
 mod run;
+#[cfg(test)]
+mod snapshot_tests;
 
 use std::process::ExitCode;
 

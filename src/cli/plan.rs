@@ -30,11 +30,11 @@ pub struct PlanArgs {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report {
-    mesh: String,
-    flows: Vec<FlowPlan>,
+pub(super) struct Report {
+    pub mesh: String,
+    pub flows: Vec<FlowPlan>,
     /// Why the plans of other flows are missing.
-    unanswered: Vec<String>,
+    pub unanswered: Vec<String>,
 }
 
 /// Runs the command.

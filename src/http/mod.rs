@@ -118,4 +118,4 @@ async fn nothing_here() -> (StatusCode, &'static str) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

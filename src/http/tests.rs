@@ -1,4 +1,5 @@
 mod offsets;
+pub(crate) mod snapshot;
 
 use std::time::Duration;
 

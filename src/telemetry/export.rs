@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::Counter;
+use opentelemetry::metrics::{Counter, Meter};
 use opentelemetry_otlp::{MetricExporter, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::metrics::Temporality;
@@ -44,6 +44,15 @@ pub(super) fn spans(spec: &OtlpSpec) -> Result<Reported<SpanExporter>, Telemetry
         .build()
         .map_err(|error| refused(spec, error.to_string()))?;
     Ok(Reported { exporter, health: Health::new("traces", &spec.endpoint) })
+}
+
+/// The counter of failed exports.
+pub(super) fn failures(meter: &Meter) -> Counter<u64> {
+    meter
+        .u64_counter("mirrormesh.telemetry.export.failures")
+        .with_unit("{failure}")
+        .with_description("Exports that the OTLP endpoint did not take, by signal")
+        .build()
 }
 
 fn refused(spec: &OtlpSpec, reason: String) -> TelemetryError {

@@ -101,11 +101,7 @@ impl Telemetry {
         }
         let meters = meters.build();
         let meter = meters.meter("mirrormesh");
-        let failures = meter
-            .u64_counter("mirrormesh.telemetry.export.failures")
-            .with_unit("{failure}")
-            .with_description("Exports that the OTLP endpoint did not take, by signal")
-            .build();
+        let failures = export::failures(&meter);
         health.iter().for_each(|health| health.count_on(failures.clone()));
         let events = Events::new(&meter);
         let metrics = Metrics::new(&meter, spec.per_partition, events.clone());
@@ -220,5 +216,7 @@ fn widened(instrument: &Instrument, limit: usize) -> Option<Stream> {
 mod observability_tests;
 #[cfg(test)]
 mod otlp_tests;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod tests;

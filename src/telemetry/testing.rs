@@ -7,12 +7,12 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::model::Generation;
 use crate::model::groups::GroupsSummary;
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
     UpstreamStatus,
 };
+use crate::model::{Event, Fault, FaultKind, Generation, TopicName};
 use crate::topology::{LogFormat, TelemetrySpec};
 
 /// A telemetry configuration without exporters.
@@ -156,4 +156,86 @@ pub fn value_of(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> 
         given.sort_unstable();
         (found == name && given == wanted).then(|| value.parse().ok())?
     })
+}
+
+/// One event of every kind. The match makes a new variant fail to compile until it has its place here.
+pub fn every_event() -> Vec<Event> {
+    let topic = || TopicName::from("orders");
+    let first = Event::SourceRecreated { old_next: 12, new_start: 3 };
+    match first {
+        Event::SourceRecreated { .. }
+        | Event::RetentionOvertook { .. }
+        | Event::SourceTruncated { .. }
+        | Event::TargetRecreated { .. }
+        | Event::TargetLost { .. }
+        | Event::ForeignRecords { .. }
+        | Event::TailMatched { .. }
+        | Event::Resumed { .. }
+        | Event::TimestampZero { .. }
+        | Event::Faulted(_)
+        | Event::Recovered
+        | Event::SessionLost { .. }
+        | Event::TopicCreated { .. }
+        | Event::PartitionsAdded { .. }
+        | Event::TopicConfigChanged { .. }
+        | Event::TopicConfigRefused { .. }
+        | Event::SourceTopicGone { .. }
+        | Event::HeartbeatsRefused { .. }
+        | Event::CheckpointsRefused { .. }
+        | Event::InternalRecordsDamaged { .. }
+        | Event::GroupConflict { .. }
+        | Event::GroupRefused { .. }
+        | Event::GroupRecovered { .. }
+        | Event::ClaimLost { .. }
+        | Event::OffsetMapShed { .. }
+        | Event::OffsetMapDamaged { .. }
+        | Event::OffsetSyncsRefused { .. }
+        | Event::LoopFound { .. } => {}
+    }
+    vec![
+        first,
+        Event::RetentionOvertook { from: 10, to: 25 },
+        Event::SourceTruncated { from: 5, to: 9 },
+        Event::TargetRecreated { old_next: 77 },
+        Event::TargetLost { from: 40, to: 41 },
+        Event::ForeignRecords { from: 6, to: 7 },
+        Event::TailMatched { records: 4 },
+        Event::Resumed { source_next: 100, target_next: 98 },
+        Event::TimestampZero { records: 2 },
+        Event::Faulted(Fault::new(
+            FaultKind::RecordTooLarge,
+            "east/orders-0 offset 9: 2 MB",
+            "raise max.message.bytes",
+        )),
+        Event::Recovered,
+        Event::SessionLost { reason: "broker 1 went away".to_owned() },
+        Event::TopicCreated { topic: topic(), partitions: 6 },
+        Event::PartitionsAdded { topic: topic(), from: 3, to: 6 },
+        Event::TopicConfigChanged {
+            topic: topic(),
+            key: "retention.ms".to_owned(),
+            value: Some("1".to_owned()),
+        },
+        Event::OffsetMapShed { intervals: 512 },
+        Event::OffsetMapDamaged { reason: "a chunk is cut off".to_owned() },
+        Event::OffsetSyncsRefused { cluster: "east".into(), reason: "no right".to_owned() },
+        Event::TopicConfigRefused { topic: topic(), key: "x".to_owned(), reason: "unknown".to_owned() },
+        Event::SourceTopicGone { topic: topic() },
+        Event::HeartbeatsRefused { cluster: "east".into(), reason: "no right to write".to_owned() },
+        Event::CheckpointsRefused { cluster: "west".into(), reason: "no WRITE".to_owned() },
+        Event::InternalRecordsDamaged {
+            cluster: "west".into(),
+            topic: "east.checkpoints.internal".into(),
+            records: 2,
+        },
+        Event::GroupConflict { group: "billing".to_owned(), reason: "both were committed".to_owned() },
+        Event::GroupRefused {
+            group: "billing".to_owned(),
+            class: "active",
+            reason: "has members".to_owned(),
+        },
+        Event::GroupRecovered { group: "billing".to_owned() },
+        Event::ClaimLost { by: "process-2".to_owned() },
+        Event::LoopFound { path: "east → west → east".to_owned() },
+    ]
 }

@@ -30,13 +30,13 @@ pub struct GroupsArgs {
 
 /// What `--json` prints; `groups` is as `/offsets` has it.
 #[derive(Serialize)]
-struct Report<'a> {
-    flow: &'a FlowName,
-    from: &'a Alias,
-    to: &'a Alias,
+pub(super) struct Report<'a> {
+    pub flow: &'a FlowName,
+    pub from: &'a Alias,
+    pub to: &'a Alias,
     /// `source`, or `checkpoints` if the source does not answer.
-    as_of: &'static str,
-    groups: &'a [GroupStatus],
+    pub as_of: &'static str,
+    pub groups: &'a [GroupStatus],
 }
 
 /// Runs the command.

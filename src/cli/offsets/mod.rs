@@ -8,6 +8,8 @@ mod export;
 mod given;
 mod groups;
 mod import;
+#[cfg(test)]
+mod snapshot_tests;
 mod translate;
 
 use clap::{Args, Subcommand};
