@@ -20,4 +20,7 @@ pub use error::FormatError;
 pub use heartbeat::Heartbeat;
 pub use offset_map::{GroupSync, GroupSyncKey, MapKey, OffsetsEntry, SyncedPartition, offsets_topic};
 pub use offset_sync::OffsetSync;
-pub use position::{Claim, Position, PositionEntry, PositionKey, ProducerState, decode, positions_topic};
+pub use position::{
+    Claim, Command, Position, PositionEntry, PositionKey, ProducerState, Scope, StoredPosition, Token,
+    decode, positions_topic,
+};

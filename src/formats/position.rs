@@ -1,4 +1,4 @@
-//! Our own records: how far a partition has been mirrored, and which process mirrors a flow.
+//! Our own records: how far a partition has been mirrored, which process mirrors what, and what a person asked for.
 //!
 //! They live in `__mirrormesh-positions.<source>` on the target, a compacted topic. Keys are JSON arrays, values
 //! JSON objects with a version `v`. Fields that this program doesn't know are ignored, a version it doesn't know
@@ -12,6 +12,7 @@ use crate::model::{Alias, FlowName, TopicId, TopicName, TopicPartition};
 
 const POSITION: &str = "position";
 const CLAIM: &str = "claim";
+const COMMAND: &str = "command";
 
 /// The topic that holds the positions of everything mirrored from `source`.
 pub fn positions_topic(source: &Alias) -> TopicName {
@@ -78,22 +79,63 @@ pub struct ProducerState {
     pub next_sequence: i32,
 }
 
-impl Position {
+/// The right to write positions: the offset of the claim that gave it, in the positions topic.
+///
+/// Every position carries the token it was written under, so what a process writes after another has claimed the same
+/// scope can be told from what it wrote before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Token(pub i64);
+
+/// A position as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredPosition {
+    /// The claim under which it was written; `None` if a program wrote it that knew no tokens yet.
+    #[serde(rename = "claim", default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Token>,
+    /// The position.
+    #[serde(flatten)]
+    pub position: Position,
+}
+
+impl StoredPosition {
     /// The record's value.
     pub fn encode(&self) -> Vec<u8> {
         json(&Versioned { v: VERSION, body: self })
     }
 
     fn decode(value: &[u8]) -> Result<Self, FormatError> {
-        let position: Self = versioned(POSITION, value)?;
-        if position.source_next < 0 || position.target_next < 0 {
+        let stored: Self = versioned(POSITION, value)?;
+        if stored.position.source_next < 0 || stored.position.target_next < 0 {
             return Err(FormatError::Damaged { record: POSITION, detail: "an offset is negative" });
         }
-        Ok(position)
+        if stored.token.is_some_and(|token| token.0 < 0) {
+            return Err(FormatError::Damaged { record: POSITION, detail: "its claim has a negative offset" });
+        }
+        Ok(stored)
     }
 }
 
-/// Which process mirrors a flow; the latest claim counts.
+/// What a claim is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// A flow with all its partitions.
+    Flow(FlowName),
+    /// One partition of a flow, by its name on the source.
+    Partition(FlowName, TopicPartition),
+}
+
+impl Scope {
+    /// The key of the scope's claim: `["claim", flow]` or `["claim", flow, topic, partition]`.
+    pub fn key(&self) -> Vec<u8> {
+        match self {
+            Self::Flow(flow) => json(&(CLAIM, flow)),
+            Self::Partition(flow, source) => json(&(CLAIM, flow, &source.topic, source.partition)),
+        }
+    }
+}
+
+/// Which process mirrors a scope; the latest claim counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The process: a random UUID, made at its start.
@@ -102,16 +144,32 @@ pub struct Claim {
     pub host: String,
     /// Its process id there.
     pub pid: u32,
-    /// When it claimed the flow, in milliseconds since the epoch.
+    /// When it claimed, in milliseconds since the epoch.
     pub claimed_ms: i64,
-    /// Whether it has stopped mirroring the flow.
+    /// Whether it has stopped mirroring.
     pub released: bool,
 }
 
 impl Claim {
-    /// The record's key: `["claim", flow]`.
+    /// The record's value.
+    pub fn encode(&self) -> Vec<u8> {
+        json(&Versioned { v: VERSION, body: self })
+    }
+}
+
+/// What a person asked of a flow, and what must outlive the process that was asked; the latest counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Whether the flow is to stand still, its claim and positions kept.
+    pub paused: bool,
+    /// When it was asked for, in milliseconds since the epoch.
+    pub asked_ms: i64,
+}
+
+impl Command {
+    /// The record's key: `["command", flow]`.
     pub fn key(flow: &FlowName) -> Vec<u8> {
-        json(&(CLAIM, flow))
+        json(&(COMMAND, flow))
     }
 
     /// The record's value.
@@ -124,9 +182,11 @@ impl Claim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PositionEntry {
     /// A partition's position.
-    Position(PositionKey, Option<Position>),
-    /// A flow's claim.
-    Claim(FlowName, Option<Claim>),
+    Position(PositionKey, Option<StoredPosition>),
+    /// The claim of a scope.
+    Claim(Scope, Option<Claim>),
+    /// What a person asked of a flow.
+    Command(FlowName, Option<Command>),
     /// A kind that a newer program wrote.
     Unknown,
 }
@@ -140,18 +200,21 @@ pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<PositionEntry,
     let fields: Vec<serde_json::Value> = parse("positions", "key", key)?;
     match fields.first().and_then(serde_json::Value::as_str) {
         Some(POSITION) => {
-            let (_, flow, topic, partition): (String, FlowName, TopicName, i32) =
-                parse(POSITION, "key", key)?;
-            if partition < 0 {
-                return Err(FormatError::Damaged { record: POSITION, detail: "the partition is negative" });
-            }
-            let key = PositionKey { flow, source: TopicPartition::new(topic, partition) };
-            Ok(PositionEntry::Position(key, value.map(Position::decode).transpose()?))
+            let (flow, source) = partition_of(POSITION, key)?;
+            let stored = value.map(StoredPosition::decode).transpose()?;
+            Ok(PositionEntry::Position(PositionKey { flow, source }, stored))
         }
         Some(CLAIM) => {
-            let (_, flow): (String, FlowName) = parse(CLAIM, "key", key)?;
+            let scope = match fields.len() {
+                2 => Scope::Flow(flow_of(CLAIM, key)?),
+                _ => partition_of(CLAIM, key).map(|(flow, source)| Scope::Partition(flow, source))?,
+            };
             let claim = value.map(|value| versioned(CLAIM, value)).transpose()?;
-            Ok(PositionEntry::Claim(flow, claim))
+            Ok(PositionEntry::Claim(scope, claim))
+        }
+        Some(COMMAND) => {
+            let command = value.map(|value| versioned(COMMAND, value)).transpose()?;
+            Ok(PositionEntry::Command(flow_of(COMMAND, key)?, command))
         }
         Some(_) => Ok(PositionEntry::Unknown),
         None => Err(FormatError::Damaged {
@@ -159,6 +222,18 @@ pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<PositionEntry,
             detail: "the key is no list that starts with a kind",
         }),
     }
+}
+
+fn flow_of(record: &'static str, key: &[u8]) -> Result<FlowName, FormatError> {
+    parse(record, "key", key).map(|(_, flow): (String, FlowName)| flow)
+}
+
+fn partition_of(record: &'static str, key: &[u8]) -> Result<(FlowName, TopicPartition), FormatError> {
+    let (_, flow, topic, partition): (String, FlowName, TopicName, i32) = parse(record, "key", key)?;
+    if partition < 0 {
+        return Err(FormatError::Damaged { record, detail: "the partition is negative" });
+    }
+    Ok((flow, TopicPartition::new(topic, partition)))
 }
 
 #[cfg(test)]

@@ -30,13 +30,21 @@ fn position() -> Position {
     }
 }
 
+fn stored() -> StoredPosition {
+    StoredPosition { token: Some(Token(17)), position: position() }
+}
+
+fn flow() -> FlowName {
+    FlowName::from("east-to-west")
+}
+
 fn claim() -> Claim {
     Claim { process: "p".into(), host: "h".into(), pid: 1, claimed_ms: 2, released: false }
 }
 
 /// The stored form is a contract with older and newer versions of this program: it changes only on purpose.
 const STORED: &str = concat!(
-    r#"{"v":1,"source_cluster":"kA","target_cluster":"kB","#,
+    r#"{"v":1,"claim":17,"source_cluster":"kA","target_cluster":"kB","#,
     r#""source_topic_id":"7f1c0bb4-9d3a-4f52-9a51-0a1b2c3d4e5f","remote_topic":"east.orders","#,
     r#""target_topic_id":"00000000-0000-0000-0000-000000000000","source_epoch":4,"target_epoch":-1,"#,
     r#""source_next":1200,"target_next":1190,"producer":{"id":9,"epoch":2,"next_sequence":77},"#,
@@ -47,27 +55,50 @@ const STORED: &str = concat!(
 #[test]
 fn a_position_is_stored_as_readable_json() {
     assert_eq!(String::from_utf8(key().encode()).unwrap(), r#"["position","east-to-west","orders",3]"#);
-    assert_eq!(String::from_utf8(position().encode()).unwrap(), STORED);
+    assert_eq!(String::from_utf8(stored().encode()).unwrap(), STORED);
     let entry = decode(Some(&key().encode()), Some(STORED.as_bytes())).unwrap();
-    assert_eq!(entry, PositionEntry::Position(key(), Some(position())));
+    assert_eq!(entry, PositionEntry::Position(key(), Some(stored())));
+}
+
+#[test]
+fn a_position_that_an_older_program_wrote_has_no_token_and_stays_as_it_is() {
+    let older = STORED.replace(r#""claim":17,"#, "");
+    let read = StoredPosition { token: None, position: position() };
+    let entry = decode(Some(&key().encode()), Some(older.as_bytes())).unwrap();
+    assert_eq!(entry, PositionEntry::Position(key(), Some(read.clone())));
+    assert_eq!(String::from_utf8(read.encode()).unwrap(), older);
 }
 
 #[test]
 fn a_claim_is_stored_as_readable_json() {
-    let flow = FlowName::from("east-to-west");
-    assert_eq!(String::from_utf8(Claim::key(&flow)).unwrap(), r#"["claim","east-to-west"]"#);
+    let scope = Scope::Flow(flow());
+    assert_eq!(String::from_utf8(scope.key()).unwrap(), r#"["claim","east-to-west"]"#);
     let stored = r#"{"v":1,"process":"p","host":"h","pid":1,"claimed_ms":2,"released":false}"#;
     assert_eq!(String::from_utf8(claim().encode()).unwrap(), stored);
-    let entry = decode(Some(&Claim::key(&flow)), Some(stored.as_bytes())).unwrap();
-    assert_eq!(entry, PositionEntry::Claim(flow, Some(claim())));
+    let entry = decode(Some(&scope.key()), Some(stored.as_bytes())).unwrap();
+    assert_eq!(entry, PositionEntry::Claim(scope, Some(claim())));
+    let scope = Scope::Partition(flow(), TopicPartition::new("orders", 3));
+    assert_eq!(String::from_utf8(scope.key()).unwrap(), r#"["claim","east-to-west","orders",3]"#);
+    let entry = decode(Some(&scope.key()), Some(stored.as_bytes())).unwrap();
+    assert_eq!(entry, PositionEntry::Claim(scope, Some(claim())));
+}
+
+#[test]
+fn a_command_is_stored_as_readable_json() {
+    let command = Command { paused: true, asked_ms: 3 };
+    let stored = r#"{"v":1,"paused":true,"asked_ms":3}"#;
+    assert_eq!(String::from_utf8(Command::key(&flow())).unwrap(), r#"["command","east-to-west"]"#);
+    assert_eq!(String::from_utf8(command.encode()).unwrap(), stored);
+    let entry = decode(Some(&Command::key(&flow())), Some(stored.as_bytes())).unwrap();
+    assert_eq!(entry, PositionEntry::Command(flow(), Some(command)));
 }
 
 #[test]
 fn tombstones_and_unknown_kinds_are_told_apart() {
     let entry = decode(Some(&key().encode()), None).unwrap();
     assert_eq!(entry, PositionEntry::Position(key(), None));
-    let flow = FlowName::from("f");
-    assert_eq!(decode(Some(&Claim::key(&flow)), None).unwrap(), PositionEntry::Claim(flow, None));
+    let scope = Scope::Flow(flow());
+    assert_eq!(decode(Some(&scope.key()), None).unwrap(), PositionEntry::Claim(scope, None));
     assert_eq!(decode(Some(br#"["lease",{"x":1}]"#), Some(b"\xff")).unwrap(), PositionEntry::Unknown);
 }
 
@@ -75,12 +106,15 @@ fn tombstones_and_unknown_kinds_are_told_apart() {
 fn fields_of_a_newer_program_are_ignored() {
     let newer = STORED.replace(r#""clean":true"#, r#""mood":{"deep":[1,2]},"clean":true"#);
     let entry = decode(Some(&key().encode()), Some(newer.as_bytes())).unwrap();
-    assert_eq!(entry, PositionEntry::Position(key(), Some(position())));
+    assert_eq!(entry, PositionEntry::Position(key(), Some(stored())));
 }
 
 #[test]
 fn another_version_is_refused_whatever_else_it_holds() {
-    for (key, record) in [(key().encode(), "position"), (Claim::key(&"f".into()), "claim")] {
+    let command = Command::key(&flow());
+    for (key, record) in
+        [(key().encode(), "position"), (Scope::Flow(flow()).key(), "claim"), (command, "command")]
+    {
         let error = decode(Some(&key), Some(br#"{"v":2,"anything":true}"#)).unwrap_err();
         assert_eq!(
             error.to_string(),
@@ -106,6 +140,10 @@ fn damage_is_told_by_what_and_where() {
     assert!(refused(Some(br#"["position","f"]"#), v).starts_with("the key of a position record"));
     assert!(refused(Some(br#"["position","f","t",-1]"#), v).contains("the partition is negative"));
     assert!(refused(Some(&good), b"").starts_with("the value of a position record"));
+    let unclaimed = STORED.replace(":17", ":-1");
+    assert!(refused(Some(&good), unclaimed.as_bytes()).contains("its claim has a negative offset"));
+    assert!(refused(Some(br#"["claim","f","t"]"#), b"{}").starts_with("the key of a claim record"));
+    assert!(refused(Some(br#"["claim","f","t",-1]"#), b"{}").contains("the partition is negative"));
     let negative = STORED.replace("1190", "-5");
     assert!(refused(Some(&good), negative.as_bytes()).contains("an offset is negative"));
     let unordered = STORED.replace("990", "0");
@@ -157,18 +195,25 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn positions_round_trip(flow: String, topic: String, partition in 0..i32::MAX, position in positions()) {
+    fn positions_round_trip(
+        flow: String,
+        topic: String,
+        partition in 0..i32::MAX,
+        position in positions(),
+        token in proptest::option::of(0..i64::MAX),
+    ) {
         let key = PositionKey { flow: flow.into(), source: TopicPartition::new(topic, partition) };
-        let entry = decode(Some(&key.encode()), Some(&position.encode())).unwrap();
-        prop_assert_eq!(entry, PositionEntry::Position(key, Some(position)));
+        let stored = StoredPosition { token: token.map(Token), position };
+        let entry = decode(Some(&key.encode()), Some(&stored.encode())).unwrap();
+        prop_assert_eq!(entry, PositionEntry::Position(key, Some(stored)));
     }
 
     #[test]
     fn claims_round_trip(flow: String, process: String, host: String, pid: u32, at: i64, released: bool) {
-        let flow = FlowName::from(flow);
+        let scope = Scope::Flow(flow.into());
         let claim = Claim { process, host, pid, claimed_ms: at, released };
-        let entry = decode(Some(&Claim::key(&flow)), Some(&claim.encode())).unwrap();
-        prop_assert_eq!(entry, PositionEntry::Claim(flow, Some(claim)));
+        let entry = decode(Some(&scope.key()), Some(&claim.encode())).unwrap();
+        prop_assert_eq!(entry, PositionEntry::Claim(scope, Some(claim)));
     }
 
     /// Whatever a damaged record is taken for, it is sound: what is read can be written and read again.
@@ -183,9 +228,9 @@ proptest! {
             let at = at.index(damaged.len());
             damaged[at] = byte;
         }
-        if let Ok(PositionEntry::Position(key, Some(position))) = decode(Some(&key), Some(&value)) {
-            let again = decode(Some(&key.encode()), Some(&position.encode())).unwrap();
-            prop_assert_eq!(again, PositionEntry::Position(key, Some(position)));
+        if let Ok(PositionEntry::Position(key, Some(stored))) = decode(Some(&key), Some(&value)) {
+            let again = decode(Some(&key.encode()), Some(&stored.encode())).unwrap();
+            prop_assert_eq!(again, PositionEntry::Position(key, Some(stored)));
         }
     }
 }

@@ -13,13 +13,16 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::shared::{FlowContext, PartitionMsg, Save, StoreMsg};
-use crate::formats::Claim;
+use crate::formats::{Claim, Position, Scope, Token};
 use crate::model::{Event, Fault, FaultKind, TopicPartition};
+use crate::store::PositionBook;
 use crate::wire::{NewRecord, WireError};
 
 /// Positions in one request, after the maps that go with them: about 500 bytes each, so well within a broker's
 /// default of 1 MiB.
 const POSITIONS_PER_WRITE: usize = 1_000;
+/// After a write failed that no partition waits for: those that one waits for come again by its back-off.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// Least time between two reports of what one map gave up: with many gaps that would be one with every save.
 const SHED_PAUSE: Duration = Duration::from_secs(60);
 
@@ -27,8 +30,12 @@ const SHED_PAUSE: Duration = Duration::from_secs(60);
 pub struct PositionStoreActor {
     /// The flow.
     pub context: Arc<FlowContext>,
-    /// Offset of our claim.
-    pub claimed_at: i64,
+    /// What was claimed.
+    pub scope: Scope,
+    /// The token of the claim.
+    pub token: Token,
+    /// Positions to be written again: a process that had lost the flow wrote over them.
+    pub overwritten: BTreeSet<TopicPartition>,
     /// Told when another process claims the flow.
     pub on_other_claim: Box<dyn Fn(Claim) + Send + Sync>,
 }
@@ -37,6 +44,8 @@ pub struct PositionStoreActor {
 pub struct StoreState {
     pending: HashMap<TopicPartition, Save>,
     pending_maps: BTreeSet<TopicPartition>,
+    /// Saved positions that a process without a claim wrote over: to be written again.
+    overwritten: BTreeSet<TopicPartition>,
     /// What is being written: partitions whose map is, and whose position is.
     writing: Option<Writing>,
     /// What maps gave up and nobody was told yet, and when somebody was told last.
@@ -51,6 +60,7 @@ pub struct StoreState {
 struct Writing {
     maps: Vec<TopicPartition>,
     saves: Vec<Save>,
+    again: Vec<(TopicPartition, Position)>,
 }
 
 impl Actor for PositionStoreActor {
@@ -65,14 +75,20 @@ impl Actor for PositionStoreActor {
     ) -> Result<Self::State, ActorProcessingErr> {
         let topic = self.context.positions_topic.clone();
         let process = self.context.mesh.process.clone();
-        let claimed_at = self.claimed_at;
+        let (scope, token, told) = (self.scope.clone(), self.token, myself.clone());
+        // An actor that has stopped meanwhile needs no news, here and below.
+        let overwritten = move |partition| drop(told.cast(StoreMsg::Overwritten(partition)));
+        for partition in &self.overwritten {
+            myself.cast(StoreMsg::Overwritten(partition.clone()))?;
+        }
         let tail = tokio::spawn(async move {
-            let claim = topic.other_claim(&process, claimed_at).await;
+            let claim = topic.other_claim(&scope, &process, token, overwritten).await;
             let _ = myself.cast(StoreMsg::OtherClaim(claim));
         });
         Ok(StoreState {
             pending: HashMap::new(),
             pending_maps: BTreeSet::new(),
+            overwritten: BTreeSet::new(),
             writing: None,
             shed: HashMap::new(),
             lost: false,
@@ -95,6 +111,10 @@ impl Actor for PositionStoreActor {
             }
             StoreMsg::SaveMaps(partitions) => {
                 state.pending_maps.extend(partitions);
+                self.write(&myself, state);
+            }
+            StoreMsg::Overwritten(partition) => {
+                state.overwritten.insert(partition);
                 self.write(&myself, state);
             }
             StoreMsg::Written(outcome) => self.written(&myself, state, outcome),
@@ -125,11 +145,14 @@ impl Actor for PositionStoreActor {
 
 impl StoreState {
     fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.pending_maps.is_empty() && self.writing.is_none()
+        self.pending.is_empty()
+            && self.pending_maps.is_empty()
+            && self.overwritten.is_empty()
+            && self.writing.is_none()
     }
 
-    /// What goes with the next write.
-    fn choose(&mut self) -> Writing {
+    /// What goes with the next write; `book` has the positions that are to be written again.
+    fn choose(&mut self, book: &PositionBook) -> Writing {
         let chosen: Vec<_> = self.pending.keys().take(POSITIONS_PER_WRITE).cloned().collect();
         let saves: Vec<_> = chosen.iter().filter_map(|partition| self.pending.remove(partition)).collect();
         let mut maps: BTreeSet<_> = chosen.into_iter().collect();
@@ -138,7 +161,11 @@ impl StoreState {
         {
             maps.insert(partition);
         }
-        Writing { maps: maps.into_iter().collect(), saves }
+        let overwritten = std::mem::take(&mut self.overwritten).into_iter();
+        let again = overwritten
+            .filter(|partition| saves.iter().all(|save| save.partition != *partition))
+            .filter_map(|partition| Some((partition.clone(), book.get(&partition)?)));
+        Writing { maps: maps.into_iter().collect(), again: again.collect(), saves }
     }
 }
 
@@ -147,20 +174,17 @@ impl PositionStoreActor {
         if state.lost || state.writing.is_some() || state.is_idle() {
             return;
         }
-        let writing = state.choose();
+        let writing = state.choose(&self.context.book);
         let (offsets, positions) = (self.context.offsets_topic.clone(), self.context.positions_topic.clone());
         let maps = self.changed(state, &writing.maps);
-        let records: Vec<_> = writing
-            .saves
-            .iter()
-            .map(|save| positions.position_record(&save.partition, &save.position))
-            .collect();
+        let saves = writing.saves.iter().map(|save| (save.partition.clone(), save.position.clone()));
+        let saves: Vec<_> = saves.chain(writing.again.iter().cloned()).collect();
         state.writing = Some(writing);
-        let myself = myself.clone();
+        let (myself, token) = (myself.clone(), self.token);
         tokio::spawn(async move {
             let outcome = async {
                 offsets.append(maps).await?;
-                positions.append(records).await
+                positions.write(token, saves.iter().map(|(source, position)| (source, position))).await
             };
             let outcome = outcome.await;
             let _ = myself.cast(StoreMsg::Written(outcome));
@@ -206,6 +230,9 @@ impl PositionStoreActor {
             }
             Err(error) => {
                 maps.for_each(|map| map.lock().changes_failed());
+                for (partition, _) in writing.again {
+                    myself.send_after(WRITE_AGAIN, || StoreMsg::Overwritten(partition));
+                }
                 warn!(
                     flow = %self.context.spec.name, positions = writing.saves.len(), maps = writing.maps.len(), %error,
                     "positions and offset maps not written"
@@ -229,7 +256,8 @@ impl PositionStoreActor {
 
     async fn finish(&self, state: &mut StoreState) {
         if !state.lost
-            && let Err(error) = self.context.positions_topic.release(&self.context.mesh.process).await
+            && let Err(error) =
+                self.context.positions_topic.release(&self.scope, &self.context.mesh.process).await
         {
             info!(flow = %self.context.spec.name, %error, "claim not released; the next process waits a moment longer");
         }

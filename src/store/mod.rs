@@ -4,7 +4,9 @@
 //! map before the positions that need it, so a stored position never stands above what the stored map knows. A map that
 //! got further than its position is cut when the partition resolves, and what the tail match finds is put back.
 
+mod book;
 mod checkpoints;
+mod claims;
 pub mod internal_topics;
 mod loaded;
 mod maps;
@@ -13,10 +15,12 @@ mod positions;
 mod process;
 mod reading;
 
+pub use book::PositionBook;
 pub use checkpoints::{Checkpoints, StoredCheckpoints, stored_checkpoints};
+pub use claims::Loaded;
 pub use loaded::{DamagedMap, LoadedOffsets};
 pub use maps::{MapBook, SharedMap};
 pub use offsets::{OffsetsError, OffsetsTopic};
-pub use positions::{LoadError, Loaded, PositionBook, PositionsTopic};
+pub use positions::{LoadError, PositionsTopic};
 pub use process::ProcessIdentity;
 pub use reading::{GroupReading, OffsetReading, state_word};

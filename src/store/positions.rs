@@ -1,35 +1,27 @@
 //! The positions topic of a flow: created, claimed and read at the start, tailed for other claims after.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tracing::{info, warn};
 
+use super::claims::{ClaimReader, InTail, Loaded, in_tail};
 use super::internal_topics;
 use super::offsets::OffsetsError;
 use super::process::ProcessIdentity;
 use crate::batch::Codec;
 use crate::cluster::ClusterHandle;
-use crate::formats::{self, Claim, Position, PositionEntry, PositionKey, positions_topic};
+use crate::formats::{
+    self, Claim, FormatError, Position, PositionKey, Scope, StoredPosition, Token, positions_topic,
+};
 use crate::model::{Alias, Fault, FaultKind, FlowName, TopicName, TopicPartition};
 use crate::telemetry::clock;
 use crate::topology::Isolation;
-use crate::wire::{FetchRange, NewRecord, OffsetSpec, ResponseError, WireError};
+use crate::wire::{FetchRange, OffsetSpec, ResponseError, WireError};
 
 /// Read at a time.
 const READ_BYTES: i32 = 4 * 1024 * 1024;
 /// How often the tail is read for other claims. The broker holds none of these reads: fetches share a connection.
 const TAIL_PAUSE: Duration = Duration::from_secs(1);
-
-/// What the positions topic said when the flow claimed it.
-#[derive(Debug)]
-pub struct Loaded {
-    /// Saved positions of the flow.
-    pub positions: HashMap<TopicPartition, Position>,
-    /// Offset of our claim.
-    pub claimed_at: i64,
-}
 
 /// Where a flow keeps its positions.
 #[derive(Clone)]
@@ -52,45 +44,25 @@ impl PositionsTopic {
         positions_topic(&self.source)
     }
 
-    /// Creates the topic where it is missing, appends our claim, and reads everything up to it.
+    /// Creates the topic where it is missing, claims `scope`, and reads everything up to the claim.
+    ///
+    /// The claim's offset is the token that [`PositionsTopic::write`] asks for.
     ///
     /// # Errors
     /// The cluster's, retriable or not; and a fault when a record can't be read.
     #[tracing::instrument(level = "debug", skip_all, fields(flow = %self.flow))]
-    pub async fn claim(&self, process: &ProcessIdentity) -> Result<Loaded, LoadError> {
+    pub async fn claim(&self, scope: &Scope, process: &ProcessIdentity) -> Result<Loaded, LoadError> {
         internal_topics::create(self.cluster.wire(), &self.topic()).await?;
-        let claimed_at = self.append_claim(self.claim_record(process, false)).await?;
-        let mut loaded = Loaded { positions: HashMap::new(), claimed_at };
+        let token = self.append_claim(scope, process, false).await?;
+        let mut reader = ClaimReader::new(scope.clone(), self.flow.clone());
         let earliest =
             self.cluster.offset(&self.partition(), OffsetSpec::Earliest, Isolation::ReadUncommitted).await?;
         let mut next = earliest.offset;
-        let mut before: Option<Claim> = None;
-        while next <= claimed_at {
+        while next <= token.0 {
             let fetched = self.cluster.wire().fetch(&self.range(next)).await?;
-            for record in fetched.records.iter().filter(|record| record.offset < claimed_at) {
-                let entry =
-                    formats::decode(record.key.as_deref(), record.value.as_deref()).map_err(|error| {
-                        LoadError::Fault(Fault::new(
-                            FaultKind::PositionStore,
-                            format!(
-                                "{} offset {} on {}: {error}",
-                                self.topic(),
-                                record.offset,
-                                self.cluster.alias()
-                            ),
-                            "run the version of mirrormesh that wrote it, or a newer one",
-                        ))
-                    })?;
-                match entry {
-                    PositionEntry::Position(PositionKey { flow, source }, position) if flow == self.flow => {
-                        match position {
-                            Some(position) => loaded.positions.insert(source, position),
-                            None => loaded.positions.remove(&source),
-                        };
-                    }
-                    PositionEntry::Claim(flow, claim) if flow == self.flow => before = claim,
-                    _ => {}
-                }
+            for record in fetched.records.iter().filter(|record| record.offset < token.0) {
+                let entry = formats::decode(record.key.as_deref(), record.value.as_deref());
+                reader.take(record.offset, entry.map_err(|error| self.unreadable(record.offset, &error))?);
             }
             if fetched.next_offset <= next {
                 // The claim is on the partition's leader, so there is more; it is not readable yet.
@@ -98,46 +70,100 @@ impl PositionsTopic {
             }
             next = fetched.next_offset.max(next);
         }
-        if let Some(claim) = before.filter(|claim| !claim.released && claim.process != process.id) {
+        let loaded = reader.finish(token);
+        if let Some(claim) = loaded.before.as_ref().filter(|claim| claim.process != process.id) {
             info!(
                 flow = %self.flow, host = claim.host, pid = claim.pid, claimed_ms = claim.claimed_ms,
                 "took the flow over from a process that did not release it"
             );
         }
-        info!(flow = %self.flow, positions = loaded.positions.len(), "positions read");
+        info!(
+            flow = %self.flow, positions = loaded.positions.len(), overwritten = loaded.overwritten.len(),
+            "positions read"
+        );
         Ok(loaded)
     }
 
-    /// Gives the flow up, so that the next process needs not wait.
-    pub async fn release(&self, process: &ProcessIdentity) -> Result<(), WireError> {
-        self.append_claim(self.claim_record(process, true)).await.map(drop)
+    fn unreadable(&self, offset: i64, error: &FormatError) -> LoadError {
+        LoadError::Fault(Fault::new(
+            FaultKind::PositionStore,
+            format!("{} offset {offset} on {}: {error}", self.topic(), self.cluster.alias()),
+            "run the version of mirrormesh that wrote it, or a newer one",
+        ))
     }
 
-    /// Appends records. What a failure means does not matter: every record may be repeated.
-    pub async fn append(&self, records: Vec<NewRecord>) -> Result<(), WireError> {
+    /// Gives `scope` up, so that the next process needs not wait.
+    pub async fn release(&self, scope: &Scope, process: &ProcessIdentity) -> Result<(), WireError> {
+        self.append_claim(scope, process, true).await.map(drop)
+    }
+
+    /// Appends positions under the token of our claim. What a failure means does not matter: every position may be
+    /// repeated.
+    ///
+    /// A broker takes them whoever has claimed the scope meanwhile; who reads them then ignores them.
+    pub async fn write(
+        &self,
+        token: Token,
+        positions: impl IntoIterator<Item = (&TopicPartition, &Position)>,
+    ) -> Result<(), WireError> {
+        let record = |(source, position): (&TopicPartition, &Position)| {
+            let key = PositionKey { flow: self.flow.clone(), source: source.clone() };
+            let stored = StoredPosition { token: Some(token), position: position.clone() };
+            internal_topics::record(key.encode(), Some(stored.encode()))
+        };
+        let records: Vec<_> = positions.into_iter().map(record).collect();
         internal_topics::append(self.cluster.wire(), &self.partition(), &records).await
     }
 
-    /// Appends a claim of ours; returns its offset.
-    async fn append_claim(&self, claim: NewRecord) -> Result<i64, WireError> {
-        let produced = self.cluster.wire().produce(&self.partition(), &[claim], Codec::Lz4).await?;
-        Ok(produced.base_offset)
+    /// Appends a claim of ours; its offset is the token.
+    async fn append_claim(
+        &self,
+        scope: &Scope,
+        process: &ProcessIdentity,
+        released: bool,
+    ) -> Result<Token, WireError> {
+        let claim = Claim {
+            process: process.id.clone(),
+            host: process.host.clone(),
+            pid: process.pid,
+            claimed_ms: clock::now_ms(),
+            released,
+        };
+        let record = internal_topics::record(scope.key(), Some(claim.encode()));
+        let produced = self.cluster.wire().produce(&self.partition(), &[record], Codec::Lz4).await?;
+        Ok(Token(produced.base_offset))
     }
 
-    /// Reads the tail until another process claims the flow; returns its claim. Cancel safe.
-    pub async fn other_claim(&self, process: &ProcessIdentity, claimed_at: i64) -> Claim {
-        let mut next = claimed_at + 1;
+    /// Reads the tail until another process claims `scope`; returns its claim. `overwritten` is told of each position
+    /// that came over one of ours from a process whose claim is older. Cancel safe.
+    pub async fn other_claim(
+        &self,
+        scope: &Scope,
+        process: &ProcessIdentity,
+        token: Token,
+        mut overwritten: impl FnMut(TopicPartition) + Send,
+    ) -> Claim {
+        let mut next = token.0 + 1;
         loop {
             match self.cluster.wire().fetch(&self.range(next)).await {
                 Ok(fetched) => {
                     for record in &fetched.records {
-                        let entry = formats::decode(record.key.as_deref(), record.value.as_deref());
-                        if let Ok(PositionEntry::Claim(flow, Some(claim))) = entry
-                            && flow == self.flow
-                            && claim.process != process.id
-                            && !claim.released
-                        {
-                            return claim;
+                        // One that can't be read is told by the next start.
+                        let Ok(entry) = formats::decode(record.key.as_deref(), record.value.as_deref())
+                        else {
+                            continue;
+                        };
+                        match in_tail(entry, scope, &self.flow, process, token) {
+                            Some(InTail::Claimed(claim)) => return claim,
+                            Some(InTail::Overwritten(partition)) => {
+                                warn!(
+                                    flow = %self.flow, topic = %partition.topic,
+                                    partition = partition.partition, offset = record.offset,
+                                    "a process that has lost the flow wrote a position; ours is written again"
+                                );
+                                overwritten(partition);
+                            }
+                            None => {}
                         }
                     }
                     next = fetched.next_offset.max(next);
@@ -171,23 +197,6 @@ impl PositionsTopic {
             max_wait: Duration::ZERO,
         }
     }
-
-    fn claim_record(&self, process: &ProcessIdentity, released: bool) -> NewRecord {
-        let claim = Claim {
-            process: process.id.clone(),
-            host: process.host.clone(),
-            pid: process.pid,
-            claimed_ms: clock::now_ms(),
-            released,
-        };
-        internal_topics::record(Claim::key(&self.flow), Some(claim.encode()))
-    }
-
-    /// A position as a record of the topic.
-    pub fn position_record(&self, source: &TopicPartition, position: &Position) -> NewRecord {
-        let key = PositionKey { flow: self.flow.clone(), source: source.clone() };
-        internal_topics::record(key.encode(), Some(position.encode()))
-    }
 }
 
 /// Why positions could not be loaded.
@@ -215,28 +224,5 @@ impl From<OffsetsError> for LoadError {
                 "run the version of mirrormesh that wrote it, or a newer one",
             )),
         }
-    }
-}
-
-/// The saved positions of a flow. Survives the actors, so a restarted partition goes on from what is durable.
-#[derive(Debug, Default)]
-pub struct PositionBook {
-    positions: Mutex<HashMap<TopicPartition, Position>>,
-}
-
-impl PositionBook {
-    /// The saved position of a partition.
-    pub fn get(&self, partition: &TopicPartition) -> Option<Position> {
-        self.positions.lock().get(partition).cloned()
-    }
-
-    /// Notes a position that is durable now.
-    pub fn insert(&self, partition: TopicPartition, position: Position) {
-        self.positions.lock().insert(partition, position);
-    }
-
-    /// Replaces everything by what was loaded.
-    pub fn replace(&self, positions: HashMap<TopicPartition, Position>) {
-        *self.positions.lock() = positions;
     }
 }

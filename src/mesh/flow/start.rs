@@ -4,7 +4,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use crate::formats::offsets_topic;
+use crate::formats::{Scope, offsets_topic};
 use crate::mesh::jobs::groups::Cycle;
 use crate::mesh::jobs::{Heartbeats, MapTrim, OffsetSyncs, TopicConfigs, periodic};
 use crate::mesh::position_store::PositionStoreActor;
@@ -23,7 +23,8 @@ pub struct Stored {
 
 /// Claims the flow, and reads what was stored of it.
 async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
-    let positions = flow.positions_topic.claim(&flow.mesh.process).await?;
+    let positions =
+        flow.positions_topic.claim(&Scope::Flow(flow.spec.name.clone()), &flow.mesh.process).await?;
     flow.offsets_topic.create().await?;
     let offsets = OffsetsTopic::load(flow.target.wire(), &flow.spec.from, &flow.spec.name).await?;
     info!(flow = %flow.spec.name, maps = offsets.maps.len(), groups = offsets.groups.len(), "offset maps read");
@@ -114,7 +115,9 @@ impl FlowRun {
         let told = myself.clone();
         let store = PositionStoreActor {
             context: self.flow.clone(),
-            claimed_at: positions.claimed_at,
+            scope: Scope::Flow(self.flow.spec.name.clone()),
+            token: positions.token,
+            overwritten: positions.overwritten,
             on_other_claim: Box::new(move |claim| drop(told.cast(FlowMsg::OtherClaim(claim)))),
         };
         let (store, _) = PositionStoreActor::spawn_linked(None, store, (), myself.get_cell()).await?;

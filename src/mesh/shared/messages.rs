@@ -57,6 +57,8 @@ pub enum StoreMsg {
     Save(Box<Save>),
     /// Save what changed in these partitions' offset maps, though their positions stay.
     SaveMaps(Vec<TopicPartition>),
+    /// A process that has lost the flow wrote over this partition's position: write it again.
+    Overwritten(TopicPartition),
     /// A write is over.
     Written(Result<(), WireError>),
     /// Another process claimed the flow.
