@@ -4,6 +4,7 @@
 mod common;
 
 mod checkpoints;
+mod claims;
 mod cli;
 mod groups;
 mod harness;
