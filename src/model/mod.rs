@@ -6,6 +6,7 @@ mod fault;
 pub mod groups;
 mod ids;
 mod isolation;
+pub mod job;
 mod path;
 mod policy;
 mod side;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::groups::GroupsSummary;
+use super::job::JobStatus;
 use super::{Alias, Fault, FlowName, Generation, TopicName};
 
 /// The mesh at one moment.
@@ -110,6 +111,8 @@ pub struct FlowStatus {
     pub positions_age_ms: Option<i64>,
     /// Its consumer groups, summed up; `None` before they were first read.
     pub groups: Option<GroupsSummary>,
+    /// What it does again and again.
+    pub jobs: Vec<JobStatus>,
     /// Topics left out, with the rule that did it.
     pub topics: Vec<TopicStatus>,
     /// Every partition.

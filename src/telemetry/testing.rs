@@ -117,6 +117,7 @@ pub fn flow(name: &str, partitions: Vec<PartitionStatus>) -> FlowStatus {
             damaged_checkpoints: 0,
             redelivery: 120,
         }),
+        jobs: vec![],
         topics: vec![],
         partitions,
     }

@@ -1,5 +1,6 @@
 //! The real binary, run as a user runs it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -68,6 +69,16 @@ impl MirrorProcess {
         let body: Value = serde_json::from_str(&body).expect("/events is JSON");
         let all = body["events"].as_array().cloned().unwrap_or_default();
         all.into_iter().filter(|event| event["event"] == name).collect()
+    }
+
+    /// What `/status` says of the jobs of its first flow, by name; `Err` says what was answered instead.
+    pub async fn jobs(&self) -> Result<BTreeMap<String, Value>, String> {
+        let status = self.status().await?;
+        let jobs = status["flows"][0]["jobs"].as_array().ok_or_else(|| format!("no jobs in {status}"))?;
+        Ok(jobs
+            .iter()
+            .map(|job| (job["name"].as_str().unwrap_or_default().to_owned(), job.clone()))
+            .collect())
     }
 
     /// SIGKILL; returns when it is gone.

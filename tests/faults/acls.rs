@@ -121,6 +121,7 @@ async fn a_topic_that_may_not_be_read_stops_alone_until_it_may() {
         assert_eq!(refused.len(), 1, "{refused:?}");
         let told = refused[0].to_string();
         assert!(told.contains("heartbeats") && told.contains("east"), "{told}");
+        job_is_refused(twin, "heartbeats", "heartbeats").await;
     }
     assert!(!east.client().topics().await.contains_key("heartbeats"));
     for twin in &twins {
@@ -188,9 +189,21 @@ async fn a_topic_that_may_not_be_written_stops_alone_until_it_may() {
             refused[0].to_string().contains(&format!("mm2-offset-syncs.{}.internal", twin.source)),
             "{refused:?}"
         );
+        job_is_refused(twin, "offset syncs", &format!("mm2-offset-syncs.{}.internal", twin.source)).await;
     }
     orders_flow(&twins, &east, &west).await;
     for twin in &twins {
         assert_eq!(twin.mirror.terminate().await, Some(0), "{:?}", twin.engine);
     }
+}
+
+/// Waits until `/status` shows the job as refused, with a reason that names `topic`.
+async fn job_is_refused(twin: &Twin, job: &str, topic: &str) {
+    wait_for(&format!("the job {job} of {:?} to be refused", twin.engine), async || {
+        let mut jobs = twin.mirror.jobs().await?;
+        let job = jobs.remove(job).ok_or_else(|| format!("it is not among {jobs:?}"))?;
+        let names_it = job["reason"].as_str().is_some_and(|reason| reason.contains(topic));
+        if job["state"] == "refused" && names_it { Ok(()) } else { Err(job.to_string()) }
+    })
+    .await;
 }

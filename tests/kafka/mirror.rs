@@ -336,3 +336,27 @@ async fn a_remote_topic_that_is_not_empty_needs_a_word_from_a_person() {
     .await;
     assert_eq!(west.end_offsets(&remote).await, [3], "nothing was written");
 }
+
+/// What a flow does again and again is on `/status`, each by name with how its last round went.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_shown_with_how_their_last_round_went() {
+    let pair = pair().await;
+    let name = topic("jobs");
+    pair.east.client().create_topic(&name, 1, &[]).await;
+    let often = ["groups: {interval: 1s}", "topic_configs: {interval: 1s}"];
+    let flows = flow(&name, "east", "west", &[&name], &often);
+    let mirror = MirrorProcess::start(&topology(&[&pair.east, &pair.west], &flows), &[]);
+    let names = wait_for("every job to have had a round", async || {
+        let jobs = mirror.jobs().await?;
+        let all_fine = jobs.values().all(|job| job["state"] == "fine" && job["last_ms"].is_i64());
+        if all_fine && !jobs.is_empty() {
+            Ok(jobs.into_keys().collect::<Vec<_>>())
+        } else {
+            Err(format!("{jobs:?}"))
+        }
+    })
+    .await;
+    let expected =
+        ["consumer groups", "heartbeats", "offset syncs", "topic configurations", "trimming offset maps"];
+    assert_eq!(names, expected);
+}

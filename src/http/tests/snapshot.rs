@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Page, Running, get, run};
 use crate::model::groups::{GroupPartitionStatus, GroupRefusal, GroupStatus, GroupsSummary, RefusalReason};
+use crate::model::job::{JobState, JobStatus, RunsIn};
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
     TopicStatus, UpstreamStatus,
@@ -17,6 +18,17 @@ use crate::telemetry::testing::every_event;
 
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
+}
+
+fn job() -> JobStatus {
+    JobStatus {
+        name: "heartbeats".to_owned(),
+        state: JobState::Refused,
+        reason: text("no right"),
+        runs_in: RunsIn::FlowOwner,
+        interval_ms: 1_000,
+        last_ms: Some(6),
+    }
 }
 
 fn cluster() -> ClusterStatus {
@@ -80,6 +92,7 @@ pub(crate) fn full_status() -> MeshStatus {
             damaged_checkpoints: 5,
             redelivery: 6,
         }),
+        jobs: vec![job()],
         topics: vec![TopicStatus {
             topic: "orders".into(),
             remote: "east.orders".into(),

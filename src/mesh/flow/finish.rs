@@ -25,6 +25,7 @@ impl FlowRun {
         for helper in self.helpers.drain(..) {
             helper.stop(None);
         }
+        self.flow.board.jobs().clear();
         self.flow.board.set_state(state, Some(reason));
         if let Some(session) = self.flow.session.send_replace(None) {
             let limit = self.flow.mesh.spec.shutdown_timeout;
@@ -39,6 +40,7 @@ impl FlowRun {
             // The heartbeat in hand may be lost; there is one a second.
             helper.stop(None);
         }
+        self.flow.board.jobs().clear();
         if self.phase == Phase::Running {
             self.phase = Phase::Draining;
             self.flow.board.set_state(FlowState::Draining, None);

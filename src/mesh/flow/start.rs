@@ -6,7 +6,7 @@ use tracing::{error, info, warn};
 use super::actor::{FlowMsg, FlowRun, Phase};
 use crate::formats::{Scope, offsets_topic};
 use crate::mesh::jobs::groups::Cycle;
-use crate::mesh::jobs::{Heartbeats, MapTrim, OffsetSyncs, TopicConfigs, periodic};
+use crate::mesh::jobs::{Heartbeats, MapTrim, OffsetSyncs, TopicConfigs, job};
 use crate::mesh::position_store::PositionStoreActor;
 use crate::mesh::shared::FlowContext;
 use crate::model::Event;
@@ -143,22 +143,23 @@ impl FlowRun {
             return Ok(());
         }
         let (flow, selector, cell) = (&self.flow, &self.selector, || myself.get_cell());
-        self.helpers.push(periodic::start(MapTrim { flow: flow.clone() }, cell()).await?);
+        let board = || flow.board.jobs().clone();
+        self.helpers.push(job::start(MapTrim { flow: flow.clone() }, board(), cell()).await?);
         if flow.spec.offset_syncs != OffsetSyncsOn::Off {
-            self.helpers.push(periodic::start(OffsetSyncs::new(flow.clone()), cell()).await?);
+            self.helpers.push(job::start(OffsetSyncs::new(flow.clone()), board(), cell()).await?);
         }
         if flow.spec.heartbeats.enabled {
-            self.helpers.push(periodic::start(Heartbeats::new(flow.clone()), cell()).await?);
+            self.helpers.push(job::start(Heartbeats::new(flow.clone()), board(), cell()).await?);
         }
         if flow.spec.groups.enabled {
             let groups = GroupSelector::new(&flow.spec.groups)?;
             let cycle = Cycle::new(flow.clone(), selector.clone(), groups);
-            self.helpers.push(periodic::start(cycle, cell()).await?);
+            self.helpers.push(job::start(cycle, board(), cell()).await?);
         }
         if flow.spec.topic_configs.enabled {
             let rules = ConfigRules::new(&flow.spec.topic_configs)?;
             let configs = TopicConfigs::new(flow.clone(), selector.clone(), rules);
-            self.helpers.push(periodic::start(configs, cell()).await?);
+            self.helpers.push(job::start(configs, board(), cell()).await?);
         }
         Ok(())
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::periodic::{Next, Refusal, Round};
+use super::job::{Job, Refusal, Round};
 use crate::batch::Codec;
 use crate::formats::Heartbeat;
 use crate::mesh::shared::FlowContext;
+use crate::model::job::RunsIn;
 use crate::model::{Event, TopicPartition};
 use crate::store::internal_topics;
 use crate::telemetry::clock;
@@ -30,8 +31,9 @@ impl Heartbeats {
     }
 }
 
-impl Round for Heartbeats {
+impl Job for Heartbeats {
     const NAME: &'static str = "heartbeats";
+    const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
     fn interval(&self) -> Duration {
         self.flow.spec.heartbeats.interval
@@ -41,7 +43,7 @@ impl Round for Heartbeats {
         Duration::ZERO
     }
 
-    async fn run(&mut self) -> Next {
+    async fn run(&mut self) -> Round {
         let outcome = beat(&self.flow).await;
         // A cluster that is away is told by its own state; the beat that is missing tells the rest.
         match outcome {
@@ -52,7 +54,7 @@ impl Round for Heartbeats {
             let cluster = self.flow.source.alias().clone();
             self.flow.report(&Event::HeartbeatsRefused { cluster, reason: error.to_string() });
         }
-        Next::of(&outcome)
+        Round::of(&outcome)
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::periodic::{Next, Round};
+use super::job::{Job, Round};
 use crate::mesh::shared::{FlowContext, StoreMsg};
 use crate::model::TopicPartition;
+use crate::model::job::RunsIn;
 use crate::wire::OffsetSpec;
 
 /// Retention goes by segments, so minutes are soon enough.
@@ -19,8 +20,9 @@ pub struct MapTrim {
     pub flow: Arc<FlowContext>,
 }
 
-impl Round for MapTrim {
+impl Job for MapTrim {
     const NAME: &'static str = "trimming offset maps";
+    const RUNS_IN: RunsIn = RunsIn::EachProcess;
 
     fn interval(&self) -> Duration {
         INTERVAL
@@ -30,9 +32,9 @@ impl Round for MapTrim {
         Duration::ZERO
     }
 
-    async fn run(&mut self) -> Next {
+    async fn run(&mut self) -> Round {
         trim(&self.flow).await;
-        Next::OnTime
+        Round::done()
     }
 }
 

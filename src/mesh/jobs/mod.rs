@@ -1,10 +1,11 @@
-//! What a flow does again and again.
+//! What a flow does again and again, each a [`Job`](job::Job) with a name, a state and a reason that `/status` shows, and with a
+//! rule which of several processes that share a flow runs it.
 
 pub(super) mod groups;
 mod heartbeats;
+pub(super) mod job;
 mod map_trim;
 mod offset_syncs;
-pub(super) mod periodic;
 mod topic_configs;
 
 pub use heartbeats::Heartbeats;

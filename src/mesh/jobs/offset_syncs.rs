@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tracing::debug;
 
-use super::periodic::{Next, Refusal, Round};
+use super::job::{Job, Refusal, Round};
 use crate::formats::OffsetSync;
 use crate::mesh::shared::FlowContext;
+use crate::model::job::RunsIn;
 use crate::model::{Alias, Event, TopicName, TopicPartition};
 use crate::store::internal_topics;
 use crate::topology::OffsetSyncsOn;
@@ -26,14 +27,15 @@ pub struct OffsetSyncs {
     refusal: Refusal,
 }
 
-impl Round for OffsetSyncs {
+impl Job for OffsetSyncs {
     const NAME: &'static str = "offset syncs";
+    const RUNS_IN: RunsIn = RunsIn::EachProcess;
 
     fn interval(&self) -> Duration {
         self.flow.spec.groups.interval
     }
 
-    async fn run(&mut self) -> Next {
+    async fn run(&mut self) -> Round {
         let outcome = self.write().await;
         if let Some(error) = self.refusal.untold(&outcome) {
             let cluster = error.cluster().clone();
@@ -43,7 +45,7 @@ impl Round for OffsetSyncs {
             // A cluster that is away is told by its own state.
             debug!(flow = %self.flow.spec.name, %error, "offset syncs not written");
         }
-        Next::of(&outcome)
+        Round::of(&outcome)
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::periodic::{Next, Round};
+use super::job::{Job, Round};
 use crate::cluster::{describe, topic_config};
 use crate::mesh::shared::FlowContext;
+use crate::model::job::RunsIn;
 use crate::model::{Event, TopicName};
 use crate::topology::topic_config::{ConfigEdit, ConfigRules, TopicConfig};
 use crate::topology::{Choice, Selector};
@@ -29,18 +30,21 @@ pub struct TopicConfigs {
     refused: BTreeSet<(TopicName, String)>,
 }
 
-impl Round for TopicConfigs {
+impl Job for TopicConfigs {
     const NAME: &'static str = "topic configurations";
+    const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
     fn interval(&self) -> Duration {
         self.flow.spec.topic_configs.interval
     }
 
-    async fn run(&mut self) -> Next {
-        if let Err(error) = self.compare().await {
+    async fn run(&mut self) -> Round {
+        let outcome = self.compare().await;
+        if let Err(error) = &outcome {
             warn!(flow = %self.flow.spec.name, %error, "topic configuration not compared; tried again");
+            return Round::failing(error);
         }
-        Next::OnTime
+        Round::done()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use parking_lot::Mutex;
 
 use super::group_board::GroupBoard;
+use super::job_board::JobBoard;
 use crate::model::status::{FlowState, FlowStatus, PartitionState, PartitionStatus, TopicStatus};
 use crate::model::{Alias, FlowName, Generation, TopicName, TopicPartition};
 use crate::telemetry::clock;
@@ -30,6 +31,7 @@ struct Inner {
     partitions: Mutex<BTreeMap<TopicPartition, PartitionStatus>>,
     positions_saved_ms: AtomicI64,
     groups: GroupBoard,
+    jobs: JobBoard,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +55,7 @@ impl FlowBoard {
             partitions: Mutex::default(),
             positions_saved_ms: AtomicI64::new(-1),
             groups: GroupBoard::default(),
+            jobs: JobBoard::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -80,6 +83,11 @@ impl FlowBoard {
     /// The board of its consumer groups.
     pub fn groups(&self) -> &GroupBoard {
         &self.inner.groups
+    }
+
+    /// The board of its jobs.
+    pub fn jobs(&self) -> &JobBoard {
+        &self.inner.jobs
     }
 
     /// Replaces the topics.
@@ -140,6 +148,7 @@ impl FlowBoard {
             session_generation: head.session,
             positions_age_ms: (saved >= 0).then(|| clock::now_ms() - saved),
             groups: self.inner.groups.summary(),
+            jobs: self.inner.jobs.snapshot(),
             topics: head.topics.values().cloned().collect(),
             partitions: self.inner.partitions.lock().values().cloned().collect(),
         }

@@ -11,9 +11,10 @@ use super::memory::SyncBook;
 use super::report::Report;
 use super::topics::TopicPairs;
 use super::work::{GroupWork, Judge, SideReading, reading};
-use crate::mesh::jobs::periodic::{Next, Refusal, Round};
+use crate::mesh::jobs::job::{Job, Refusal, Round};
 use crate::mesh::shared::FlowContext;
 use crate::model::Event;
+use crate::model::job::RunsIn;
 use crate::store::{Checkpoints, GroupReading};
 use crate::telemetry::clock;
 use crate::topology::{GroupSelector, Selector};
@@ -41,19 +42,21 @@ struct Listed {
     states: HashMap<String, GroupState>,
 }
 
-impl Round for Cycle {
+impl Job for Cycle {
     const NAME: &'static str = "consumer groups";
+    const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
     fn interval(&self) -> Duration {
         self.flow.spec.groups.interval
     }
 
-    async fn run(&mut self) -> Next {
+    async fn run(&mut self) -> Round {
         if let Err(error) = self.look().await {
             // A cluster that is away is told by its own state.
             debug!(flow = %self.flow.spec.name, %error, "groups not read");
+            return Round::failing(&error);
         }
-        Next::OnTime
+        Round::done()
     }
 }
 

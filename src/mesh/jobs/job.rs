@@ -1,4 +1,4 @@
-//! What a flow does again and again: heartbeats, rounds over groups, and the like.
+//! A job: rounds at an interval, run by an actor and shown on the flow's board.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SpawnErr};
 use tokio::task::JoinError;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::mesh::shared::Tasks;
+use crate::mesh::shared::{JobBoard, Tasks};
+use crate::model::job::{JobState, RunsIn};
 use crate::wire::WireError;
 
 /// After a refusal: rights change by hand, so a minute is soon enough.
@@ -18,9 +19,11 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Something that is done again and again.
-pub trait Round: Send + 'static {
-    /// How a failure names it.
+pub trait Job: Send + 'static {
+    /// How `/status` and failures name it.
     const NAME: &'static str;
+    /// Which of several processes that share the flow runs it.
+    const RUNS_IN: RunsIn;
 
     /// From the start of one round to the start of the next; more than zero.
     fn interval(&self) -> Duration;
@@ -31,7 +34,18 @@ pub trait Round: Send + 'static {
     }
 
     /// Does it once. The future is dropped where it stands when the flow stops.
-    fn run(&mut self) -> impl Future<Output = Next> + Send;
+    fn run(&mut self) -> impl Future<Output = Round> + Send;
+}
+
+/// What a round came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// When the next one starts.
+    pub next: Next,
+    /// How the job is now.
+    pub state: JobState,
+    /// Why, when it isn't fine.
+    pub reason: Option<String>,
 }
 
 /// When the next round starts.
@@ -43,13 +57,28 @@ pub enum Next {
     After(Duration),
 }
 
-impl Next {
-    /// After a round with this outcome: on time, unless a cluster refused it.
+impl Round {
+    /// A round that did what there was to do.
+    pub fn done() -> Self {
+        Self { next: Next::OnTime, state: JobState::Fine, reason: None }
+    }
+
+    /// A round with this outcome: the next one is on time, unless a cluster refused this one.
     pub fn of(outcome: &Result<(), WireError>) -> Self {
         match outcome {
-            Err(error) if error.is_unauthorized() => Self::After(AFTER_REFUSAL),
-            _ => Self::OnTime,
+            Ok(()) => Self::done(),
+            Err(error) if error.is_unauthorized() => Self {
+                next: Next::After(AFTER_REFUSAL),
+                state: JobState::Refused,
+                reason: Some(error.to_string()),
+            },
+            Err(error) => Self::failing(error),
         }
+    }
+
+    /// A round that did not get done; the next one is on time.
+    pub fn failing(why: &impl ToString) -> Self {
+        Self { next: Next::OnTime, state: JobState::Failing, reason: Some(why.to_string()) }
     }
 }
 
@@ -76,24 +105,27 @@ impl Refusal {
     }
 }
 
-/// Starts an actor that runs the rounds, never two at once. To stop it ends the round under way; a panic in one is
-/// the actor's failure.
+/// Starts an actor that runs the rounds, never two at once, and shows them on the board. To stop it ends the round under
+/// way; a panic in one is the actor's failure.
 ///
 /// # Errors
 /// The supervisor is gone.
-pub async fn start<R: Round>(round: R, supervisor: ActorCell) -> Result<ActorCell, SpawnErr> {
-    let actor = PeriodicActor { name: R::NAME };
-    let (actor, _) = PeriodicActor::spawn_linked(None, actor, repeat(round).boxed(), supervisor).await?;
+pub async fn start<J: Job>(job: J, board: JobBoard, supervisor: ActorCell) -> Result<ActorCell, SpawnErr> {
+    board.add(J::NAME, J::RUNS_IN, job.interval());
+    let actor = JobActor { name: J::NAME, board: board.clone() };
+    let (actor, _) = JobActor::spawn_linked(None, actor, repeat(job, board).boxed(), supervisor).await?;
     Ok(actor.get_cell())
 }
 
-async fn repeat(mut round: impl Round) -> Infallible {
-    let first = Instant::now() + round.first_after().min(LONGEST);
-    let mut starts = interval_at(first, round.interval().min(LONGEST));
+async fn repeat<J: Job>(mut job: J, board: JobBoard) -> Infallible {
+    let first = Instant::now() + job.first_after().min(LONGEST);
+    let mut starts = interval_at(first, job.interval().min(LONGEST));
     starts.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         starts.tick().await;
-        match round.run().await {
+        let Round { next, state, reason } = job.run().await;
+        board.ended(J::NAME, state, reason);
+        match next {
             // A round that is due already must not keep its thread from others.
             Next::OnTime => tokio::task::yield_now().await,
             Next::After(pause) => starts.reset_after(pause),
@@ -101,15 +133,16 @@ async fn repeat(mut round: impl Round) -> Infallible {
     }
 }
 
-/// Runs rounds until it is stopped.
-struct PeriodicActor {
+/// Runs the rounds of a job until it is stopped.
+struct JobActor {
     name: &'static str,
+    board: JobBoard,
 }
 
 /// A round panicked.
 struct Panicked(JoinError);
 
-impl Actor for PeriodicActor {
+impl Actor for JobActor {
     type Msg = Panicked;
     type State = Tasks;
     type Arguments = BoxFuture<'static, Infallible>;
@@ -134,6 +167,7 @@ impl Actor for PeriodicActor {
         Panicked(panicked): Self::Msg,
         _tasks: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
+        self.board.ended(self.name, JobState::Restarting, Some(format!("failed: {panicked}")));
         Err(format!("{}: {panicked}", self.name).into())
     }
 }

@@ -23,8 +23,9 @@ struct Scripted {
     starts: mpsc::UnboundedSender<Duration>,
 }
 
-impl Round for Scripted {
+impl Job for Scripted {
     const NAME: &'static str = "scripted";
+    const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
     fn interval(&self) -> Duration {
         EVERY
@@ -34,12 +35,12 @@ impl Round for Scripted {
         self.first_after
     }
 
-    async fn run(&mut self) -> Next {
+    async fn run(&mut self) -> Round {
         self.starts.send(self.began.elapsed()).expect("the test listens");
         match self.rounds.next() {
             Some((takes, next)) => {
                 sleep(takes).await;
-                next
+                Round { next, ..Round::done() }
             }
             None => std::future::pending().await,
         }
@@ -52,7 +53,10 @@ async fn starts(first_after: Duration, rounds: &[(u64, Next)]) -> Vec<u128> {
     let count = rounds.len() + 1;
     let (starts, mut started) = mpsc::unbounded_channel();
     let rounds = rounds.into_iter();
-    let running = tokio::spawn(repeat(Scripted { first_after, rounds, began: Instant::now(), starts }));
+    let running = tokio::spawn(repeat(
+        Scripted { first_after, rounds, began: Instant::now(), starts },
+        JobBoard::default(),
+    ));
     let mut all = Vec::new();
     while all.len() < count {
         all.push(started.recv().await.expect("the rounds go on").as_millis());
@@ -88,18 +92,19 @@ struct Late {
     seen: mpsc::UnboundedSender<u32>,
 }
 
-impl Round for Late {
+impl Job for Late {
     const NAME: &'static str = "late";
+    const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
     fn interval(&self) -> Duration {
         EVERY
     }
 
-    async fn run(&mut self) -> Next {
+    async fn run(&mut self) -> Round {
         self.seen.send(self.turns.load(Ordering::Relaxed)).expect("the test listens");
         sleep(2 * EVERY).await;
         self.woken.notify_one();
-        Next::OnTime
+        Round::done()
     }
 }
 
@@ -107,7 +112,8 @@ impl Round for Late {
 async fn rounds_that_are_always_late_leave_others_their_turns() {
     let (woken, turns) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
     let (seen, mut all) = mpsc::unbounded_channel();
-    let running = tokio::spawn(repeat(Late { woken: woken.clone(), turns: turns.clone(), seen }));
+    let running =
+        tokio::spawn(repeat(Late { woken: woken.clone(), turns: turns.clone(), seen }, JobBoard::default()));
     let other = tokio::spawn(async move {
         loop {
             woken.notified().await;
@@ -124,18 +130,19 @@ async fn rounds_that_are_always_late_leave_others_their_turns() {
 #[tokio::test(start_paused = true)]
 async fn an_interval_that_no_clock_can_count_is_never() {
     struct Never;
-    impl Round for Never {
+    impl Job for Never {
         const NAME: &'static str = "never";
+        const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
         fn interval(&self) -> Duration {
             Duration::MAX
         }
 
-        async fn run(&mut self) -> Next {
+        async fn run(&mut self) -> Round {
             panic!("it is never due");
         }
     }
-    let running = tokio::spawn(repeat(Never));
+    let running = tokio::spawn(repeat(Never, JobBoard::default()));
     sleep(Duration::from_secs(365 * 24 * 3600)).await;
     assert!(!running.is_finished());
     running.abort();
@@ -177,8 +184,9 @@ struct Fated {
     started: mpsc::UnboundedSender<()>,
 }
 
-impl Round for Fated {
+impl Job for Fated {
     const NAME: &'static str = "fated";
+    const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
     fn interval(&self) -> Duration {
         EVERY
@@ -188,7 +196,7 @@ impl Round for Fated {
         AT_ONCE
     }
 
-    async fn run(&mut self) -> Next {
+    async fn run(&mut self) -> Round {
         assert!(!self.panics, "as told");
         let _hung = self.hung.lock().take();
         self.started.send(()).expect("the test listens");
@@ -209,13 +217,17 @@ async fn a_panic_is_the_actors_failure_and_a_stop_ends_the_round_under_way() {
     let (hung, dropped) = oneshot::channel();
     let hung = Arc::new(Mutex::new(Some(hung)));
 
+    let board = JobBoard::default();
+    let state = || board.snapshot().pop().map(|job| (job.state, job.reason.unwrap_or_default()));
     let fated = Fated { panics: true, hung: hung.clone(), started: started.clone() };
-    start(fated, supervisor.get_cell()).await.expect("it starts");
+    start(fated, board.clone(), supervisor.get_cell()).await.expect("it starts");
     let failure = soon(ended.recv()).await.expect("it ends").expect("it fails");
     assert!(failure.contains("fated: ") && failure.contains("as told"), "{failure}");
+    let (shown, reason) = state().expect("it is on the board");
+    assert!(shown == JobState::Restarting && reason.contains("as told"), "{shown:?} {reason}");
 
     let fated = Fated { panics: false, hung, started };
-    let actor = start(fated, supervisor.get_cell()).await.expect("it starts");
+    let actor = start(fated, board.clone(), supervisor.get_cell()).await.expect("it starts");
     soon(starts.recv()).await.expect("the round starts");
     actor.stop(None);
     assert_eq!(soon(ended.recv()).await, Some(None), "no failure");
@@ -240,8 +252,13 @@ fn a_refusal_is_told_once_until_it_is_over_and_waits_a_minute() {
     assert!(refusal.untold(&Ok(())).is_none());
     assert!(refusal.untold(&unauthorized).is_some());
 
-    assert_eq!(Next::of(&unauthorized), Next::After(Duration::from_secs(60)));
-    for outcome in [Ok(()), away, refused(ResponseError::NotLeaderOrFollower)] {
-        assert_eq!(Next::of(&outcome), Next::OnTime);
+    let round = Round::of(&unauthorized);
+    assert_eq!((round.next, round.state), (Next::After(Duration::from_secs(60)), JobState::Refused));
+    assert!(round.reason.is_some_and(|reason| reason.contains("TOPIC_AUTHORIZATION_FAILED")));
+    for outcome in [away, refused(ResponseError::NotLeaderOrFollower)] {
+        let round = Round::of(&outcome);
+        assert_eq!((round.next, round.state), (Next::OnTime, JobState::Failing));
+        assert!(round.reason.is_some());
     }
+    assert_eq!(Round::of(&Ok(())), Round::done());
 }
