@@ -38,6 +38,17 @@ async fn late(west: &KafkaClient, name: &str, position: &Value) -> i64 {
     west.produce(POSITIONS, 0, vec![record]).await[0]
 }
 
+/// Waits until the newest position lies behind the offset `came`, and returns it.
+async fn written_after(west: &KafkaClient, name: &str, came: i64) -> Value {
+    wait_for(&format!("a position of {name} behind offset {came}"), async || {
+        match stored(west, name).await.pop() {
+            Some((offset, position)) if offset > came => Ok(position),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
 /// R3, R4: a position of a process that has lost the flow counts for nobody, and the owner's comes over it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_from_under_an_older_claim_counts_for_nobody() {
@@ -60,26 +71,16 @@ async fn a_position_from_under_an_older_claim_counts_for_nobody() {
     let (_, second) = saved(west, &name, 20).await;
     assert!(second["claim"].as_i64() > first["claim"].as_i64(), "{first} {second}");
     let came = late(west, &name, &first).await;
-    wait_for("the owner's position to come over the late one", async || {
-        match stored(west, &name).await.pop() {
-            Some((offset, position)) if offset > came => Ok(assert_eq!(position, second)),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+    let again = written_after(west, &name, came).await;
+    assert_eq!(again, second, "the owner's comes over the late one");
 
     // While nobody looks, and then the next process finds it.
     mirror.kill();
     let came = late(west, &name, &first).await;
     mirror.launch();
     mirror.ready().await;
-    wait_for("the next process to write the position that counts", async || {
-        match stored(west, &name).await.pop() {
-            Some((offset, position)) if offset > came => Ok(assert_eq!(position["source_next"], 20)),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await;
+    let again = written_after(west, &name, came).await;
+    assert_eq!(again["source_next"], 20, "the next process writes the one that counts");
     east.produce(&name, 0, TestRecord::numbered(5)).await;
     assert_eq!(await_exact(east, &name, west, &format!("east.{name}")).await, 25);
     assert!(mirror.output().contains("overwritten=1"), "it was told:\n{}", mirror.output());
