@@ -1,8 +1,9 @@
 //! The real binary, run as a user runs it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_mirrormesh");
 /// A `mirrormesh run`; killed when dropped, its output printed if the test failed.
 #[derive(Debug)]
 pub struct MirrorProcess {
+    binary: PathBuf,
     dir: PathBuf,
     http: Port,
     settings: Vec<String>,
@@ -42,16 +44,23 @@ impl MirrorProcess {
         let http = Port::reserve();
         let mut settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         settings.push(format!("http.listen=127.0.0.1:{}", http.number()));
-        Self { dir, http, settings, process: Mutex::new(None) }
+        Self { binary: BINARY.into(), dir, http, settings, process: Mutex::new(None) }
+    }
+
+    /// Another build of the program takes the place of the one that belongs to these tests.
+    pub fn of(mut self, binary: &Path) -> Self {
+        binary.clone_into(&mut self.binary);
+        self
     }
 
     /// Starts it again after [`Self::kill`] or [`Self::terminate`], on the same file, settings and port.
     pub fn launch(&self) {
         let mut process = self.process();
         assert!(process.is_none(), "the mirror runs already");
-        let mut command = vec![BINARY.to_owned(), "run".to_owned(), "topology.yaml".to_owned()];
+        let mut command: Vec<OsString> =
+            vec![self.binary.clone().into(), "run".into(), "topology.yaml".into()];
         for setting in &self.settings {
-            command.extend(["--set".to_owned(), setting.clone()]);
+            command.extend(["--set".into(), setting.into()]);
         }
         *process = Some(Process::spawn("mirrormesh", &command, &self.dir, &self.dir.join("output.log")));
     }
