@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::topology::{DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE};
+
 /// A key and what stands below it.
 #[derive(Debug)]
 pub(crate) struct Key {
@@ -87,30 +89,6 @@ const SMALLEST_OFFSETS_MEMORY_BYTES: u64 = 1024 * 1024;
 const SHORTEST_ROUND: Duration = Duration::from_millis(100);
 /// For rounds that describe every topic, and for time-outs.
 const ONE_SECOND: Duration = Duration::from_secs(1);
-
-/// Topics that are left alone unless someone says otherwise: MirrorMaker 2's list since 4.0, and the three topics
-/// of a Connect cluster under their usual names, because a copy of them corrupts a Connect that uses it.
-pub const DEFAULT_EXCLUDE: [&str; 4] =
-    [r"mm2.*\.internal", r".*\.replica", r"__.*", r"connect-(configs|offsets|status)"];
-
-/// Topic configuration that is left alone unless someone says otherwise: MirrorMaker 2's list, then what no
-/// target takes from outside (an obsolete entry, and everything about tiered storage).
-pub const DEFAULT_CONFIG_EXCLUDE: [&str; 11] = [
-    r"follower\.replication\.throttled\.replicas",
-    r"leader\.replication\.throttled\.replicas",
-    r"message\.timestamp\.difference\.max\.ms",
-    r"log\.message\.timestamp\.before\.max\.ms",
-    r"log\.message\.timestamp\.after\.max\.ms",
-    r"message\.timestamp\.type",
-    r"unclean\.leader\.election\.enable",
-    r"min\.insync\.replicas",
-    r"message\.format\.version",
-    r"remote\..*",
-    r"local\.retention\..*",
-];
-
-/// Groups that are left alone unless someone says otherwise: MirrorMaker 2's list.
-pub const DEFAULT_GROUPS_EXCLUDE: [&str; 3] = [r"console-consumer-.*", r"connect-.*", r"__.*"];
 
 const fn key(name: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
     Key { name, shape: Shape::Value(kind), default, about }

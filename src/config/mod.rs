@@ -21,7 +21,6 @@ use crate::topology::Topology;
 use crate::topology::routes::{Routes, routes};
 
 pub use client::ClientSettings;
-pub use keys::{DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE};
 pub use layers::Sources;
 pub(crate) use problem::did_you_mean;
 pub use problem::{Origin, Problem, Problems, Severity};

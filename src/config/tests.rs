@@ -3,8 +3,8 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use crate::topology::{
-    Codec, DefaultsFrom, Isolation, OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint,
-    TargetResetPolicy,
+    Codec, DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE, DefaultsFrom, Isolation,
+    OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
 };
 
 use super::*;
@@ -31,6 +31,28 @@ flows:
     from: us-1
     to: eu
 ";
+
+#[test]
+fn the_meshes_of_other_tests_are_what_a_file_makes() {
+    for more in [
+        "",
+        "topics: [orders, 'pay.*'], exclude: []",
+        "naming: identity, separator: '__', max_hops: 2",
+        "engine: passthrough, codec: zstd",
+        "replication_factor: source, topic_configs: { enabled: false }",
+        "replication_factor: 5",
+    ] {
+        let comma = if more.is_empty() { "" } else { ", " };
+        let text = format!(
+            "clusters: {{ A: {{ bootstrap: 'A:9092' }}, B: {{ bootstrap: 'B:9092' }} }}\n\
+             flows: {{ A-B: {{ from: A, to: B{comma}{more} }} }}\n"
+        );
+        let loaded = load_text(&text, &[], &[]).unwrap().topology;
+        let made = crate::topology::testing::mesh(&[("A", "B", more)]);
+        assert_eq!(format!("{:#?}", made.flows), format!("{:#?}", loaded.flows), "{more}");
+        assert_eq!(format!("{:#?}", made.clusters), format!("{:#?}", loaded.clusters), "{more}");
+    }
+}
 
 #[test]
 fn the_smallest_file_gets_the_documented_defaults() {

@@ -1,7 +1,7 @@
 //! Our own records about consumer groups: the offset maps, and what was synced of each group.
 //!
 //! They live in `__mirrormesh-offsets.<source>` on the target, a compacted topic. Keys are JSON arrays. A map is kept
-//! in chunks, whose values are binary (see [`OffsetMap`](crate::offsets::OffsetMap)): there may be thousands of them.
+//! in chunks, whose values are binary and which only the room of offset maps reads: there may be thousands of them.
 //! What was synced is JSON with a version `v`, and read as [positions](super::Position) are: fields that this program
 //! doesn't know are ignored, a version it doesn't know is refused.
 
@@ -120,7 +120,7 @@ impl GroupSync {
 /// A record of the offsets topic. `None` is a tombstone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OffsetsEntry {
-    /// A chunk of a partition's map; [`OffsetMap::load`](crate::offsets::OffsetMap::load) reads the value.
+    /// A chunk of a partition's map; the map itself reads the value.
     Chunk(MapKey, Option<Bytes>),
     /// What was synced of a group.
     GroupSync(GroupSyncKey, Option<GroupSync>),
@@ -162,5 +162,4 @@ impl OffsetsEntry {
 }
 
 #[cfg(test)]
-#[path = "offset_map_tests.rs"]
 mod tests;

@@ -237,5 +237,4 @@ fn partition_of(record: &'static str, key: &[u8]) -> Result<(FlowName, TopicPart
 }
 
 #[cfg(test)]
-#[path = "position_tests.rs"]
 mod tests;

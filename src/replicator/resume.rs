@@ -1,4 +1,4 @@
-//! Where a partition goes on: the stored position against what both clusters say now (design section 6).
+//! Where a partition goes on: the stored position against what both clusters say now.
 //!
 //! [`decide`] looks at facts only. Where the target holds more than the position says, it asks for a
 //! [tail match](super::tail), and [`Verdict::conclude`] draws the conclusion from both.

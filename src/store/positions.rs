@@ -16,7 +16,7 @@ use crate::formats::{
 use crate::model::{Alias, Fault, FaultKind, FlowName, TopicName, TopicPartition};
 use crate::telemetry::clock;
 use crate::topology::Isolation;
-use crate::wire::{FetchRange, OffsetSpec, ResponseError, WireError};
+use crate::wire::{FetchRange, OffsetSpec, WireError};
 
 /// Read at a time.
 const READ_BYTES: i32 = 4 * 1024 * 1024;
@@ -169,7 +169,7 @@ impl PositionsTopic {
                     next = fetched.next_offset.max(next);
                 }
                 Err(error) => {
-                    if error.code() == Some(ResponseError::OffsetOutOfRange) {
+                    if error.is_offset_out_of_range() {
                         next = self.restart_of_tail(next).await;
                     }
                 }

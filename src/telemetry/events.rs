@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Meter};
@@ -10,6 +9,7 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use tracing::Level;
 
+use super::clock;
 use super::describe::{Description, Details, EVENT_NAMES, Severity, describe};
 use super::metrics::FAULT_KINDS;
 use crate::model::{Alias, Event, FlowName, TopicName};
@@ -122,7 +122,7 @@ impl Events {
             self.0.faults.add(1, &labels(at, "class", fault.kind.as_str()));
         }
         let record = EventRecord {
-            at_ms: now_ms(),
+            at_ms: clock::now_ms(),
             severity: description.severity,
             event: event.name(),
             message: description.message,
@@ -190,11 +190,6 @@ fn log(at: &Scope, name: &'static str, description: &Description) {
         Severity::Warn => line!(Level::WARN),
         Severity::Error => line!(Level::ERROR),
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

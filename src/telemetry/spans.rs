@@ -4,8 +4,8 @@
 //! spans only link to it. Attributes follow OpenTelemetry's messaging conventions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use opentelemetry::trace::{
     Link, Span, SpanContext, SpanKind, TraceContextExt, TraceFlags, TraceState, Tracer,
@@ -13,6 +13,7 @@ use opentelemetry::trace::{
 use opentelemetry::{Context, KeyValue, SpanId, TraceId};
 use opentelemetry_sdk::trace::SdkTracer;
 
+use super::clock;
 use crate::model::{Alias, FlowName, TopicName};
 
 /// Records of a batch that its spans link to, at most.
@@ -54,13 +55,13 @@ pub struct Spans(Option<Arc<Paced>>);
 struct Paced {
     tracer: SdkTracer,
     /// Milliseconds since the epoch before which no batch is traced.
-    next_ms: AtomicU64,
+    next_ms: AtomicI64,
 }
 
 impl Spans {
     /// Spans on `tracer`, or none at all.
     pub(super) fn new(tracer: Option<SdkTracer>) -> Self {
-        Self(tracer.map(|tracer| Arc::new(Paced { tracer, next_ms: AtomicU64::new(0) })))
+        Self(tracer.map(|tracer| Arc::new(Paced { tracer, next_ms: AtomicI64::new(0) })))
     }
 
     /// Whether spans are made at all: where not, a caller needn't note times.
@@ -70,10 +71,7 @@ impl Spans {
 
     /// Whether a batch that ends now would be traced; where not, its records needn't be looked at.
     pub fn due(&self) -> bool {
-        let now_ms = |now: SystemTime| now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        self.0.as_ref().is_some_and(|paced| {
-            now_ms(SystemTime::now()) >= u128::from(paced.next_ms.load(Ordering::Relaxed))
-        })
+        self.0.as_ref().is_some_and(|paced| clock::now_ms() >= paced.next_ms.load(Ordering::Relaxed))
     }
 
     /// Makes the two spans of a batch. At most ten batches a second are traced; of the others `contexts` is not
@@ -124,10 +122,9 @@ impl Spans {
 impl Paced {
     /// Whether a batch that ended at `now` is traced; if so, the next one only after [`PACE`].
     fn takes(&self, now: SystemTime) -> bool {
-        let now_ms =
-            u64::try_from(now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or(0);
+        let now_ms = clock::ms_of(now);
         let next_ms = self.next_ms.load(Ordering::Relaxed);
-        let pace_ms = PACE.as_millis() as u64;
+        let pace_ms = PACE.as_millis() as i64;
         // A clock that was set back must not silence the spans until it has caught up.
         let due = now_ms >= next_ms || next_ms - now_ms > pace_ms;
         due && self
@@ -185,6 +182,8 @@ fn parse_traceparent(header: &[u8]) -> Option<SpanContext> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -225,7 +224,7 @@ mod tests {
             &opentelemetry_sdk::trace::SdkTracerProvider::builder().build(),
             "test",
         );
-        let paced = Paced { tracer, next_ms: AtomicU64::new(0) };
+        let paced = Paced { tracer, next_ms: AtomicI64::new(0) };
         let at = |ms: u64| UNIX_EPOCH + Duration::from_millis(1_000_000 + ms);
         let taken: Vec<_> = [0, 1, 99, 100, 150, 200].into_iter().filter(|ms| paced.takes(at(*ms))).collect();
         assert_eq!(taken, [0, 100, 200]);
@@ -236,7 +235,7 @@ mod tests {
     fn without_an_endpoint_contexts_are_not_even_read() {
         let spans = Spans::new(None);
         assert!(!spans.enabled());
-        let now = SystemTime::now();
+        let now = clock::now();
         let batch = BatchTrace {
             flow: &"f".into(),
             from: &"a".into(),

@@ -64,7 +64,7 @@ pub fn choose(flow: &FlowSpec) -> EngineChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::topology::selection::tests::mesh;
+    use crate::topology::testing::mesh;
 
     #[test]
     fn what_is_set_wins_and_a_codec_asks_for_opening() {

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn mirror_maker_2_s_defaults_leave_the_groups_of_tools() {
-        let selector = selector(&[".*"], &crate::config::DEFAULT_GROUPS_EXCLUDE);
+        let selector = selector(&[".*"], &crate::topology::DEFAULT_GROUPS_EXCLUDE);
         for (group, taken) in [
             ("orders", true),
             ("console-consumer-1", false),

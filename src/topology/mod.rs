@@ -2,6 +2,7 @@
 //! called on the other side, and where a record could come round.
 
 pub mod cycles;
+mod defaults;
 pub mod engine;
 pub mod graph;
 mod groups;
@@ -12,8 +13,11 @@ pub mod plan;
 pub mod routes;
 pub mod selection;
 mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod topic_config;
 
+pub use defaults::{DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE};
 pub use engine::{EngineChoice, EngineKind, EngineSpec};
 pub use groups::GroupSelector;
 pub use naming::Naming;

@@ -211,4 +211,4 @@ fn first_match(patterns: &[JavaPattern], topic: &str) -> Result<Option<String>, 
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -233,6 +233,21 @@ impl WireError {
         matches!(self.code(), Some(ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId))
     }
 
+    /// Whether the broker answered, with an error code.
+    pub fn is_answer(&self) -> bool {
+        self.code().is_some()
+    }
+
+    /// Whether there is no record at the offset asked for, nor will one come: the log begins behind it or ends before it.
+    pub fn is_offset_out_of_range(&self) -> bool {
+        self.code() == Some(ResponseError::OffsetOutOfRange)
+    }
+
+    /// Whether the broker does not take a configuration entry.
+    pub fn is_invalid_config(&self) -> bool {
+        self.code() == Some(ResponseError::InvalidConfig)
+    }
+
     /// Whether the topic to be created exists already. A call repeated after a lost answer may say so of its own
     /// first try.
     pub fn is_already_there(&self) -> bool {
@@ -332,6 +347,18 @@ mod tests {
             "cluster `east`, broker 10.0.0.1:9092, ListOffsets of orders-0: NOT_LEADER_OR_FOLLOWER (6)"
         );
         assert!(error.is_retriable() && error.is_misrouted() && !error.is_unreachable());
+    }
+
+    #[test]
+    fn codes_are_asked_about_by_their_meaning() {
+        let of = |code| WireError::refused(&"east".into(), code, None);
+        assert!(of(ResponseError::OffsetOutOfRange).is_offset_out_of_range());
+        assert!(!of(ResponseError::InvalidConfig).is_offset_out_of_range());
+        assert!(of(ResponseError::InvalidConfig).is_invalid_config());
+        assert!(!of(ResponseError::OffsetOutOfRange).is_invalid_config());
+        assert!(of(ResponseError::InvalidConfig).is_answer());
+        let lost = WireError::new(&"east".into(), WireErrorKind::Lost("reset".to_owned()));
+        assert!(!lost.is_answer());
     }
 
     #[test]

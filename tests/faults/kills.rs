@@ -11,7 +11,7 @@ use crate::common::{
 };
 use crate::holds;
 
-/// As the issue asks: twenty times.
+/// Often enough that a kill meets every step between fetch and saved position, more than once.
 const KILLS: usize = 20;
 
 /// R1, R2, R3: twenty kills under load, a foreign record now and then, a source that is being compacted, and an

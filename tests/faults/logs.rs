@@ -1,7 +1,6 @@
 //! Source logs that are old, cleaned or damaged.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use mirrormesh::telemetry::clock::now_ms;
 use serde_json::Value;
 
 use crate::common::topologies::{flow, topology, topology_at};
@@ -11,11 +10,6 @@ use crate::common::{
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right");
-    i64::try_from(now.as_millis()).expect("milliseconds fit")
-}
 
 /// How many records the partitions of a topic have had; 0 while it is missing.
 async fn written(cluster: &Cluster, topic: &str) -> i64 {

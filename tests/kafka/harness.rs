@@ -347,6 +347,10 @@ async fn the_binary_can_be_stalled_killed_and_started_again() {
 
     let broken = MirrorProcess::start("mesh: [", &[]);
     assert_eq!(broken.ended().await, Some(2), "{}", broken.output());
+
+    let other = MirrorProcess::prepare("mesh: [", &[]).of(Path::new("false"));
+    other.launch();
+    assert_eq!(other.ended().await, Some(1), "another program takes the place of ours");
 }
 
 #[tokio::test(flavor = "multi_thread")]

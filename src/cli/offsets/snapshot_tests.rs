@@ -7,7 +7,7 @@ use super::groups;
 use crate::http::tests::snapshot::full_group;
 use crate::offsets::{Answer, Direction, Translation};
 use crate::snapshot::{self, json_shape};
-use crate::topology::selection::tests::mesh;
+use crate::topology::testing::mesh;
 
 fn document_sample() -> String {
     let answer = Answer::new(&"orders".into(), 0, 1, &"east.orders".into(), Translation::Exact(2));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use rdkafka::ClientConfig;
@@ -23,6 +23,7 @@ use super::suspects::Suspects;
 use super::{classify, limits};
 use crate::engine::WriteError;
 use crate::model::{Event, TopicPartition, WriteErrorClass};
+use crate::telemetry::clock;
 
 /// How often the report thread looks whether it shall stop.
 const POLL: Duration = Duration::from_millis(50);
@@ -245,7 +246,7 @@ impl Writer {
         let lane = batch.lane();
         let (target, _) = lane.target();
         let limits = self.limits.of(target.topic.as_str());
-        let now_ms = now_ms();
+        let now_ms = clock::now_ms();
         let mut bytes = 0;
         let mut stamped_zero = 0;
         for index in 0..records.len() {
@@ -340,9 +341,4 @@ impl Writer {
             Err(_) => false,
         }
     }
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

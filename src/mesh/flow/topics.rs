@@ -9,7 +9,7 @@ use crate::model::status::TopicStatus;
 use crate::model::{Event, Fault, FaultKind, TopicName};
 use crate::topology::java_regex::PatternError;
 use crate::topology::plan::{self, Creation, FlowPlan, Growth, Selected, SourceTopic};
-use crate::wire::{NewTopic, ResponseError, WireError};
+use crate::wire::{NewTopic, WireError};
 
 /// A topic that can be mirrored now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,13 +141,13 @@ async fn create(flow: &FlowContext, creation: &Creation) -> Result<(), WireError
         configs: creation.configs.clone(),
     };
     let mut outcome = wire.create_topic(&new, false).await;
-    if outcome.as_ref().is_err_and(is_invalid_config) {
+    if outcome.as_ref().is_err_and(WireError::is_invalid_config) {
         // Which one it is, the broker only says in prose: try them one at a time.
         let mut kept = Vec::new();
         for entry in std::mem::take(&mut new.configs) {
             new.configs = vec![entry.clone()];
             match wire.create_topic(&new, true).await {
-                Err(error) if is_invalid_config(&error) => {
+                Err(error) if error.is_invalid_config() => {
                     let (key, reason) = (entry.0, error.to_string());
                     let event = Event::TopicConfigRefused { topic: new.name.clone(), key, reason };
                     flow.report_topic(&new.name, &event);
@@ -215,10 +215,6 @@ async fn describe_limits(
         }
     }
     changed
-}
-
-fn is_invalid_config(error: &WireError) -> bool {
-    error.code() == Some(ResponseError::InvalidConfig)
 }
 
 fn topic_fault(flow: &FlowContext, remote: &TopicName, error: &WireError) -> Fault {

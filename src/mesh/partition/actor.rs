@@ -190,7 +190,7 @@ impl PartitionShell {
         match event {
             LaneEvent::Fetched(batch) => {
                 let info = batch.info;
-                self.arrived = self.args.flow.mesh.telemetry.spans().due().then(SystemTime::now);
+                self.arrived = self.args.flow.mesh.telemetry.spans().due().then(clock::now);
                 self.fetched = Some(batch);
                 self.step(myself, Input::Fetched(info));
             }
@@ -251,7 +251,7 @@ impl PartitionShell {
             target_base: segments.first().map(|segment| segment.target_base),
             records: batch.info.records,
             received: (trace.arrived, trace.written),
-            sent: (trace.written, SystemTime::now()),
+            sent: (trace.written, clock::now()),
         };
         flow.mesh.telemetry.spans().batch_mirrored(&told, trace.parents.iter().map(Vec::as_slice));
     }

@@ -1,7 +1,6 @@
 //! What the state machine's outputs come to.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use ractor::ActorRef;
 
@@ -36,7 +35,7 @@ impl PartitionShell {
                 if let (Some(session), Some(batch)) = (&self.session, self.fetched.take()) {
                     let trace = self.arrived.take().map(|arrived| {
                         let parents = batch.body.trace_parents(MAX_LINKS);
-                        Box::new(Trace { arrived, written: SystemTime::now(), parents })
+                        Box::new(Trace { arrived, written: clock::now(), parents })
                     });
                     self.in_flight.push_back(InFlight { info: batch.info, trace });
                     session.write(&self.args.source, generation, batch);

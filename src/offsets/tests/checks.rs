@@ -22,6 +22,10 @@ pub fn check_safety(world: &World, map: &OffsetMap) {
             offset <= first,
             "source {source}: {answer:?}, but a record at {first} was not read: {map:?}"
         );
+        assert!(
+            offset <= target_end,
+            "source {source}: {answer:?}, but the target ends at {target_end}: {map:?}"
+        );
         assert!(offset >= last, "source {source}: {answer:?} after {last}: {map:?}");
         last = offset;
         if let Translation::Exact(offset) = answer

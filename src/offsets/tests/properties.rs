@@ -93,6 +93,7 @@ fn happen(world: &mut World, happening: &Happening) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4 * ProptestConfig::default().cases, ..ProptestConfig::default() })]
 
+    /// R5: no answer lies past the record that it is about, nor past the end of the target's log.
     #[test]
     fn answers_hold_whatever_happens(
         source_start in 0..3_i64,

@@ -35,7 +35,7 @@ use backoff::Backoff;
 use in_flight::InFlight;
 use saver::Saver;
 
-/// Lag without progress for this long is a fault: design section 4, well above any fetch wait or leader election.
+/// Lag without progress for this long is a fault: well above any fetch wait or leader election.
 const STALL: Duration = Duration::from_secs(30);
 
 /// Where the machine is. What is in flight, paused or faulted is kept beside it.

@@ -3,7 +3,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use crate::topology::routes::routes;
-use crate::topology::selection::tests::mesh;
+use crate::topology::testing::mesh;
 
 use super::*;
 

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use crate::topology::selection::tests::mesh;
+use crate::topology::testing::mesh;
 use crate::topology::topic_config::{ConfigSource, TIMESTAMP_AFTER};
 use crate::topology::{DefaultsFrom, TopicConfigSpec};
 
@@ -32,7 +32,7 @@ fn plan(more: &str, source: &[SourceTopic], target: &[TargetTopic]) -> FlowPlan 
 }
 
 fn rules(from: DefaultsFrom) -> ConfigRules {
-    let exclude = crate::config::DEFAULT_CONFIG_EXCLUDE.map(str::to_owned).to_vec();
+    let exclude = crate::topology::DEFAULT_CONFIG_EXCLUDE.map(str::to_owned).to_vec();
     let interval = std::time::Duration::from_secs(1);
     ConfigRules::new(&TopicConfigSpec { enabled: true, interval, exclude, use_defaults_from: from }).unwrap()
 }

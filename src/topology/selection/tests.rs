@@ -3,37 +3,10 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
-use crate::config::{Sources, load};
 use crate::model::FlowName;
+use crate::topology::testing::mesh;
 
 use super::*;
-
-/// A mesh as a topology file says it, without the need for a file.
-pub(crate) fn mesh(flows: &[(&str, &str, &str)]) -> Topology {
-    mesh_of(flows.iter().map(|(from, to, more)| (format!("{from}-{to}"), *from, *to, *more)))
-}
-
-fn mesh_of<'a>(flows: impl Iterator<Item = (String, &'a str, &'a str, &'a str)>) -> Topology {
-    let mut text = String::from("flows:\n");
-    let mut aliases = BTreeMap::new();
-    for (name, from, to, more) in flows {
-        text.push_str(&format!(
-            "  {name}: {{ from: {from}, to: {to}{}{more} }}\n",
-            if more.is_empty() { "" } else { ", " }
-        ));
-        aliases.extend([(from, ()), (to, ())]);
-    }
-    text.push_str("clusters:\n");
-    for alias in aliases.keys() {
-        text.push_str(&format!("  {alias}: {{ bootstrap: '{alias}:9092' }}\n"));
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("mesh.yaml");
-    std::fs::write(&file, &text).unwrap();
-    load(&Sources { file, env: false, set: vec![] })
-        .unwrap_or_else(|problems| panic!("{text}\n{problems}"))
-        .topology
-}
 
 fn selector(topology: &Topology, flow: &str) -> Selector {
     Selector::new(&topology.flows[&FlowName::from(flow)], topology).unwrap()

@@ -1,7 +1,6 @@
 //! A session in miniature: it is given stored batches of our own making.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use mirrormesh::batch::{BatchBuilder, Codec, Record};
@@ -12,6 +11,7 @@ use mirrormesh::formats::ProducerState;
 use mirrormesh::model::{
     BatchInfo, FaultKind, Generation, Isolation, Segment, TopicPartition, WriteErrorClass,
 };
+use mirrormesh::telemetry::clock::now_ms;
 use mirrormesh::wire::Wire;
 use tokio::sync::mpsc::unbounded_channel;
 
@@ -95,11 +95,6 @@ impl Rig {
 
 pub fn value(record: &Record) -> String {
     String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned()
-}
-
-pub fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    i64::try_from(since.as_millis()).expect("the clock is before the year 292 million")
 }
 
 /// A batch as a source stores it.

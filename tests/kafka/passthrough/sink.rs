@@ -6,9 +6,10 @@ use mirrormesh::batch::{BatchBuilder, Codec, RawBatch};
 use mirrormesh::engine::{Session, TargetLimits};
 use mirrormesh::formats::ProducerState;
 use mirrormesh::model::{BatchInfo, FaultKind, Segment, TopicPartition, WriteErrorClass};
+use mirrormesh::telemetry::clock::now_ms;
 use mirrormesh::wire::Wire;
 
-use super::rig::{Rig, Stored, acknowledged, now_ms, refused, segment, stored, stored_with, with_attributes};
+use super::rig::{Rig, Stored, acknowledged, refused, segment, stored, stored_with, with_attributes};
 use crate::records::flow::settings;
 
 /// Attribute bits of a batch.

@@ -1,6 +1,6 @@
 //! Links: batches written and read unopened, and what brokers remember of who wrote them.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
@@ -10,6 +10,7 @@ use kafka_protocol::messages::{FetchRequest, ProduceResponse, TopicName as Kafka
 use kafka_protocol::protocol::StrBytes;
 use mirrormesh::batch::{BatchBuilder, Codec, split};
 use mirrormesh::model::{Isolation, TopicPartition};
+use mirrormesh::telemetry::clock::now_ms;
 use mirrormesh::wire::{ActiveProducer, Link, OffsetSpec, PartitionPart, ProduceParts, Wire};
 
 use super::{new_topic, wire};
@@ -17,12 +18,6 @@ use crate::common::{pair, topic};
 
 const RECORDS: i32 = 100;
 const WAIT: Duration = Duration::from_millis(100);
-
-/// Now, in milliseconds: brokers forget a producer by the time stamps of what it wrote.
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_millis()).unwrap()
-}
 
 /// A batch that brokers store as it is, but for its offset and leader epoch.
 fn batch(producer: (i64, i16), sequence: i32, stamp_ms: i64, codec: Codec) -> Bytes {

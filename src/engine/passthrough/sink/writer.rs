@@ -1,7 +1,7 @@
 //! The sink's side of a lane: its outbox, and where that stands with those who serve it.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -14,6 +14,7 @@ use crate::batch::split;
 use crate::engine::{Batch, Body};
 use crate::formats::ProducerState;
 use crate::model::{Generation, TopicPartition};
+use crate::telemetry::clock;
 
 /// The sink's side of a lane.
 pub(in crate::engine::passthrough) struct Writer {
@@ -270,9 +271,5 @@ impl Writer {
 /// Now, on both clocks.
 fn moment() -> Moment {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Moment {
-        now: START.get_or_init(Instant::now).elapsed(),
-        wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-    }
+    Moment { now: START.get_or_init(Instant::now).elapsed(), wall_ms: clock::now_ms() }
 }

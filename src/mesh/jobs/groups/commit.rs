@@ -158,7 +158,7 @@ fn settle(book: &mut SyncBook, work: &mut GroupWork, side: Side, outcome: Option
             }
             Some(Err(error)) => {
                 // One whose fate is not certain stays planned: the next reading finds out.
-                if error.code().is_some() && !error.is_retriable() && !error.is_outcome_unknown() {
+                if error.is_answer() && !error.is_retriable() && !error.is_outcome_unknown() {
                     book.set(&work.group, &partition.source, memory.refused());
                 }
                 partition.refused = Some(refusal(error));
