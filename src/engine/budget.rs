@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+/// Part of the process's bytes that librdkafka's own queues get, where a flow uses them.
+const QUEUE_SHARE: u64 = 4;
 /// How many times `free` a flow may hold and still take more for a lane that holds something.
 const FLOW_SHARE: u64 = 2;
 /// How many times `free` a flow may hold and still take something for a lane that holds nothing.
@@ -36,6 +38,8 @@ pub struct Budget {
 
 struct Root {
     total: u64,
+    /// What each of librdkafka's clients may queue beside it.
+    queue_bytes: u64,
     state: Mutex<State>,
     freed: Notify,
 }
@@ -64,10 +68,23 @@ impl Root {
 }
 
 impl Budget {
-    /// A budget of so many bytes.
+    /// A budget of so many bytes, all for batches.
     pub fn new(total_bytes: usize) -> Arc<Self> {
-        let total = total_bytes as u64;
-        Arc::new(Self { root: Arc::new(Root { total, state: Mutex::default(), freed: Notify::new() }) })
+        Self::of(total_bytes as u64, 0)
+    }
+
+    /// Divides the bytes of a process of which so many flows use the `records` engine: a quarter is for the queues of
+    /// librdkafka, which no permit covers, the rest for batches. Where no flow uses them, batches get it all.
+    pub fn divided(total_bytes: u64, records_flows: usize) -> Arc<Self> {
+        let queues = if records_flows > 0 { total_bytes / QUEUE_SHARE } else { 0 };
+        // Each of those flows has a consumer and a producer.
+        let clients = (records_flows as u64).saturating_mul(2).max(1);
+        Self::of(total_bytes - queues, queues / clients)
+    }
+
+    fn of(total: u64, queue_bytes: u64) -> Arc<Self> {
+        let root = Root { total, queue_bytes, state: Mutex::default(), freed: Notify::new() };
+        Arc::new(Self { root: Arc::new(root) })
     }
 
     /// Opens an account, for a flow.
@@ -217,6 +234,11 @@ impl Account {
     /// Size of the budget the account draws on, in bytes.
     pub fn budget_bytes(&self) -> u64 {
         self.node.root.total
+    }
+
+    /// What a client of librdkafka may queue beside that budget, in bytes.
+    pub fn queue_bytes(&self) -> u64 {
+        self.node.root.queue_bytes
     }
 
     /// As [`Budget::on_freed`], of the budget the account draws on.

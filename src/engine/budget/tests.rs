@@ -11,6 +11,16 @@ fn budget_of(bytes: u64) -> Arc<Budget> {
 }
 
 #[test]
+fn librdkafka_gets_a_quarter_where_a_flow_uses_it() {
+    let all = Budget::divided(96 * MIB, 0);
+    assert_eq!((all.total_bytes(), all.account().queue_bytes()), (96 * MIB, 0));
+    let one = Budget::divided(96 * MIB, 1);
+    assert_eq!((one.total_bytes(), one.account().queue_bytes()), (72 * MIB, 12 * MIB));
+    let three = Budget::divided(96 * MIB, 3);
+    assert_eq!((three.total_bytes(), three.account().child().queue_bytes()), (72 * MIB, 4 * MIB));
+}
+
+#[test]
 fn a_permit_is_freed_when_it_is_dropped() {
     let budget = budget_of(10 * MIB);
     let lane = budget.account().child();
