@@ -27,6 +27,11 @@ impl RawBatch {
         }
     }
 
+    /// The same batch in memory of its own: what it was cut from can go.
+    pub fn detached(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), header: self.header }
+    }
+
     /// The stored bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes

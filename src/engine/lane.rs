@@ -3,19 +3,20 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use thiserror::Error;
 
+use super::body::{Body, ForeignBody};
 use super::budget::Permit;
-use super::records::RecordSet;
 use crate::formats::ProducerState;
-use crate::model::{BatchInfo, Fault, Generation, Segment, TopicPartition, WriteErrorClass};
+use crate::model::{
+    BatchInfo, Fault, FaultKind, Generation, Segment, TopicId, TopicPartition, WriteErrorClass,
+};
 
 /// Names a lane: the source partition.
 pub type LaneId = TopicPartition;
 
-/// Where a lane tells what happens. Called from the engine's threads: it must not block, and must not call the
-/// session, which holds the lane meanwhile so that events leave in order.
+/// Where a lane tells what happens. Called from the engine's threads: it must not block. Nor may it call the session
+/// about its lane: the lane is held while it tells, so that events leave in order, and the call would wait for itself.
 pub type LanePort = Arc<dyn Fn(Generation, LaneEvent) + Send + Sync>;
 
 /// What a partition asks of a session when it opens its lane.
@@ -25,6 +26,11 @@ pub struct LaneSpec {
     pub source: LaneId,
     /// The partition on the target that takes its records.
     pub target: TopicPartition,
+    /// The source topic's id when the lane is opened, by what was last read of the cluster; zero where that is
+    /// not known. A topic that was created anew under its name has another.
+    pub source_topic_id: TopicId,
+    /// The same of the target topic.
+    pub target_topic_id: TopicId,
     /// Under which the lane is opened.
     pub generation: Generation,
     /// Where the lane's events go.
@@ -56,24 +62,6 @@ pub struct Batch {
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batch").field("info", &self.info).finish_non_exhaustive()
-    }
-}
-
-/// A batch's bytes, opaque outside the engine that made it.
-pub enum Body {
-    /// Decoded records (the `records` engine).
-    Records(RecordSet),
-    /// A stored batch, unopened (the `passthrough` engine).
-    Wire(Bytes),
-}
-
-impl Body {
-    /// The `traceparent` headers of the first records that have one; none of a batch that is not opened.
-    pub fn trace_parents(&self, most: usize) -> Vec<Vec<u8>> {
-        match self {
-            Self::Records(records) => records.trace_parents(most),
-            Self::Wire(_) => Vec::new(),
-        }
     }
 }
 
@@ -149,6 +137,19 @@ pub struct WriteError {
     pub fault: Fault,
 }
 
+impl WriteError {
+    /// A batch was given to the `engine` that another one read. Sessions don't share lanes, so this is a mistake of
+    /// ours; the lane is opened again, and reads the batch anew.
+    pub(super) fn foreign(engine: &str, source_offset: i64, ForeignBody: ForeignBody) -> Self {
+        let fault = Fault::new(
+            FaultKind::Other,
+            format!("a batch that another engine read was given to the {engine} engine"),
+            "nothing to do: the partition is opened again",
+        );
+        Self { class: WriteErrorClass::Session, source_offset, fault }
+    }
+}
+
 /// Why a session can't be built or a lane not be opened.
 #[derive(Debug, Error)]
 pub enum EngineError {
@@ -163,4 +164,11 @@ pub enum EngineError {
     /// The session has ended.
     #[error("the engine session has ended: {0}")]
     SessionLost(String),
+}
+
+impl EngineError {
+    /// The lane was opened under another generation while it was being opened under this one.
+    pub(super) fn taken_over() -> Self {
+        Self::SessionLost("the lane was opened again meanwhile".to_owned())
+    }
 }

@@ -2,17 +2,27 @@
 //!
 //! A [`Session`] holds an engine's connections for one flow. It keeps a *lane* per partition, which outlives the
 //! partition's actor: a restarted actor opens the lane again and learns what its predecessor's writes came to.
-//! No client type crosses the seam; a batch's body is opaque outside its engine.
+//! No client type crosses the seam: a [`Body`] is stored batches, or records in a form that only their engine knows.
+//!
+//! Both engines, `passthrough` and `records`, are built on what the seam has of a lane and of a session's end
+//! (`lane_core`, `session_core`), and are started by it ([`start()`]).
 
+mod body;
 pub mod budget;
 mod lane;
+mod lane_core;
 mod panic;
-pub mod passthrough;
-pub mod records;
+mod passthrough;
+mod records;
+mod session_core;
+mod start;
 
+pub use body::{Body, Records};
 pub use lane::{
-    Batch, Body, EngineError, LaneEvent, LaneId, LaneOpened, LanePort, LaneSpec, SourceError, WriteError,
+    Batch, EngineError, LaneEvent, LaneId, LaneOpened, LanePort, LaneSpec, SourceError, WriteError,
 };
+pub use session_core::OnLost;
+pub use start::{ClusterEnd, Remembered, SessionSpec, start};
 
 use futures::future::BoxFuture;
 use std::time::Duration;

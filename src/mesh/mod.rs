@@ -37,11 +37,11 @@ use crate::model::status::MeshStatus;
 use crate::offsets::MapBudget;
 use crate::store::ProcessIdentity;
 use crate::telemetry::Telemetry;
+use crate::topology::EngineKind;
+use crate::topology::engine::choose;
 
 /// Tails read at once; each holds two reads of 4 MiB.
 const TAILS_AT_ONCE: usize = 4;
-/// Part of `memory.budget` that librdkafka's own queues get.
-const QUEUE_SHARE: u64 = 4;
 
 /// Why a mesh does not start.
 #[derive(Debug, Error)]
@@ -96,15 +96,13 @@ impl Mesh {
         telemetry: Telemetry,
     ) -> Result<MeshHandle, MeshError> {
         let topology = &loaded.topology;
-        let total = topology.process.memory_budget_bytes;
-        // Each flow has a consumer and a producer.
-        let clients = (topology.flows.len() as u64 * 2).max(1);
+        let engines = topology.flows.values().map(|flow| choose(flow).engine);
+        let records_flows = engines.filter(|engine| *engine == EngineKind::Records).count();
         let context = Arc::new(MeshContext {
             process,
             spec: topology.process.clone(),
             topology: Arc::new(topology.clone()),
-            budget: Budget::new(usize::try_from(total - total / QUEUE_SHARE).unwrap_or(usize::MAX)),
-            queue_bytes_per_client: total / QUEUE_SHARE / clients,
+            budget: Budget::divided(topology.process.memory_budget_bytes, records_flows),
             telemetry,
             restarts: Arc::new(Semaphore::new(supervise::RESTARTS_AT_ONCE)),
             tails: Arc::new(Semaphore::new(TAILS_AT_ONCE)),

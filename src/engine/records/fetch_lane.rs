@@ -88,7 +88,7 @@ impl FetchLane {
 
     /// Tells that fetching has ended.
     pub(super) fn fail(self, error: SourceError) {
-        self.lane.source_failed(self.fetch, error);
+        self.lane.core.source_failed(self.fetch, error);
     }
 
     /// Takes at most one batch out of the queue and hands it on.
@@ -140,7 +140,7 @@ impl FetchLane {
         if self.next > source_base {
             records.trim();
             permit.resize(records.budget_bytes() as u64);
-            self.lane.fetched(self.fetch, batch(source_base, self.next, permit, records));
+            self.lane.core.fetched(self.fetch, batch(source_base, self.next, permit, records));
         }
         match failure {
             Some(error) => Turn::Failed(error),
@@ -173,6 +173,6 @@ fn batch(source_base: i64, source_next: i64, permit: Permit, records: RecordSet)
             max_timestamp_ms: records.max_timestamp_ms(),
         },
         permit,
-        body: Body::Records(records),
+        body: Body::Records(Box::new(records)),
     }
 }

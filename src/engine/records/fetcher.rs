@@ -75,7 +75,7 @@ impl Fetcher {
         self.shared.wake.attach();
         let mut ready = Vec::new();
         let mut swept = Instant::now();
-        while self.shared.ended().is_none() {
+        while self.shared.core.ended().is_none() {
             if let Err(reason) = self.take_orders() {
                 if let Some(reason) = reason {
                     self.shared.lose(reason);
@@ -187,13 +187,13 @@ impl Fetcher {
         let mut assigned = Vec::with_capacity(started.len());
         for (id, (lane, fetch, offset)) in started {
             let Some(queue) = self.consumer.split_partition_queue(id.topic.as_str(), id.partition) else {
-                lane.source_failed(fetch, SourceError::UnknownPartition);
+                lane.core.source_failed(fetch, SourceError::UnknownPartition);
                 continue;
             };
             if let Err(error) =
                 list.add_partition_offset(id.topic.as_str(), id.partition, Offset::Offset(offset))
             {
-                lane.source_failed(fetch, SourceError::Retriable(error.to_string()));
+                lane.core.source_failed(fetch, SourceError::Retriable(error.to_string()));
                 continue;
             }
             let token = self.next_token;

@@ -31,10 +31,7 @@ mod vigil;
 mod wake;
 mod watch;
 
-pub use record_set::{RecordRef, RecordSet};
-pub use shared::OnLost;
-pub use suspects::Suspects;
-pub use watch::Answers;
+pub(super) use suspects::Suspects;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -51,52 +48,25 @@ use tokio::sync::oneshot;
 use self::context::{Origin, SourceContext, TargetContext};
 use self::fetcher::{FetchOrder, Fetcher};
 use self::lane::Lane;
+use self::record_set::RecordSet;
 use self::settings::{BATCH_BYTES, SourceSettings, TargetSettings};
 use self::shared::Shared;
 use self::sink::{Sink, SinkKind};
 use self::watch::{Side, Watch};
 use super::budget::{Account, FreedSubscription};
+use super::lane_core::until;
 use super::panic::panic_text;
-use super::{Batch, Body, EngineError, LaneId, LaneOpened, LaneSpec, Session, TargetLimits, WriteError};
+use super::session_core::OnLost;
+use super::{
+    Batch, EngineError, LaneId, LaneOpened, LaneSpec, Session, SessionSpec, TargetLimits, WriteError,
+};
 use crate::config::client::ClientSettings;
 use crate::formats::ProducerState;
 use crate::model::{Alias, Fault, FaultKind, FlowName, Generation, WriteErrorClass};
-use crate::topology::{Codec, Isolation};
-
-/// What a session of the `records` engine needs.
-pub struct RecordsSpec {
-    /// The flow.
-    pub flow: FlowName,
-    /// The source cluster's alias, for messages.
-    pub source_alias: Alias,
-    /// The target cluster's alias, for messages.
-    pub target_alias: Alias,
-    /// How to talk to the source.
-    pub source: ClientSettings,
-    /// How to talk to the target.
-    pub target: ClientSettings,
-    /// Which records are read.
-    pub isolation: Isolation,
-    /// Compression of what is written.
-    pub codec: Codec,
-    /// The flow's account with the memory budget.
-    pub account: Account,
-    /// What the consumer's own queues may hold, in bytes, all partitions together.
-    pub queue_bytes: u64,
-    /// Partitions that will be open at a time, about: they share `queue_bytes`, and the share is fixed with the
-    /// session.
-    pub expected_partitions: usize,
-    /// Target topics that refused something in an earlier session of the flow: keep one list per flow, and give
-    /// it to each of its sessions.
-    pub suspects: Suspects,
-    /// Whether the source answers our own connection: only then is a client without brokers given up.
-    pub source_answers: Answers,
-    /// The same of the target.
-    pub target_answers: Answers,
-}
+use crate::topology::Codec;
 
 /// A session of the `records` engine.
-pub struct RecordsSession {
+pub(super) struct RecordsSession {
     flow: FlowName,
     target_alias: Alias,
     target: ClientSettings,
@@ -111,43 +81,41 @@ pub struct RecordsSession {
 }
 
 impl RecordsSession {
-    /// Creates the clients and starts their threads. Connections are made in the background: a cluster that is
-    /// away is no error. `on_lost` is called once, from a thread or task of the session, if it ends by itself. Call
-    /// within a tokio runtime.
+    /// Creates the clients and starts their threads.
     ///
     /// # Errors
     /// [`EngineError::Settings`] when librdkafka refuses its settings, or when one of them would break what
     /// mirroring depends on.
-    pub fn start(spec: RecordsSpec, on_lost: OnLost) -> Result<Arc<dyn Session>, EngineError> {
+    pub(super) fn start(spec: SessionSpec, on_lost: OnLost) -> Result<Arc<dyn Session>, EngineError> {
+        let (source_alias, target_alias) = (spec.source.wire.alias(), spec.target.wire.alias());
         let group_id = format!("mirrormesh-{}", spec.flow);
         let config = settings::consumer(&SourceSettings {
-            alias: spec.source_alias.as_str(),
-            client: &spec.source,
+            alias: source_alias.as_str(),
+            client: &spec.source.settings,
             group_id: &group_id,
             isolation: spec.isolation,
-            queue_bytes: spec.queue_bytes,
-            partitions: spec.expected_partitions,
+            queue_bytes: spec.account.queue_bytes(),
+            partitions: spec.expected_lanes,
         })?;
         let shared = Arc::new(Shared::new(on_lost));
-        let origin = Origin { flow: spec.flow.to_string(), cluster: spec.source_alias.to_string() };
+        let origin = Origin { flow: spec.flow.to_string(), cluster: source_alias.to_string() };
         let mut consumer: BaseConsumer<SourceContext> = config
             .create_with_context(SourceContext::new(origin))
-            .map_err(|error| refused(&spec.source_alias, &error))?;
+            .map_err(|error| refused(source_alias, &error))?;
         let wake = shared.wake.clone();
         consumer.set_nonempty_callback(move || wake.wake());
 
         let wake = shared.wake.clone();
-        let source = Side::new(&spec.source_alias, &spec.source, spec.source_answers);
-        let target = Side::new(&spec.target_alias, &spec.target, spec.target_answers);
+        let (source, target) = (Side::new(&spec.source), Side::new(&spec.target));
         let freed = spec.account.on_freed(Arc::new(move || wake.freed()));
         let (fetch, orders) = channel();
         let session = Arc::new(Self {
             flow: spec.flow,
-            target_alias: spec.target_alias,
-            target: spec.target,
+            target_alias: target_alias.clone(),
+            target: spec.target.settings,
             codec: spec.codec,
             account: spec.account,
-            suspects: spec.suspects,
+            suspects: spec.remembered.suspects,
             shared: shared.clone(),
             fetch: Mutex::new(fetch),
             fetcher: Mutex::new(None),
@@ -217,45 +185,28 @@ impl RecordsSession {
         if self.suspects.contains(topic) { SinkKind::Suspect } else { SinkKind::Main }
     }
 
-    fn check(&self) -> Result<(), EngineError> {
-        match self.shared.ended() {
-            Some(reason) => Err(EngineError::SessionLost(reason.to_owned())),
-            None => Ok(()),
-        }
-    }
-
     async fn open_lane(&self, spec: LaneSpec) -> Result<LaneOpened, EngineError> {
-        self.check()?;
-        let generation = spec.generation;
-        let kind = self.sink_kind(spec.target.topic.as_str());
-        let sink = self.sink(kind)?;
+        let core = &self.shared.core;
+        core.check()?;
+        let sink = self.sink(self.sink_kind(spec.target.topic.as_str()))?;
         self.order(FetchOrder::Stop(spec.source.clone()));
-        let lane = {
-            let mut lanes = self.shared.lanes.lock();
-            match lanes.get(&spec.source) {
-                Some(lane) => lane.clone(),
-                None => {
-                    let lane = Arc::new(Lane::new(spec.clone(), sink.clone(), self.account.child()));
-                    lanes.insert(spec.source.clone(), lane.clone());
-                    lane
-                }
-            }
-        };
-        lane.take_over(spec);
-        loop {
-            let settled = lane.settled();
-            tokio::pin!(settled);
-            settled.as_mut().enable();
+        let lane = core.lane_or(&spec.source, || Lane::new(&spec, sink.clone(), self.account.child()));
+        lane.take_over(&spec);
+        let mut outcome = None;
+        until(lane.settled(), || {
             // Looked at after the lane was entered: whoever ends the session tells this lane, or is seen here.
-            self.check()?;
-            if let Some(opened) = lane.try_settle_open(generation, &sink) {
-                return Ok(opened);
-            }
-            if !lane.is_held_by(generation) {
-                return Err(EngineError::SessionLost("the lane was opened again meanwhile".to_owned()));
-            }
-            settled.await;
-        }
+            outcome = match core.check() {
+                Err(ended) => Some(Err(ended)),
+                Ok(()) => match lane.try_settle_open(spec.generation, &sink) {
+                    Some(opened) => Some(Ok(opened)),
+                    None if lane.core.is_held_by(spec.generation) => None,
+                    None => Some(Err(EngineError::taken_over())),
+                },
+            };
+            outcome.is_some()
+        })
+        .await;
+        outcome.unwrap_or_else(|| Err(EngineError::taken_over()))
     }
 
     fn order(&self, order: FetchOrder) {
@@ -269,17 +220,8 @@ impl RecordsSession {
         for sink in self.shared.all_sinks() {
             sink.drained().await;
         }
-        let lanes: Vec<_> = self.shared.lanes.lock().values().cloned().collect();
-        for lane in lanes {
-            loop {
-                let settled = lane.settled();
-                tokio::pin!(settled);
-                settled.as_mut().enable();
-                if lane.is_settled() {
-                    break;
-                }
-                settled.await;
-            }
+        for lane in self.shared.core.lanes() {
+            until(lane.settled(), || lane.is_settled()).await;
         }
     }
 }
@@ -290,30 +232,30 @@ impl Session for RecordsSession {
     }
 
     fn fetch(&self, lane: &LaneId, generation: Generation, offset: i64, _leader_epoch: i32) {
-        if let Some(lane) = self.shared.lane(lane)
-            && let Some(fetch) = lane.next_fetch(generation)
+        if let Some(lane) = self.shared.core.lane(lane)
+            && let Some(fetch) = lane.core.next_fetch(generation)
         {
             self.order(FetchOrder::Start { lane, fetch, offset });
         }
     }
 
     fn stop_fetch(&self, lane: &LaneId, generation: Generation) {
-        if let Some(lane) = self.shared.lane(lane)
-            && lane.next_fetch(generation).is_some()
+        if let Some(lane) = self.shared.core.lane(lane)
+            && lane.core.next_fetch(generation).is_some()
         {
             self.order(FetchOrder::Stop(lane.id.clone()));
         }
     }
 
     fn write(&self, lane: &LaneId, generation: Generation, batch: Batch) {
-        let Some(lane) = self.shared.lane(lane) else { return };
+        let Some(lane) = self.shared.core.lane(lane) else { return };
         let Batch { info, permit, body } = batch;
-        let Body::Records(records) = body else {
-            // Sessions don't share lanes: a batch of another engine never gets here but by a mistake of ours.
-            let fault = Fault::new(FaultKind::Other, "a stored batch was given to the records engine", "");
-            let class = WriteErrorClass::Session;
-            lane.fail_write(generation, WriteError { class, source_offset: info.source_base, fault });
-            return;
+        let records = match body.into_records::<RecordSet>() {
+            Ok(records) => records,
+            Err(foreign) => {
+                lane.fail_write(generation, WriteError::foreign("records", info.source_base, foreign));
+                return;
+            }
         };
         let sources = records.offsets().collect();
         if let Some((batch, sink)) = lane.begin_write(generation, &info, sources, permit) {
@@ -327,25 +269,17 @@ impl Session for RecordsSession {
     }
 
     fn close(&self, lane: &LaneId, generation: Generation) -> BoxFuture<'_, ()> {
-        let lane = self.shared.lane(lane);
+        let lane = self.shared.core.lane(lane);
         async move {
             let Some(lane) = lane else { return };
-            if lane.next_fetch(generation).is_none() {
+            if lane.core.next_fetch(generation).is_none() {
                 return;
             }
             self.order(FetchOrder::Stop(lane.id.clone()));
             let (_, sink) = lane.target();
             sink.drained().await;
-            loop {
-                let settled = lane.settled();
-                tokio::pin!(settled);
-                settled.as_mut().enable();
-                if lane.is_settled() || !lane.is_held_by(generation) {
-                    break;
-                }
-                settled.await;
-            }
-            lane.close(generation);
+            until(lane.settled(), || lane.is_settled() || !lane.core.is_held_by(generation)).await;
+            lane.core.close(generation);
         }
         .boxed()
     }
@@ -353,10 +287,7 @@ impl Session for RecordsSession {
     fn shutdown(&self, deadline: Duration) -> BoxFuture<'_, ()> {
         async move {
             self.order(FetchOrder::End);
-            if self.shared.ended().is_none() {
-                let _ = tokio::time::timeout(deadline, self.answered()).await;
-            }
-            self.shared.end("it was shut down".to_owned());
+            self.shared.core.shut_down(deadline, self.answered(), || self.shared.stop()).await;
             let mut threads: Vec<_> = self.fetcher.lock().take().into_iter().collect();
             let sinks = self.shared.all_sinks();
             threads.extend(sinks.iter().flat_map(|sink| sink.threads()));
@@ -382,15 +313,14 @@ impl Session for RecordsSession {
 
     fn set_target_limits(&self, remote_topic: &str, limits: TargetLimits) {
         self.shared.limits.set(remote_topic, limits);
-        let lanes: Vec<_> = self.shared.lanes.lock().values().cloned().collect();
-        for lane in lanes {
+        for lane in self.shared.core.lanes() {
             let (target, sink) = lane.target();
             let kind = self.sink_kind(remote_topic);
             if target.topic.as_str() != remote_topic || sink.kind == kind || sink.kind == SinkKind::Suspect {
                 continue;
             }
             // Its batches may be too large now: the lane goes on through another producer once it is opened again.
-            if let Some(generation) = lane.holder() {
+            if let Some(generation) = lane.core.holder() {
                 let fault = Fault::new(
                     FaultKind::TargetRefused,
                     format!("max.message.bytes of {remote_topic} is {} now", limits.max_message_bytes),
@@ -408,7 +338,7 @@ impl Drop for RecordsSession {
     /// Without a shutdown before, the threads end by themselves and drop what is queued; lanes are told.
     fn drop(&mut self) {
         self.order(FetchOrder::End);
-        self.shared.end("it was dropped".to_owned());
+        self.shared.core.end("it was dropped".to_owned(), || self.shared.stop());
     }
 }
 

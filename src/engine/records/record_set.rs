@@ -6,6 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rdkafka::Message;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, OwnedHeaders};
 
+use crate::engine::Records;
+
 /// What librdkafka and we keep per record besides its bytes: its message struct when it is queued for writing, and
 /// our span. Counted against the budget, so that many tiny records don't take many times what it says.
 pub(super) const RECORD_OVERHEAD_BYTES: usize = 256;
@@ -15,7 +17,7 @@ const OPAQUE_HEADERS_BYTES: usize = 4096;
 
 /// Decoded records of one batch: keys and values in one buffer, in offset order.
 #[derive(Default)]
-pub struct RecordSet {
+pub(super) struct RecordSet {
     bytes: Vec<u8>,
     spans: Vec<Span>,
     /// Headers as librdkafka keeps them: names with any bytes, order, duplicates and nulls stay as they are.
@@ -37,24 +39,24 @@ struct Span {
 
 /// One record of a set.
 #[derive(Clone, Copy)]
-pub struct RecordRef<'a> {
+pub(super) struct RecordRef<'a> {
     /// Offset on the source.
-    pub offset: i64,
+    pub(super) offset: i64,
     /// Timestamp in milliseconds since the epoch; −1 when the record has none.
-    pub timestamp_ms: i64,
+    pub(super) timestamp_ms: i64,
     /// The key; `None` when it is null.
-    pub key: Option<&'a [u8]>,
+    pub(super) key: Option<&'a [u8]>,
     /// The value; `None` for a tombstone.
-    pub value: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
     /// Names and values of the headers, in bytes.
-    pub header_bytes: usize,
+    pub(super) header_bytes: usize,
     /// How many headers.
-    pub header_count: usize,
+    pub(super) header_count: usize,
 }
 
 impl RecordRef<'_> {
     /// Bytes of key, value and headers.
-    pub fn payload_bytes(&self) -> usize {
+    pub(super) fn payload_bytes(&self) -> usize {
         self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len) + self.header_bytes
     }
 }
@@ -71,18 +73,8 @@ impl RecordSet {
     }
 
     /// How many records.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.spans.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
-    }
-
-    /// The records, in offset order.
-    pub fn records(&self) -> impl ExactSizeIterator<Item = RecordRef<'_>> + '_ {
-        self.spans.iter().map(|span| self.record(span))
     }
 
     /// The offsets of the records.
@@ -111,20 +103,8 @@ impl RecordSet {
     }
 
     /// Bytes of keys, values and headers.
-    pub fn payload_bytes(&self) -> usize {
+    pub(super) fn payload_bytes(&self) -> usize {
         self.bytes.len() + self.header_bytes
-    }
-
-    /// The `traceparent` headers of the first records that have one; the last of a record wins (W3C Trace Context).
-    pub fn trace_parents(&self, most: usize) -> Vec<Vec<u8>> {
-        // Names that are not UTF-8 can't be looked at.
-        let readable = self.spans.iter().filter(|span| span.header_bytes as usize != OPAQUE_HEADERS_BYTES);
-        let headers = readable.filter_map(|span| self.headers[span.headers? as usize].as_ref());
-        let parents = headers.filter_map(|headers| {
-            let last = headers.iter().filter(|header| header.key == "traceparent").last()?;
-            last.value.map(<[u8]>::to_vec)
-        });
-        parents.take(most).collect()
     }
 
     /// What the set is charged with in the budget.
@@ -211,6 +191,20 @@ impl RecordSet {
     }
 }
 
+impl Records for RecordSet {
+    /// The last such header of a record wins (W3C Trace Context).
+    fn trace_parents(&self, most: usize) -> Vec<Vec<u8>> {
+        // Names that are not UTF-8 can't be looked at.
+        let readable = self.spans.iter().filter(|span| span.header_bytes as usize != OPAQUE_HEADERS_BYTES);
+        let headers = readable.filter_map(|span| self.headers[span.headers? as usize].as_ref());
+        let parents = headers.filter_map(|headers| {
+            let last = headers.iter().filter(|header| header.key == "traceparent").last()?;
+            last.value.map(<[u8]>::to_vec)
+        });
+        parents.take(most).collect()
+    }
+}
+
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).expect("a Kafka record is shorter than 2 GiB")
 }
@@ -287,7 +281,7 @@ mod tests {
                 set.push(*offset, *timestamp, key.as_deref(), value.as_deref(), owned(headers));
             }
             prop_assert_eq!(set.len(), records.len());
-            let payload: usize = set.records().map(|record| record.payload_bytes()).sum();
+            let payload: usize = (0..set.len()).map(|index| set.get(index).payload_bytes()).sum();
             prop_assert_eq!(set.payload_bytes(), payload);
             for (index, (offset, timestamp, key, value, headers)) in records.iter().enumerate() {
                 let (record, taken) = set.take(index);

@@ -1,20 +1,17 @@
 //! What the parts of a session share.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
 
 use super::lane::Lane;
 use super::sink::{Sink, SinkKind};
 use super::wake::Wake;
-use crate::engine::{LaneEvent, LaneId, TargetLimits, WriteError};
+use crate::engine::session_core::{OnLost, SessionCore, SessionLane};
+use crate::engine::{LaneEvent, TargetLimits, WriteError};
 use crate::model::{Fault, FaultKind, WriteErrorClass};
-
-/// Called once when a session ends by itself, with the reason. It must not block.
-pub type OnLost = Box<dyn FnOnce(String) + Send>;
 
 /// What target topics accept.
 #[derive(Clone, Default)]
@@ -35,76 +32,38 @@ impl Limits {
 
 /// State of a session.
 pub(super) struct Shared {
+    pub(super) core: SessionCore<Lane>,
     pub(super) limits: Limits,
     pub(super) wake: Arc<Wake>,
-    pub(super) lanes: Mutex<HashMap<LaneId, Arc<Lane>>>,
     pub(super) sinks: Mutex<HashMap<SinkKind, Arc<Sink>>>,
     /// Sinks that were replaced; their threads are joined at the end.
     retired: Mutex<Vec<Arc<Sink>>>,
     sink_ids: AtomicU64,
-    ended: OnceLock<String>,
-    /// Tells the one task that waits for the end.
-    over: Notify,
-    on_lost: Mutex<Option<OnLost>>,
 }
 
 impl Shared {
     pub(super) fn new(on_lost: OnLost) -> Self {
         Self {
+            core: SessionCore::new(on_lost),
             limits: Limits::default(),
             wake: Arc::default(),
-            lanes: Mutex::default(),
             sinks: Mutex::default(),
             retired: Mutex::default(),
             sink_ids: AtomicU64::new(0),
-            ended: OnceLock::new(),
-            over: Notify::new(),
-            on_lost: Mutex::new(Some(on_lost)),
         }
     }
 
-    /// The lane of a source partition.
-    pub(super) fn lane(&self, id: &LaneId) -> Option<Arc<Lane>> {
-        self.lanes.lock().get(id).cloned()
-    }
-
-    /// Why the session has ended, if it has.
-    pub(super) fn ended(&self) -> Option<&str> {
-        self.ended.get().map(String::as_str)
-    }
-
-    /// Resolves when the session has ended. For one task only.
-    pub(super) async fn over(&self) {
-        while self.ended().is_none() {
-            self.over.notified().await;
-        }
-    }
-
-    /// The session has ended by itself: tells every lane and whoever started it. Only the first call counts.
+    /// The session has ended by itself.
     pub(super) fn lose(&self, reason: String) {
-        if self.end(reason.clone()) {
-            let on_lost = self.on_lost.lock().take();
-            if let Some(on_lost) = on_lost {
-                on_lost(reason);
-            }
-        }
+        self.core.lose(reason, || self.stop());
     }
 
-    /// Ends the session: nothing more is taken in, every lane that is open is told. False when it had ended.
-    pub(super) fn end(&self, reason: String) -> bool {
-        if self.ended.set(reason.clone()).is_err() {
-            return false;
-        }
+    /// Takes nothing more in: part of the session's end.
+    pub(super) fn stop(&self) {
         self.wake.wake();
-        self.over.notify_one();
         for sink in self.all_sinks() {
             sink.stop();
         }
-        let lanes: Vec<_> = self.lanes.lock().values().cloned().collect();
-        for lane in lanes {
-            lane.lost(LaneEvent::SessionLost(reason.clone()));
-        }
-        true
     }
 
     /// A sink's producer is finished. The main one takes the session with it; another one only its lanes, which
@@ -117,8 +76,7 @@ impl Shared {
         if let Some(sink) = self.all_sinks().iter().find(|sink| sink.id == id) {
             sink.stop();
         }
-        let lanes: Vec<_> = self.lanes.lock().values().cloned().collect();
-        for lane in lanes {
+        for lane in self.core.lanes() {
             let (target, bound) = lane.target();
             if bound.id != id {
                 continue;

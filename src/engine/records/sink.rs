@@ -63,7 +63,7 @@ pub(super) struct Sink {
 }
 
 enum Order {
-    Write(Arc<BatchAck>, RecordSet),
+    Write(Arc<BatchAck>, Box<RecordSet>),
     /// Says when everything before was given to the client.
     Flush(oneshot::Sender<()>),
 }
@@ -103,7 +103,7 @@ impl Sink {
     }
 
     /// Gives a batch, which its lane knows to be in flight, to the writer thread.
-    pub(super) fn write(&self, batch: Arc<BatchAck>, records: RecordSet) {
+    pub(super) fn write(&self, batch: Arc<BatchAck>, records: Box<RecordSet>) {
         if let Some(orders) = &*self.orders.lock() {
             // The writer is gone only once the sink is dead or stopped, which every lane is told.
             let _ = orders.send(Order::Write(batch, records));
@@ -228,7 +228,7 @@ impl Writer {
     fn run(&self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
             match order {
-                Order::Write(batch, records) if !self.ended() => self.write(&batch, records),
+                Order::Write(batch, mut records) if !self.ended() => self.write(&batch, &mut records),
                 Order::Write(..) => {}
                 Order::Flush(given) => {
                     let _ = given.send(());
@@ -242,7 +242,7 @@ impl Writer {
     }
 
     /// Gives a batch to the client, up to the first record that is refused.
-    fn write(&self, batch: &Arc<BatchAck>, mut records: RecordSet) {
+    fn write(&self, batch: &Arc<BatchAck>, records: &mut RecordSet) {
         let lane = batch.lane();
         let (target, _) = lane.target();
         let limits = self.limits.of(target.topic.as_str());
@@ -263,7 +263,7 @@ impl Writer {
                     source_offset: record.offset,
                     fault,
                 }),
-                None => self.give(&mut records, index, &target, batch),
+                None => self.give(records, index, &target, batch),
             };
             match given {
                 Given::Taken => bytes += size,
@@ -276,7 +276,7 @@ impl Writer {
             }
         }
         if stamped_zero > 0 {
-            lane.report(batch.generation(), Event::TimestampZero { records: stamped_zero });
+            lane.core.report(batch.generation(), Event::TimestampZero { records: stamped_zero });
         }
         batch.given(records.len(), bytes);
     }

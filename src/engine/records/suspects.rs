@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 /// list outlives the session: the next one writes such a topic through a producer of its own, so that it ends only
 /// that one until it is mended. A topic leaves the list with the first batch it takes again.
 #[derive(Clone, Debug, Default)]
-pub struct Suspects {
+pub(in crate::engine) struct Suspects {
     topics: Arc<Mutex<HashSet<String>>>,
 }
 

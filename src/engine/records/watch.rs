@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -18,28 +17,33 @@ use super::context::SourceContext;
 use super::shared::Shared;
 use super::sink::Sink;
 use super::vigil::{EVERY, Seen, Vigil};
-use crate::config::client::ClientSettings;
+use crate::engine::ClusterEnd;
 use crate::engine::panic::panic_text;
-use crate::model::{Alias, TopicPartition};
+use crate::model::{Alias, Isolation, TopicPartition};
+use crate::wire::{OffsetSpec, Wire};
 
 /// How long a client may look for a connection that is up. One whose answer takes longer has a connection.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the cluster may take to answer our own connection, or it counts as away: some round trips of a far one.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Asks over our own connection whether the leader of a partition answers now. May be dropped before it is done.
-pub type Answers = Arc<dyn Fn(TopicPartition) -> BoxFuture<'static, bool> + Send + Sync>;
-
 /// A cluster, as the watch asks it.
 pub(super) struct Side {
-    alias: Alias,
+    wire: Wire,
     vigil: Vigil,
-    answers: Answers,
 }
 
 impl Side {
-    pub(super) fn new(alias: &Alias, settings: &ClientSettings, answers: Answers) -> Self {
-        Self { alias: alias.clone(), vigil: Vigil::new(settings), answers }
+    pub(super) fn new(end: &ClusterEnd) -> Self {
+        Self { wire: end.wire.clone(), vigil: Vigil::new(&end.settings) }
+    }
+
+    /// Whether the leader of a partition answers our own connection now. Cancel safe.
+    async fn answers(&self, partition: &TopicPartition) -> bool {
+        let question = [(partition.clone(), OffsetSpec::Latest)];
+        // Not among the look-ups of others, which may wait for a broker that is away.
+        let ends = self.wire.list_offsets(&question, Isolation::ReadUncommitted).await;
+        ends.is_ok_and(|ends| ends.iter().any(|(_, end)| end.is_ok()))
     }
 }
 
@@ -88,13 +92,13 @@ impl Watch {
     pub(super) async fn run(mut self) {
         loop {
             tokio::select! {
-                () = self.shared.over() => return,
+                () = self.shared.core.over() => return,
                 () = tokio::time::sleep(EVERY) => {}
             }
             let looks = self.looks();
             self.vigils.retain(|who, _| looks.iter().any(|look| look.who == *who));
             for look in looks {
-                if self.shared.ended().is_some() {
+                if self.shared.core.ended().is_some() {
                     return;
                 }
                 match self.check(look).await {
@@ -107,8 +111,8 @@ impl Watch {
 
     /// The clients that open lanes depend on; another lane speaks for each in every round.
     fn looks(&mut self) -> Vec<Look> {
-        let mut lanes: Vec<_> = self.shared.lanes.lock().values().cloned().collect();
-        lanes.retain(|lane| lane.holder().is_some());
+        let mut lanes: Vec<_> = self.shared.core.lanes();
+        lanes.retain(|lane| lane.core.holder().is_some());
         if lanes.is_empty() {
             return Vec::new();
         }
@@ -148,16 +152,16 @@ impl Watch {
         let seen = match found {
             true => Seen::Broker,
             false => tokio::select! {
-                () = self.shared.over() => return Ok(None),
-                answer = tokio::time::timeout(ANSWER, (side.answers)(partition.clone())) => match answer {
+                () = self.shared.core.over() => return Ok(None),
+                answer = tokio::time::timeout(ANSWER, side.answers(&partition)) => match answer {
                     Ok(true) => Seen::Alone,
                     Ok(false) | Err(_) => Seen::Away,
                 },
             },
         };
-        tracing::debug!(cluster = %side.alias, client = ?who, %partition, ?seen, "looked for a broker");
+        tracing::debug!(cluster = %side.wire.alias(), client = ?who, %partition, ?seen, "looked for a broker");
         let vigil = self.vigils.entry(who).or_insert(side.vigil);
-        Ok(vigil.take(seen).then(|| reason(who, &side.alias, &partition, vigil.met())))
+        Ok(vigil.take(seen).then(|| reason(who, side.wire.alias(), &partition, vigil.met())))
     }
 }
 

@@ -3,22 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use ractor::ActorRef;
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use crate::batch::Codec;
 use crate::cluster::ClusterHandle;
-use crate::engine::passthrough::{PassthroughSession, PassthroughSpec};
-use crate::engine::records::{Answers, RecordsSession, RecordsSpec};
-use crate::engine::{EngineError, Session};
+use crate::engine::{self, ClusterEnd, EngineError, Session, SessionSpec};
 use crate::mesh::shared::FlowContext;
 use crate::model::status::FlowState;
 use crate::model::{Event, Generation};
 use crate::telemetry::Restarted;
-use crate::topology::{self, EngineKind, Isolation, engine};
-use crate::wire::OffsetSpec;
+use crate::topology::engine::choose;
 
 /// How long a lost session may take to close before the next one is built beside it; what it still sends is
 /// found by the resume rule.
@@ -38,11 +33,18 @@ pub fn start(
     let on_lost = Box::new(move |reason: String| {
         let _ = told.cast(FlowMsg::SessionLost(generation, reason));
     });
-    let engine = engine::choose(&flow.spec).engine;
-    let session: Arc<dyn Session> = match engine {
-        EngineKind::Passthrough => PassthroughSession::start(passthrough(flow), on_lost),
-        EngineKind::Records => RecordsSession::start(records(flow, expected_partitions), on_lost)?,
+    let spec = SessionSpec {
+        flow: flow.spec.name.clone(),
+        source: end(&flow.source),
+        target: end(&flow.target),
+        isolation: flow.spec.isolation,
+        codec: flow.spec.codec,
+        account: flow.account.clone(),
+        expected_lanes: expected_partitions,
+        remembered: flow.remembered.clone(),
     };
+    let engine = choose(&flow.spec).engine;
+    let session = engine::start(engine, spec, on_lost)?;
     for (topic, limits) in flow.limits.all() {
         session.set_target_limits(topic.as_str(), limits);
     }
@@ -50,60 +52,8 @@ pub fn start(
     Ok(session)
 }
 
-fn passthrough(flow: &FlowContext) -> PassthroughSpec {
-    PassthroughSpec {
-        flow: flow.spec.name.clone(),
-        source: flow.source.wire().clone(),
-        target: flow.target.wire().clone(),
-        isolation: flow.spec.isolation,
-        codec: batch_codec(flow.spec.codec),
-        rack: flow.source.settings().rack.clone(),
-        account: flow.account.clone(),
-    }
-}
-
-/// The format's number for what the configuration calls it.
-fn batch_codec(codec: topology::Codec) -> Codec {
-    match codec {
-        topology::Codec::None => Codec::None,
-        topology::Codec::Gzip => Codec::Gzip,
-        topology::Codec::Snappy => Codec::Snappy,
-        topology::Codec::Lz4 => Codec::Lz4,
-        topology::Codec::Zstd => Codec::Zstd,
-    }
-}
-
-fn records(flow: &FlowContext, expected_partitions: usize) -> RecordsSpec {
-    RecordsSpec {
-        flow: flow.spec.name.clone(),
-        source_alias: flow.source.alias().clone(),
-        target_alias: flow.target.alias().clone(),
-        source: flow.source.settings().clone(),
-        target: flow.target.settings().clone(),
-        isolation: flow.spec.isolation,
-        codec: flow.spec.codec,
-        account: flow.account.clone(),
-        queue_bytes: flow.mesh.queue_bytes_per_client,
-        expected_partitions,
-        suspects: flow.suspects.clone(),
-        source_answers: answers(&flow.source),
-        target_answers: answers(&flow.target),
-    }
-}
-
-/// Asks a cluster over our own connection whether a partition's leader answers.
-fn answers(cluster: &ClusterHandle) -> Answers {
-    let wire = cluster.wire().clone();
-    Arc::new(move |partition| {
-        let wire = wire.clone();
-        async move {
-            // Not among the look-ups of others, which may wait for a broker that is away.
-            let ends =
-                wire.list_offsets(&[(partition, OffsetSpec::Latest)], Isolation::ReadUncommitted).await;
-            ends.is_ok_and(|ends| ends.iter().any(|(_, end)| end.is_ok()))
-        }
-        .boxed()
-    })
+fn end(cluster: &ClusterHandle) -> ClusterEnd {
+    ClusterEnd { settings: cluster.settings().clone(), wire: cluster.wire().clone() }
 }
 
 /// Closes a lost session and says when it is gone.
@@ -139,7 +89,7 @@ impl FlowRun {
             Ok(session) => {
                 self.session_started = Instant::now();
                 self.flow.session.send_replace(Some(session));
-                self.flow.board.set_engine(engine::choose(&self.flow.spec), self.session_generation);
+                self.flow.board.set_engine(choose(&self.flow.spec), self.session_generation);
                 self.flow.board.set_state(FlowState::Running, None);
             }
             Err(failure) => self.session_refused(myself, &failure),

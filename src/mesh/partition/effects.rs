@@ -6,10 +6,11 @@ use ractor::ActorRef;
 
 use super::actor::{InFlight, PartitionShell, Trace};
 use super::resolve::{self, Question};
+use crate::cluster::ClusterHandle;
 use crate::engine::{LaneSpec, SourceError};
 use crate::formats::{Position, ProducerState};
 use crate::mesh::shared::{PartitionMsg, Save, StoreMsg};
-use crate::model::{Fault, FaultKind, Generation};
+use crate::model::{Fault, FaultKind, Generation, TopicId, TopicPartition};
 use crate::replicator::{Input, Output};
 use crate::telemetry::MAX_LINKS;
 use crate::telemetry::clock;
@@ -60,6 +61,8 @@ impl PartitionShell {
         let spec = LaneSpec {
             source: self.args.source.clone(),
             target: self.args.target.clone(),
+            source_topic_id: topic_id(&self.args.flow.source, &self.args.source),
+            target_topic_id: topic_id(&self.args.flow.target, &self.args.target),
             generation,
             // A partition that ended drops what still comes.
             port: Arc::new(move |generation, event| drop(port.cast(PartitionMsg::Lane(generation, event)))),
@@ -159,4 +162,9 @@ impl PartitionShell {
             },
         }
     }
+}
+
+/// The topic's id in the newest catalogue; zero when that has none.
+fn topic_id(cluster: &ClusterHandle, partition: &TopicPartition) -> TopicId {
+    cluster.catalogue().map_or_else(TopicId::default, |catalogue| catalogue.topic_id(&partition.topic))
 }

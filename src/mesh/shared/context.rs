@@ -21,8 +21,6 @@ pub struct MeshContext {
     pub topology: Arc<Topology>,
     /// The byte budget of batches in flight.
     pub budget: Arc<Budget>,
-    /// Bytes of `memory.budget` that one client of the records engine may queue.
-    pub queue_bytes_per_client: u64,
     /// Logs, metrics, traces.
     pub telemetry: Telemetry,
     /// Restarts at once.

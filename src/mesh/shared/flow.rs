@@ -14,8 +14,7 @@ use super::limits::LimitBook;
 use super::messages::StoreMsg;
 use crate::cluster::ClusterHandle;
 use crate::engine::budget::Account;
-use crate::engine::records::Suspects;
-use crate::engine::{EngineError, LaneOpened, LaneSpec, Session};
+use crate::engine::{EngineError, LaneOpened, LaneSpec, Remembered, Session};
 use crate::formats::{GroupSync, GroupSyncKey};
 use crate::model::{Event, TopicName, TopicPartition};
 use crate::replicator::resume::fingerprint;
@@ -55,8 +54,8 @@ pub struct FlowContext {
     pub store: Mutex<Option<ActorRef<StoreMsg>>>,
     /// The flow's share of the byte budget.
     pub account: Account,
-    /// Target topics that refused something, remembered from session to session.
-    pub suspects: Suspects,
+    /// What its sessions remember for the next one.
+    pub remembered: Remembered,
     /// What the target's topics accept.
     pub limits: LimitBook,
     /// Held while a partition resolves: each takes some kilobytes meanwhile, and ten thousand start at once.
@@ -96,7 +95,7 @@ impl FlowContext {
             session: watch::Sender::new(None),
             store: Mutex::new(None),
             account: mesh.budget.account(),
-            suspects: Suspects::default(),
+            remembered: Remembered::default(),
             limits: LimitBook::default(),
             resolving: Semaphore::new(RESOLVING),
             groups: board.groups().clone(),

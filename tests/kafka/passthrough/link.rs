@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use mirrormesh::engine::Session;
-
 use super::rig::{Rig, acknowledged, stored};
 use crate::common::{Cluster, KafkaClient, Listener, Proxy};
 

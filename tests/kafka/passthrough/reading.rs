@@ -3,39 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirrormesh::batch::{Codec, split};
 use mirrormesh::engine::budget::Budget;
-use mirrormesh::engine::passthrough::{PassthroughSession, PassthroughSpec};
-use mirrormesh::engine::{Batch, Body, LaneEvent, LaneSpec, Session};
-use mirrormesh::model::{Generation, Isolation, TopicPartition};
-use mirrormesh::wire::Wire;
+use mirrormesh::engine::{self, Batch, Body, LaneEvent, LaneSpec, Remembered, Session, SessionSpec};
+use mirrormesh::model::{Generation, Isolation, TopicId, TopicPartition};
+use mirrormesh::topology::{Codec, EngineKind};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::common::{CEILING, KafkaClient, TestRecord};
-use crate::records::flow::settings;
+use crate::records::flow::{cluster_end, settings};
 
 /// A session whose lanes write nothing.
 pub struct Reading {
-    pub session: Arc<PassthroughSession>,
+    pub session: Arc<dyn Session>,
     pub budget: Arc<Budget>,
 }
 
 impl Reading {
     /// Reads from a cluster within a budget.
     pub fn start(client: &KafkaClient, isolation: Isolation, budget_bytes: usize) -> Self {
-        let wire = |alias: &str| Wire::new(alias.into(), &settings(client)).expect("the settings are sound");
-        let budget = Budget::new(budget_bytes);
-        let spec = PassthroughSpec {
+        let (settings, budget) = (settings(client), Budget::new(budget_bytes));
+        let spec = SessionSpec {
             flow: "test".into(),
-            source: wire("east"),
-            target: wire("west"),
+            source: cluster_end("east", &settings),
+            target: cluster_end("west", &settings),
             isolation,
             codec: Codec::Lz4,
-            rack: None,
             account: budget.account(),
+            expected_lanes: 1,
+            remembered: Remembered::default(),
         };
-        let session =
-            PassthroughSession::start(spec, Box::new(|reason| panic!("the session is lost: {reason}")));
+        let on_lost = Box::new(|reason| panic!("the session is lost: {reason}"));
+        let session = engine::start(EngineKind::Passthrough, spec, on_lost).expect("it has no settings");
         Self { session, budget }
     }
 
@@ -46,6 +44,8 @@ impl Reading {
         let spec = LaneSpec {
             source: id.clone(),
             target: id.clone(),
+            source_topic_id: TopicId::default(),
+            target_topic_id: TopicId::default(),
             generation: Generation(1),
             producer: None,
             port: Arc::new(move |_, event| {
@@ -98,11 +98,13 @@ impl ReadLane {
 
 /// The records of a batch that are to be mirrored: as many as it says.
 pub fn decode(batch: &Batch) -> Vec<(i64, TestRecord)> {
-    let Body::Wire(bytes) = &batch.body else { panic!("the passthrough engine hands out stored batches") };
+    let Body::Batches(batches) = &batch.body else {
+        panic!("the passthrough engine hands out stored batches")
+    };
     let text = |key: &[u8]| String::from_utf8(key.to_vec()).expect("the test writes text");
     let mut records = Vec::new();
-    for stored in split(bytes.clone()) {
-        for record in stored.and_then(|stored| stored.records()).unwrap_or_else(|error| panic!("{error}")) {
+    for stored in batches {
+        for record in stored.records().unwrap_or_else(|error| panic!("{error}")) {
             if record.offset < batch.info.source_base {
                 continue;
             }

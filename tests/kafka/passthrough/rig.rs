@@ -3,25 +3,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mirrormesh::batch::{BatchBuilder, Codec, Record};
+use mirrormesh::batch::{self, BatchBuilder, RawBatch, Record};
 use mirrormesh::engine::budget::{Account, Budget};
-use mirrormesh::engine::passthrough::{PassthroughSession, PassthroughSpec};
-use mirrormesh::engine::{Batch, Body, LaneSpec, Session};
+use mirrormesh::engine::{self, Batch, Body, LaneSpec, Remembered, Session, SessionSpec};
 use mirrormesh::formats::ProducerState;
 use mirrormesh::model::{
-    BatchInfo, FaultKind, Generation, Isolation, Segment, TopicPartition, WriteErrorClass,
+    BatchInfo, FaultKind, Generation, Isolation, Segment, TopicId, TopicPartition, WriteErrorClass,
 };
 use mirrormesh::telemetry::clock::now_ms;
-use mirrormesh::wire::Wire;
+use mirrormesh::topology::{Codec, EngineKind};
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::common::{CEILING, KafkaClient, pair, topic};
-use crate::records::flow::{Lane, Seen, settings};
+use crate::records::flow::{Lane, Seen, cluster_end, settings};
 use crate::records::raw;
 
 /// A session that writes to partition 0 of a topic.
 pub struct Rig {
-    pub session: Arc<PassthroughSession>,
+    pub session: Arc<dyn Session>,
     pub account: Account,
     pub client: KafkaClient,
     pub topic: String,
@@ -38,18 +37,19 @@ impl Rig {
 
     pub fn on(client: &KafkaClient, topic: &str) -> Self {
         let account = Budget::new(64 << 20).account();
-        let wire = |alias: &str| Wire::new(alias.into(), &settings(client)).expect("the settings are sound");
-        let spec = PassthroughSpec {
+        let settings = settings(client);
+        let spec = SessionSpec {
             flow: "test".into(),
-            source: wire("east"),
-            target: wire("west"),
+            source: cluster_end("east", &settings),
+            target: cluster_end("west", &settings),
             isolation: Isolation::ReadCommitted,
             codec: Codec::Lz4,
-            rack: None,
             account: account.clone(),
+            expected_lanes: 1,
+            remembered: Remembered::default(),
         };
-        let session =
-            PassthroughSession::start(spec, Box::new(|reason| panic!("the session was lost: {reason}")));
+        let on_lost = Box::new(|reason| panic!("the session was lost: {reason}"));
+        let session = engine::start(EngineKind::Passthrough, spec, on_lost).expect("it has no settings");
         Self { session, account, client: client.clone(), topic: topic.to_owned() }
     }
 
@@ -59,6 +59,8 @@ impl Rig {
         let spec = LaneSpec {
             source: id.clone(),
             target: TopicPartition::new(self.topic.as_str(), 0),
+            source_topic_id: TopicId::default(),
+            target_topic_id: TopicId::default(),
             generation,
             producer,
             port: Arc::new(move |generation, event| {
@@ -75,7 +77,7 @@ impl Rig {
 
     pub fn write(&self, lane: &Lane, stored: &Stored) {
         let permit = self.account.try_reserve(stored.bytes.len() as u64).expect("the budget is large");
-        let body = Body::Wire(stored.bytes.clone());
+        let body = Body::Batches(vec![RawBatch::parse(stored.bytes.clone()).expect("a whole batch")]);
         self.session.write(&lane.id, lane.generation, Batch { info: stored.info, permit, body });
     }
 
@@ -105,12 +107,12 @@ pub struct Stored {
 
 /// Builds a batch of a foreign transaction that holds these source offsets, each with its offset as the value.
 pub fn stored(offsets: &[i64]) -> Stored {
-    stored_with(offsets, Codec::Lz4, "", |bytes| bytes)
+    stored_with(offsets, batch::Codec::Lz4, "", |bytes| bytes)
 }
 
 pub fn stored_with(
     offsets: &[i64],
-    codec: Codec,
+    codec: batch::Codec,
     filler: &str,
     patch: impl Fn(Vec<u8>) -> Vec<u8>,
 ) -> Stored {

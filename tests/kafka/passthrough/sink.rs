@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mirrormesh::batch::{BatchBuilder, Codec, RawBatch};
-use mirrormesh::engine::{Session, TargetLimits};
+use mirrormesh::engine::TargetLimits;
 use mirrormesh::formats::ProducerState;
 use mirrormesh::model::{BatchInfo, FaultKind, Segment, TopicPartition, WriteErrorClass};
 use mirrormesh::telemetry::clock::now_ms;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
 use mirrormesh::config::client::ClientSettings;
 use mirrormesh::engine::budget::Budget;
-use mirrormesh::engine::records::{RecordsSession, RecordsSpec, Suspects};
 use mirrormesh::engine::{
-    Batch, LaneEvent, LaneOpened, LaneSpec, Session, SourceError, TargetLimits, WriteError,
+    self, Batch, ClusterEnd, LaneEvent, LaneOpened, LaneSpec, Remembered, Session, SessionSpec, SourceError,
+    TargetLimits, WriteError,
 };
-use mirrormesh::model::{BatchInfo, Event, Generation, Segment, TopicPartition};
-use mirrormesh::topology::{Codec, Isolation};
+use mirrormesh::model::{BatchInfo, Event, Generation, Segment, TopicId, TopicPartition};
+use mirrormesh::topology::{Codec, EngineKind, Isolation};
+use mirrormesh::wire::Wire;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -34,6 +34,12 @@ pub fn settings(client: &KafkaClient) -> ClientSettings {
     }
 }
 
+/// A cluster as a session knows it.
+pub fn cluster_end(alias: &str, settings: &ClientSettings) -> ClusterEnd {
+    let wire = Wire::new(alias.into(), settings).expect("the settings are sound");
+    ClusterEnd { settings: settings.clone(), wire }
+}
+
 /// How a flow is built.
 pub struct FlowBuilder {
     pub source: ClientSettings,
@@ -41,8 +47,7 @@ pub struct FlowBuilder {
     pub codec: Codec,
     pub isolation: Isolation,
     pub budget: Arc<Budget>,
-    pub queue_bytes: u64,
-    pub suspects: Suspects,
+    pub remembered: Remembered,
     pub limits: Vec<(String, TargetLimits)>,
 }
 
@@ -53,9 +58,8 @@ impl FlowBuilder {
             target: settings(target),
             codec: Codec::Lz4,
             isolation: Isolation::ReadCommitted,
-            budget: Budget::new(72 << 20),
-            queue_bytes: 24 << 20,
-            suspects: Suspects::default(),
+            budget: Budget::divided(96 << 20, 1),
+            remembered: Remembered::default(),
             limits: Vec::new(),
         }
     }
@@ -69,21 +73,17 @@ impl FlowBuilder {
     pub fn start(&self) -> Flow {
         let lost = Arc::new(Mutex::new(None));
         let told = lost.clone();
-        let session = RecordsSession::start(
-            RecordsSpec {
+        let session = engine::start(
+            EngineKind::Records,
+            SessionSpec {
                 flow: "test".into(),
-                source_alias: "east".into(),
-                target_alias: "west".into(),
-                source: self.source.clone(),
-                target: self.target.clone(),
+                source: cluster_end("east", &self.source),
+                target: cluster_end("west", &self.target),
                 isolation: self.isolation,
                 codec: self.codec,
                 account: self.budget.account(),
-                queue_bytes: self.queue_bytes,
-                expected_partitions: 4,
-                suspects: self.suspects.clone(),
-                source_answers: Arc::new(|_| std::future::ready(false).boxed()),
-                target_answers: Arc::new(|_| std::future::ready(false).boxed()),
+                expected_lanes: 4,
+                remembered: self.remembered.clone(),
             },
             Box::new(move |reason| *told.lock() = Some(reason)),
         )
@@ -124,6 +124,8 @@ impl Flow {
         let spec = LaneSpec {
             source: source.clone(),
             target,
+            source_topic_id: TopicId::default(),
+            target_topic_id: TopicId::default(),
             generation,
             producer: None,
             port: Arc::new(move |generation, event| {

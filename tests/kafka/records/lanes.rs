@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mirrormesh::engine::{LaneEvent, SourceError};
-use mirrormesh::model::{FaultKind, Generation, WriteErrorClass};
+use mirrormesh::model::{FaultKind, Generation, TopicId, WriteErrorClass};
 
 use super::flow::{FlowBuilder, Lane};
 use crate::common::{Cluster, KafkaClient, Listener, Proxy, TestRecord, pair, topic, wait_for};
@@ -170,6 +170,8 @@ fn spec_of(lane: &Lane) -> mirrormesh::engine::LaneSpec {
     mirrormesh::engine::LaneSpec {
         source: lane.id.clone(),
         target: lane.id.clone(),
+        source_topic_id: TopicId::default(),
+        target_topic_id: TopicId::default(),
         generation: lane.generation.next(),
         producer: None,
         port: std::sync::Arc::new(|_, _| {}),

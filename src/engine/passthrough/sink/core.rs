@@ -73,7 +73,8 @@ impl Core {
             while tasks.try_join_next().is_some() {}
             tasks.spawn(async move {
                 if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-                    shared.lose(format!("task `{name}` of the sink panicked: {}", panic_text(&*panic)));
+                    shared
+                        .lose(format!("task `{name}` of the sink panicked: {}", panic_text(&*panic)), || {});
                 }
             });
         }
@@ -99,7 +100,7 @@ impl Core {
 
     /// All lanes of the session.
     pub(super) fn lanes(&self) -> Vec<Arc<Lane>> {
-        self.shared.lanes.lock().values().cloned().collect()
+        self.shared.lanes()
     }
 
     /// What a target topic takes.
@@ -120,12 +121,13 @@ impl Core {
     /// Tells what the lane has to tell.
     pub(super) fn tell(&self, lane: &Lane) {
         let mut done = Vec::new();
-        lane.tell(lane.writer.generation(), || {
+        let generation = lane.writer.generation();
+        lane.core.tell(|| {
             // Freed one event later, and outside the writer's lock: it wakes others.
             done.clear();
             let told = lane.writer.next_event()?;
             done = told.done;
-            Some(told.event)
+            Some((generation, told.event))
         });
         drop(done);
         lane.writer.tell_settled();

@@ -20,12 +20,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::fault::{Failure, Place};
-use super::packing::PackProblem;
 use super::parcel::{Input, Parcel, State};
 use super::topic::Topic;
 use super::verdict::TOPIC_PATIENCE;
-use crate::batch::{BatchError, Restamped};
-use crate::engine::TargetLimits;
+use crate::batch::Restamped;
+use crate::engine::WriteError;
 use crate::formats::ProducerState;
 use crate::model::TopicPartition;
 
@@ -153,7 +152,7 @@ pub(super) struct Outbox {
     failure: Option<Failure>,
     /// What follows on the parcels can't be packed; told when they are acknowledged.
     dead_end: Option<Failure>,
-    /// What was given after the inputs can't be read; told when they are acknowledged.
+    /// What was given after the inputs can't be written; told when they are acknowledged.
     broken: Option<Failure>,
     done: VecDeque<Input>,
     /// Why batches were opened since it was asked last.
@@ -382,12 +381,11 @@ impl Outbox {
         self.tries = self.tries.saturating_add(1);
     }
 
-    /// What was given can't be cut into batches; told when what precedes it is acknowledged.
-    pub(super) fn unreadable(&mut self, offset: i64, error: &BatchError) {
+    /// Takes nothing more, as what was given can't be written; told when what precedes it is acknowledged.
+    pub(super) fn write_nothing_more(&mut self, error: WriteError) {
         if self.open && !self.settling && self.failure.is_none() {
-            let problem = PackProblem::Batch(error.to_string());
-            let failure = self.place.unpackable(offset, &problem, &TargetLimits::default());
-            self.broken.get_or_insert(failure);
+            let WriteError { class, source_offset, fault } = error;
+            self.broken.get_or_insert(Failure { class, offset: Some(source_offset), fault });
         }
     }
 

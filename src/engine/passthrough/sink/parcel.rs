@@ -1,7 +1,6 @@
 //! What lies between a batch that is given and one that is sent.
 
 use crate::batch::{HEADER_BYTES, RawBatch, Restamped, Run};
-use crate::engine::Batch;
 use crate::engine::budget::Permit;
 use crate::model::{BatchInfo, Segment};
 
@@ -27,9 +26,9 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// A batch as it was given, with its bytes cut up.
-    pub(super) fn new(batch: Batch, batches: Vec<RawBatch>) -> Self {
-        Self { info: batch.info, batches, _permit: batch.permit, segments: Vec::new(), bytes: 0 }
+    /// A batch as it was given.
+    pub(super) fn new(info: BatchInfo, permit: Permit, batches: Vec<RawBatch>) -> Self {
+        Self { info, batches, _permit: permit, segments: Vec::new(), bytes: 0 }
     }
 
     /// Stored bytes that wait to be packed.

@@ -10,8 +10,8 @@ use super::fault::{Failure, Place};
 use super::outbox::{Answer, Known, Moment, Outbox, Outgoing, Preparation, Told, Wants};
 use super::parcel::Input;
 use super::topic::Topic;
-use crate::batch::split;
-use crate::engine::{Batch, Body};
+use crate::engine::lane_core::until;
+use crate::engine::{Batch, WriteError};
 use crate::formats::ProducerState;
 use crate::model::{Generation, TopicPartition};
 use crate::telemetry::clock;
@@ -101,22 +101,21 @@ impl Writer {
 
     /// Takes a batch of this generation; drops one of another.
     pub(super) fn write(&self, generation: Generation, batch: Batch) {
-        let bytes = match &batch.body {
-            Body::Wire(bytes) => bytes.clone(),
-            // Another engine's: flows don't mix them.
-            Body::Records(_) => bytes::Bytes::new(),
-        };
-        // Cut outside the lock: it needs nobody else.
-        let batches = split(bytes).collect::<Result<Vec<_>, _>>();
+        let Batch { info, permit, body } = batch;
+        let batches = body.into_batches();
         let mut state = self.lock();
         if generation != state.generation {
             drop(state);
             return;
         }
         let refused = match batches {
-            Ok(batches) => state.outbox.write(Input::new(batch, batches)).err(),
-            Err(error) => {
-                state.outbox.unreadable(batch.info.source_base, &error);
+            Ok(batches) => state.outbox.write(Input::new(info, permit, batches)).err(),
+            Err(foreign) => {
+                state.outbox.write_nothing_more(WriteError::foreign(
+                    "passthrough",
+                    info.source_base,
+                    foreign,
+                ));
                 None
             }
         };
@@ -142,16 +141,7 @@ impl Writer {
     }
 
     async fn until(&self, reached: impl Fn(&Outbox) -> bool) {
-        loop {
-            let settled = self.settled.notified();
-            tokio::pin!(settled);
-            // Registered before the look: what happens in between is not missed.
-            settled.as_mut().enable();
-            if reached(&self.lock().outbox) {
-                return;
-            }
-            settled.await;
-        }
+        until(&self.settled, || reached(&self.lock().outbox)).await;
     }
 
     /// The producer, and its sequence number after everything acknowledged.

@@ -1,6 +1,5 @@
 //! What a loop does with an answer.
 
-use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
@@ -118,15 +117,15 @@ impl FetchLoop {
             last_epoch: reader.last_epoch,
         };
         let (lane, fetch) = (&reader.lane, reader.fetch);
-        let taken = answer.take(|info, bytes| {
-            let (permit, bytes) = match info.records {
-                0 => (Permit::empty(), bytes),
-                _ if (bytes.len() as u64) < copy_below => {
-                    (reserved.pass_on(bytes.len() as u64, &lane.account), Bytes::copy_from_slice(&bytes))
-                }
-                _ => (reserved.pass_on(bytes.len() as u64, &lane.account), bytes),
+        let taken = answer.take(|info, batch| {
+            let permit = match &batch {
+                Some(batch) => reserved.pass_on(batch.bytes().len() as u64, &lane.account),
+                None => Permit::empty(),
             };
-            lane.fetched(fetch, Batch { info, permit, body: Body::Wire(bytes) });
+            let batches =
+                batch.map(|batch| if (info.bytes as u64) < copy_below { batch.detached() } else { batch });
+            let body = Body::Batches(batches.into_iter().collect());
+            lane.core.fetched(fetch, Batch { info, permit, body });
         });
         let stood_still = has_data && taken.next == reader.next;
         (reader.next, reader.last_epoch) = (taken.next, taken.last_epoch);

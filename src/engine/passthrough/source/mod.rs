@@ -66,7 +66,7 @@ impl Source {
         let router = Router::new(spec, shared.clone(), queue, orders.clone());
         let router = tokio::spawn(async move {
             if let Err(panic) = AssertUnwindSafe(router.run()).catch_unwind().await {
-                shared.lose(format!("the source side panicked: {}", panic_text(&*panic)));
+                shared.lose(format!("the source side panicked: {}", panic_text(&*panic)), || {});
             }
         });
         Self { orders, router: Mutex::new(Some(router)) }

@@ -83,13 +83,13 @@ impl Reader {
 
     /// Whether the fetch still goes on.
     pub(super) fn is_current(&self) -> bool {
-        self.lane.is_fetching(self.fetch)
+        self.lane.core.is_fetching(self.fetch)
     }
 
     /// Ends the fetch with an error.
     pub(super) fn fail(self, error: SourceError) {
         tracing::debug!(lane = %self.lane.id, offset = self.next, %error, "source can't be read");
-        self.lane.source_failed(self.fetch, error);
+        self.lane.core.source_failed(self.fetch, error);
     }
 
     /// A broker served the partition.
@@ -175,13 +175,15 @@ mod tests {
     use super::*;
     use crate::engine::LaneSpec;
     use crate::engine::budget::Budget;
-    use crate::model::{Generation, TopicPartition};
+    use crate::model::{Generation, TopicId, TopicPartition};
 
     fn reader() -> Reader {
         let id = TopicPartition::new("orders", 3);
         let spec = LaneSpec {
             source: id.clone(),
             target: id,
+            source_topic_id: TopicId::default(),
+            target_topic_id: TopicId::default(),
             generation: Generation(1),
             port: Arc::new(|_, _| {}),
             producer: None,

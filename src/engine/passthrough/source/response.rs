@@ -5,7 +5,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::batch::{AbortedFilter, BatchError, Header, RawBatch, Verdict, split};
+use crate::batch::{AbortedFilter, BatchError, RawBatch, Verdict, split};
 use crate::engine::SourceError;
 use crate::model::{BatchInfo, Isolation};
 
@@ -43,8 +43,8 @@ pub(super) struct Taken {
 
 impl Answer {
     /// Hands the batches to be mirrored to `deliver`, in order, each starting where the one before it ended. What is
-    /// passed over at the end of the answer is handed on as a batch without records.
-    pub(super) fn take(self, mut deliver: impl FnMut(BatchInfo, Bytes)) -> Taken {
+    /// passed over at the end of the answer is handed on as nothing stored, with the offsets it covers.
+    pub(super) fn take(self, mut deliver: impl FnMut(BatchInfo, Option<RawBatch>)) -> Taken {
         let mut filter = AbortedFilter::new(self.aborted);
         let (mut next, mut base) = (self.wanted, self.wanted);
         let mut taken = Taken { next, last_epoch: self.last_epoch, damage: None, cut_bytes: None };
@@ -73,11 +73,10 @@ impl Answer {
             if read.next <= next {
                 continue;
             }
-            let header = batch.header();
             next = read.next;
-            taken.last_epoch = header.leader_epoch;
+            taken.last_epoch = batch.header().leader_epoch;
             if read.records > 0 {
-                deliver(info(header, base, next, read.records, batch.bytes().len()), batch.bytes().clone());
+                deliver(info(&batch, base, next, read.records), Some(batch));
                 base = next;
             }
         }
@@ -90,7 +89,7 @@ impl Answer {
                 leader_epoch: taken.last_epoch,
                 max_timestamp_ms: -1,
             };
-            deliver(passed, Bytes::new());
+            deliver(passed, None);
         }
         taken.next = next;
         taken
@@ -142,12 +141,13 @@ fn read(
     }
 }
 
-fn info(header: &Header, source_base: i64, source_next: i64, records: u32, bytes: usize) -> BatchInfo {
+fn info(batch: &RawBatch, source_base: i64, source_next: i64, records: u32) -> BatchInfo {
+    let header = batch.header();
     BatchInfo {
         source_base,
         source_next,
         records,
-        bytes,
+        bytes: batch.bytes().len(),
         leader_epoch: header.leader_epoch,
         max_timestamp_ms: header.max_timestamp_ms,
     }

@@ -120,7 +120,7 @@ impl Router {
                     if let Err(error) = ended && error.is_panic() {
                         let panic = error.into_panic();
                         let panic = panic_text(&*panic);
-                        self.shared.lose(format!("a fetch loop of flow {} panicked: {panic}", self.spec.flow));
+                        self.shared.lose(format!("a fetch loop of flow {} panicked: {panic}", self.spec.flow), || {});
                     }
                     continue;
                 }

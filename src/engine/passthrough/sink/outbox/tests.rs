@@ -215,3 +215,18 @@ fn a_refusal_names_the_record_and_waits_for_what_precedes_it() {
     assert_eq!(failed.class, WriteErrorClass::Refuse);
     assert_eq!(failed.source_offset, world.log_end_source());
 }
+
+#[test]
+fn what_cannot_be_written_is_told_after_what_precedes_it() {
+    let mut world = calm();
+    world.prime();
+    world.write();
+    world.send(false);
+    world.write_foreign();
+    assert!(world.last_failure.is_none(), "a batch is on its way");
+    world.process(Fault::None);
+    world.answer();
+    let failed = world.last_failure.clone().expect("it was told");
+    assert_eq!((failed.class, failed.source_offset), (WriteErrorClass::Session, world.log_end_source()));
+    world.finish();
+}

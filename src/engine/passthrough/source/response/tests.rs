@@ -62,9 +62,9 @@ fn answer(records: &[u8], wanted: i64) -> Answer {
 
 fn take(answer: Answer) -> (Delivered, Taken) {
     let mut delivered = Vec::new();
-    let taken = answer.take(|info, bytes| {
-        assert_eq!(info.records == 0, bytes.is_empty());
-        assert_eq!(info.bytes, bytes.len());
+    let taken = answer.take(|info, batch| {
+        assert_eq!(info.records == 0, batch.is_none());
+        assert_eq!(info.bytes, batch.map_or(0, |batch| batch.bytes().len()));
         delivered.push((info.source_base, info.source_next, info.records));
     });
     (delivered, taken)

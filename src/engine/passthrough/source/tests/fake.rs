@@ -1,7 +1,7 @@
 //! A cluster of scripted brokers whose logs are in memory, and lanes that read it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
 use crate::engine::passthrough::source::{Source, SourceSpec};
 use crate::engine::{Batch, LaneEvent, LanePort, LaneSpec, SourceError};
-use crate::model::{Generation, Isolation, TopicPartition};
+use crate::model::{Generation, Isolation, TopicId, TopicPartition};
 use crate::wire::testing::{EPOCH, Reply, Request, Scripted};
 use crate::wire::{ResponseError, Wire};
 
@@ -88,8 +88,7 @@ impl Fake {
         state.lock().ports = brokers.iter().map(port).collect();
         let budget = Budget::new(budget_bytes);
         let account = budget.account();
-        let shared =
-            Arc::new(Shared { lanes: Mutex::default(), ended: OnceLock::new(), on_lost: Mutex::new(None) });
+        let shared = Arc::new(Shared::new(Box::new(|_| {})));
         let wire = brokers[0].client();
         let spec = SourceSpec {
             flow: "test".into(),
@@ -130,7 +129,15 @@ impl Fake {
     pub(super) fn lane_with(&self, topic: &str, port: LanePort) -> Arc<Lane> {
         let id = TopicPartition::new(topic, 0);
         let (source, target, generation) = (id.clone(), id, Generation(1));
-        let spec = LaneSpec { source, target, generation, port, producer: None };
+        let spec = LaneSpec {
+            source,
+            target,
+            source_topic_id: TopicId::default(),
+            target_topic_id: TopicId::default(),
+            generation,
+            port,
+            producer: None,
+        };
         Arc::new(Lane::new(&spec, self.account.child()))
     }
 
@@ -164,7 +171,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads from an offset on.
     pub(super) fn start(&mut self, source: &Source, offset: i64) {
-        let fetch = self.lane.next_fetch(Generation(1)).unwrap();
+        let fetch = self.lane.core.next_fetch(Generation(1)).unwrap();
         while self.events.try_recv().is_ok() {}
         self.next = offset;
         source.start_fetch(self.lane.clone(), fetch, offset, EPOCH);

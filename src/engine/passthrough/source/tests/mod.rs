@@ -260,7 +260,7 @@ async fn a_panic_ends_the_session() {
     let fake = Fake::start(96 * MIB).await;
     fake.append("orders", 1, 10);
     let lane = fake.lane_with("orders", std::sync::Arc::new(|_, _| panic!("the port is broken")));
-    let fetch = lane.next_fetch(crate::model::Generation(1)).unwrap();
+    let fetch = lane.core.next_fetch(crate::model::Generation(1)).unwrap();
     fake.source.start_fetch(lane, fetch, 0, -1);
     until("the session is lost", || fake.shared.ended().is_some()).await;
     let reason = fake.shared.ended().unwrap();

@@ -6,12 +6,13 @@ use std::time::Duration;
 use kafka_protocol::error::ResponseError;
 
 use crate::batch::{BatchBuilder, Codec, RawBatch, Restamped};
+use crate::engine::body::ForeignBody;
 use crate::engine::budget::Permit;
 use crate::engine::passthrough::sink::fault::{Place, Refusal};
 use crate::engine::passthrough::sink::outbox::{Answer, Identify, Known, Moment, Outbox, WINDOW, Wants};
 use crate::engine::passthrough::sink::parcel::{Input, advance};
 use crate::engine::passthrough::sink::topic::Topic;
-use crate::engine::{Batch, Body, LaneEvent, TargetLimits, WriteError};
+use crate::engine::{LaneEvent, TargetLimits, WriteError};
 use crate::formats::ProducerState;
 use crate::model::{BatchInfo, TopicPartition};
 
@@ -181,11 +182,17 @@ impl World {
             leader_epoch: 0,
             max_timestamp_ms: timestamp_ms,
         };
-        let batch = Batch { info, permit: Permit::empty(), body: Body::Wire(bytes.clone()) };
-        if self.outbox.write(Input::new(batch, vec![RawBatch::parse(bytes).unwrap()])).is_ok() {
+        let batches = vec![RawBatch::parse(bytes).unwrap()];
+        if self.outbox.write(Input::new(info, Permit::empty(), batches)).is_ok() {
             self.next = at;
             self.expected.push_back(at);
         }
+    }
+
+    /// Gives what another engine read.
+    pub fn write_foreign(&mut self) {
+        self.outbox.write_nothing_more(WriteError::foreign("passthrough", self.next, ForeignBody));
+        self.tell();
     }
 
     pub fn send(&mut self, merge: bool) {
