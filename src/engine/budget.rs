@@ -236,6 +236,11 @@ impl Account {
         self.node.root.total
     }
 
+    /// Bytes of that budget that nobody holds.
+    pub fn free_bytes(&self) -> u64 {
+        self.node.root.free(&self.node.root.state.lock())
+    }
+
     /// What a client of librdkafka may queue beside that budget, in bytes.
     pub fn queue_bytes(&self) -> u64 {
         self.node.root.queue_bytes
@@ -266,7 +271,7 @@ impl Account {
     /// Takes up to `most` bytes, but leaves half of what is free to others; `least` bytes, if that is more, as
     /// [`Account::try_reserve`] does.
     pub fn try_reserve_share(&self, least: u64, most: u64) -> Option<Permit> {
-        let free = self.node.root.free(&self.node.root.state.lock());
+        let free = self.free_bytes();
         self.try_reserve(most.min(free / 2).max(least))
     }
 

@@ -13,8 +13,8 @@ use crate::engine::budget::Permit;
 use crate::engine::{Batch, Body, SourceError};
 use crate::model::Isolation;
 
-/// The answers under way may take this part of the budget beyond what batches hold, before batches are copied out of
-/// them.
+/// Answers may take this part of the budget beyond what batches hold, and never more than nobody holds, before batches
+/// are copied out of them: so batches and answers together stay within the budget.
 const SLACK: u64 = 4;
 
 impl FetchLoop {
@@ -67,7 +67,7 @@ impl FetchLoop {
     fn is_crowded(&self) -> bool {
         let in_use = self.spec.wire.buffers_in_use_bytes() as u64;
         let account = &self.spec.account;
-        in_use > account.held_bytes().saturating_add(account.budget_bytes() / SLACK)
+        in_use > account.held_bytes() + slack(account.budget_bytes(), account.free_bytes())
     }
 
     /// Hands on what the answer holds of one partition. False when its lane is not here any more.
@@ -193,4 +193,25 @@ impl FetchLoop {
 
 fn bytes_of(data: &PartitionData) -> u64 {
     data.records.as_ref().map_or(0, |records| records.len() as u64)
+}
+
+/// Bytes that answers may take beyond what batches hold.
+fn slack(budget_bytes: u64, free_bytes: u64) -> u64 {
+    (budget_bytes / SLACK).min(free_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R7, where batches have the whole budget.
+    #[test]
+    fn answers_and_batches_share_the_budget() {
+        let budget = 96 << 20;
+        for held in (0..=budget).step_by(1 << 20) {
+            let slack = slack(budget, budget - held);
+            assert!(held + slack <= budget && slack <= budget / 4, "{slack} beside {held}");
+        }
+        assert_eq!((slack(budget, budget), slack(budget, 0)), (24 << 20, 0));
+    }
 }
