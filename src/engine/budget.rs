@@ -8,6 +8,9 @@
 //!
 //! A batch larger than what is free passes when its lane holds nothing and the budget isn't already overdrawn:
 //! the bytes held never exceed the budget by more than one such batch.
+//!
+//! A part of the budget may be *spare*: bytes that batches could do without. Only accounts that ask for them get them;
+//! to the others, taken together, the budget is that much smaller.
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +18,13 @@ mod tests;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Part of the process's bytes that librdkafka's own queues get, where a flow uses them.
+/// Part of the process's bytes that librdkafka's own queues get, where a flow uses them; else they are spare.
 const QUEUE_SHARE: u64 = 4;
 /// How many times `free` a flow may hold and still take more for a lane that holds something.
 const FLOW_SHARE: u64 = 2;
@@ -38,6 +41,8 @@ pub struct Budget {
 
 struct Root {
     total: u64,
+    /// Bytes of them for accounts that asked for more than the others.
+    spare: u64,
     /// What each of librdkafka's clients may queue beside it.
     queue_bytes: u64,
     state: Mutex<State>,
@@ -47,6 +52,8 @@ struct Root {
 #[derive(Default)]
 struct State {
     used: u64,
+    /// Of those, what accounts hold that get nothing of the spare bytes.
+    used_without_spare: u64,
     /// Somebody was refused since bytes were freed last.
     wanted: bool,
     hooks: Vec<(u64, FreedHook)>,
@@ -54,8 +61,19 @@ struct State {
 }
 
 impl Root {
-    fn free(&self, state: &State) -> u64 {
-        self.total.saturating_sub(state.used)
+    /// Whoever was refused since this was called last is told to try again. Not to be called under the lock.
+    fn wake(&self) {
+        let hooks = {
+            let mut state = self.state.lock();
+            if !std::mem::take(&mut state.wanted) {
+                return;
+            }
+            state.hooks.iter().map(|(_, hook)| hook.clone()).collect::<Vec<_>>()
+        };
+        self.freed.notify_waiters();
+        for hook in hooks {
+            hook();
+        }
     }
 
     fn on_freed(self: &Arc<Self>, hook: FreedHook) -> FreedSubscription {
@@ -68,22 +86,25 @@ impl Root {
 }
 
 impl Budget {
-    /// A budget of so many bytes, all for batches.
+    /// A budget of so many bytes, none of them spare.
     pub fn new(total_bytes: usize) -> Arc<Self> {
-        Self::of(total_bytes as u64, 0)
+        Self::of(total_bytes as u64, 0, 0)
     }
 
-    /// Divides the bytes of a process of which so many flows use the `records` engine: a quarter is for the queues of
-    /// librdkafka, which no permit covers, the rest for batches. Where no flow uses them, batches get it all.
+    /// Divides the bytes of a process of which so many flows use the `records` engine. A quarter is for the queues of
+    /// librdkafka, which no permit covers. Where no flow has any, batches get it all, that quarter as spare bytes.
     pub fn divided(total_bytes: u64, records_flows: usize) -> Arc<Self> {
-        let queues = if records_flows > 0 { total_bytes / QUEUE_SHARE } else { 0 };
+        let quarter = total_bytes / QUEUE_SHARE;
+        if records_flows == 0 {
+            return Self::of(total_bytes, quarter, 0);
+        }
         // Each of those flows has a consumer and a producer.
-        let clients = (records_flows as u64).saturating_mul(2).max(1);
-        Self::of(total_bytes - queues, queues / clients)
+        let clients = (records_flows as u64).saturating_mul(2);
+        Self::of(total_bytes - quarter, 0, quarter / clients)
     }
 
-    fn of(total: u64, queue_bytes: u64) -> Arc<Self> {
-        let root = Root { total, queue_bytes, state: Mutex::default(), freed: Notify::new() };
+    fn of(total: u64, spare: u64, queue_bytes: u64) -> Arc<Self> {
+        let root = Root { total, spare, queue_bytes, state: Mutex::default(), freed: Notify::new() };
         Arc::new(Self { root: Arc::new(root) })
     }
 
@@ -143,6 +164,8 @@ struct Node {
     parent: Option<Arc<Node>>,
     /// Bytes that this account and those under it hold; changed only under the root's lock.
     held: AtomicU64,
+    /// Whether it, and those under it, get of the spare bytes; changed only under the root's lock.
+    uses_spare: AtomicBool,
     blocked_since: Mutex<Option<Instant>>,
     blocked_micros: AtomicU64,
 }
@@ -153,6 +176,7 @@ impl Node {
             root,
             parent,
             held: AtomicU64::new(0),
+            uses_spare: AtomicBool::new(false),
             blocked_since: Mutex::new(None),
             blocked_micros: AtomicU64::new(0),
         }
@@ -166,16 +190,32 @@ impl Node {
         std::iter::successors(Some(self), |node| node.parent.as_deref())
     }
 
+    fn uses_spare(&self) -> bool {
+        self.chain().any(|node| node.uses_spare.load(Ordering::Relaxed))
+    }
+
+    /// The bytes of which it may take some, whoever holds them.
+    fn usable(&self) -> u64 {
+        if self.uses_spare() { self.root.total } else { self.root.total - self.root.spare }
+    }
+
+    /// Bytes of those that nobody holds; `None` when more is held.
+    fn free(&self, state: &State) -> Option<u64> {
+        let free = self.root.total.checked_sub(state.used)?;
+        if self.uses_spare() {
+            return Some(free);
+        }
+        Some(free.min(self.usable().checked_sub(state.used_without_spare)?))
+    }
+
     /// Whether the account may take so much more now; see the module's words.
     fn admits(&self, state: &State, bytes: u64) -> bool {
-        let free = self.root.free(state);
+        let free = self.free(state);
         if self.held() == 0 {
-            let flows_agree = self
-                .chain()
-                .skip(1)
-                .all(|flow| flow.held() == 0 || flow.held() < free.saturating_mul(FLOW_SHARE_OF_EMPTY_LANE));
-            flows_agree && state.used <= self.root.total
+            let most = free.unwrap_or(0).saturating_mul(FLOW_SHARE_OF_EMPTY_LANE);
+            free.is_some() && self.chain().skip(1).all(|flow| flow.held() == 0 || flow.held() < most)
         } else {
+            let free = free.unwrap_or(0);
             self.held() < free
                 && self.chain().skip(1).all(|flow| flow.held() < free.saturating_mul(FLOW_SHARE))
                 && bytes <= free
@@ -184,29 +224,28 @@ impl Node {
 
     fn take(&self, state: &mut State, bytes: u64) {
         state.used += bytes;
+        if !self.uses_spare() {
+            state.used_without_spare += bytes;
+        }
         for node in self.chain() {
             node.held.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
-    fn give_back(&self, bytes: u64) {
-        if bytes == 0 {
-            return;
+    fn release(&self, state: &mut State, bytes: u64) {
+        state.used -= bytes;
+        if !self.uses_spare() {
+            state.used_without_spare -= bytes;
         }
-        let hooks = {
-            let mut state = self.root.state.lock();
-            state.used -= bytes;
-            for node in self.chain() {
-                node.held.fetch_sub(bytes, Ordering::Relaxed);
-            }
-            if !std::mem::take(&mut state.wanted) {
-                return;
-            }
-            state.hooks.iter().map(|(_, hook)| hook.clone()).collect::<Vec<_>>()
-        };
-        self.root.freed.notify_waiters();
-        for hook in hooks {
-            hook();
+        for node in self.chain() {
+            node.held.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if bytes > 0 {
+            self.release(&mut self.root.state.lock(), bytes);
+            self.root.wake();
         }
     }
 
@@ -236,9 +275,35 @@ impl Account {
         self.node.root.total
     }
 
-    /// Bytes of that budget that nobody holds.
+    /// Bytes of that budget of which the account may take some: all but the spare ones, unless it uses those.
+    pub fn usable_bytes(&self) -> u64 {
+        self.node.usable()
+    }
+
+    /// Bytes of those that nobody holds.
     pub fn free_bytes(&self) -> u64 {
-        self.node.root.free(&self.node.root.state.lock())
+        self.node.free(&self.node.root.state.lock()).unwrap_or(0)
+    }
+
+    /// Lets a flow's account, and those under it, use the spare bytes too, or no longer. What it holds it keeps.
+    pub fn use_spare(&self, yes: bool) {
+        let node = &self.node;
+        if node.uses_spare.load(Ordering::Relaxed) == yes {
+            return;
+        }
+        {
+            let mut state = node.root.state.lock();
+            if node.uses_spare.swap(yes, Ordering::Relaxed) == yes {
+                return;
+            }
+            if yes {
+                state.used_without_spare -= node.held();
+            } else {
+                state.used_without_spare += node.held();
+            }
+        }
+        // There may be more for it now, or for those without.
+        node.root.wake();
     }
 
     /// What a client of librdkafka may queue beside that budget, in bytes.
@@ -362,8 +427,7 @@ impl Permit {
         if let Some(node) = &self.node {
             let moved = bytes.min(self.bytes);
             let mut state = node.root.state.lock();
-            state.used -= moved;
-            node.chain().for_each(|node| _ = node.held.fetch_sub(moved, Ordering::Relaxed));
+            node.release(&mut state, moved);
             to.node.take(&mut state, bytes);
             self.bytes -= moved;
         }

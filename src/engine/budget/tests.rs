@@ -12,12 +12,71 @@ fn budget_of(bytes: u64) -> Arc<Budget> {
 
 #[test]
 fn librdkafka_gets_a_quarter_where_a_flow_uses_it() {
-    let all = Budget::divided(96 * MIB, 0);
-    assert_eq!((all.total_bytes(), all.account().queue_bytes()), (96 * MIB, 0));
-    let one = Budget::divided(96 * MIB, 1);
-    assert_eq!((one.total_bytes(), one.account().queue_bytes()), (72 * MIB, 12 * MIB));
-    let three = Budget::divided(96 * MIB, 3);
-    assert_eq!((three.total_bytes(), three.account().child().queue_bytes()), (72 * MIB, 4 * MIB));
+    let of = |records_flows| {
+        let budget = Budget::divided(96 * MIB, records_flows);
+        let account = budget.account().child();
+        (budget.total_bytes(), account.usable_bytes(), account.queue_bytes())
+    };
+    assert_eq!(of(0), (96 * MIB, 72 * MIB, 0));
+    assert_eq!(of(1), (72 * MIB, 72 * MIB, 12 * MIB));
+    assert_eq!(of(3), (72 * MIB, 72 * MIB, 4 * MIB));
+}
+
+/// What a flow takes that nothing is freed of, with this many lanes.
+fn stuck(flow: &Account, lanes: usize) -> Vec<Permit> {
+    let lanes: Vec<_> = (0..lanes).map(|_| flow.child()).collect();
+    lanes.iter().flat_map(|lane| std::iter::from_fn(|| lane.try_reserve(MIB / 4))).collect()
+}
+
+/// R7: more budget is not more memory for whoever doesn't ask for it.
+#[test]
+fn without_the_spare_bytes_a_budget_is_as_large_as_one_that_has_none() {
+    let (plain, spare) = (Budget::new(72 << 20), Budget::divided(96 * MIB, 0));
+    let [few, many] = [1, 500].map(|lanes| {
+        let held = [&plain, &spare].map(|budget| {
+            let flows = [budget.account(), budget.account()];
+            let taken: Vec<_> = flows.iter().map(|flow| stuck(flow, lanes)).collect();
+            (taken.iter().map(Vec::len).collect::<Vec<_>>(), budget.in_flight_bytes())
+        });
+        assert_eq!(held[0], held[1], "{lanes} lanes");
+        held[0].1
+    });
+    assert!(few < many && many <= 72 * MIB);
+}
+
+#[test]
+fn a_stuck_flow_with_the_spare_bytes_leaves_enough_to_one_without() {
+    let budget = Budget::divided(96 * MIB, 0);
+    let (long, short) = (budget.account(), budget.account());
+    long.use_spare(true);
+    let held = stuck(&long, 500);
+    assert!((71 * MIB..=72 * MIB).contains(&long.held_bytes()), "{}", long.held_bytes());
+    assert_eq!((long.usable_bytes(), short.free_bytes()), (96 * MIB, long.free_bytes()));
+    assert!(!stuck(&short, 1).is_empty(), "it is served");
+    assert!(short.child().try_reserve(8 * MIB).is_some());
+    drop(held);
+    assert_eq!(short.free_bytes(), 72 * MIB);
+}
+
+#[test]
+fn whoever_gets_the_spare_bytes_is_told_to_try_again() {
+    let budget = Budget::divided(4 * MIB, 0);
+    let flow = budget.account();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let seen = calls.clone();
+    let _subscription = flow.on_freed(Arc::new(move || {
+        seen.fetch_add(1, Ordering::SeqCst);
+    }));
+    let lane = flow.child();
+    let held = lane.try_reserve(3 * MIB / 2).expect("the budget is empty");
+    assert!(lane.try_reserve(MIB).is_none(), "half of three");
+    flow.use_spare(true);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    let more = lane.try_reserve(MIB).expect("there is a quarter more");
+    flow.use_spare(false);
+    assert_eq!((flow.held_bytes(), flow.free_bytes()), (5 * MIB / 2, MIB / 2), "what it holds it keeps");
+    drop((held, more));
+    assert_eq!((budget.in_flight_bytes(), flow.free_bytes()), (0, 3 * MIB));
 }
 
 #[test]
@@ -147,6 +206,7 @@ enum Step {
     Grow { permit: usize, bytes: u64 },
     Shrink { permit: usize, bytes: u64 },
     Drop { permit: usize },
+    UseSpare { flow: usize, yes: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -155,6 +215,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<usize>(), 1..50u64).prop_map(|(permit, bytes)| Step::Grow { permit, bytes }),
         1 => (any::<usize>(), 0..50u64).prop_map(|(permit, bytes)| Step::Shrink { permit, bytes }),
         2 => any::<usize>().prop_map(|permit| Step::Drop { permit }),
+        1 => (0..2usize, any::<bool>()).prop_map(|(flow, yes)| Step::UseSpare { flow, yes }),
     ]
 }
 
@@ -162,8 +223,13 @@ proptest! {
     /// R7: what is held never exceeds the budget by more than one batch, given to a lane that held nothing; the
     /// accounts always add up; an empty lane of an empty flow is refused only while the budget is overdrawn.
     #[test]
-    fn the_budget_holds(total in 1..400u64, steps in prop::collection::vec(step(), 1..200)) {
-        let budget = budget_of(total);
+    fn the_budget_holds(
+        total in 1..400u64,
+        spare in any::<bool>(),
+        steps in prop::collection::vec(step(), 1..200),
+    ) {
+        let budget = if spare { Budget::divided(total, 0) } else { budget_of(total) };
+        let mut uses_spare = [false; 2];
         let flows: Vec<_> = (0..2).map(|_| budget.account()).collect();
         let lanes: Vec<_> = (0..6).map(|i| flows[i % 2].child()).collect();
         let mut permits: Vec<(usize, Permit)> = Vec::new();
@@ -182,7 +248,8 @@ proptest! {
                             permits.push((lane, permit));
                         }
                         None => {
-                            prop_assert!(flow_held > 0 || used > total, "an empty flow was refused");
+                            let usable = flows[lane % 2].usable_bytes();
+                            prop_assert!(flow_held > 0 || used > usable, "an empty flow was refused");
                         }
                     }
                 }
@@ -199,6 +266,10 @@ proptest! {
                     let bytes = bytes.min(permits[index].1.bytes());
                     permits[index].1.resize(bytes);
                 }
+                Step::UseSpare { flow, yes } => {
+                    flows[flow].use_spare(yes);
+                    uses_spare[flow] = yes;
+                }
                 Step::Drop { permit } if !permits.is_empty() => {
                     permits.swap_remove(permit % permits.len());
                 }
@@ -210,6 +281,8 @@ proptest! {
                 let own: u64 = permits.iter().filter(|(l, _)| *l == index).map(|(_, p)| p.bytes()).sum();
                 prop_assert_eq!(lane.held_bytes(), own);
             }
+            let plain = (0..2).filter(|flow| !uses_spare[*flow]).map(|flow| flows[flow].held_bytes());
+            prop_assert_eq!(budget.root.state.lock().used_without_spare, plain.sum::<u64>());
             prop_assert!(sum < total + 200, "overdrawn by more than one batch");
         }
         drop(permits);

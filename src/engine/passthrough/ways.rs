@@ -51,8 +51,12 @@ impl Ways {
 
     /// Bytes that the flow may hold before a lane that holds some waits for others.
     pub(super) fn ahead_bytes(&self) -> u64 {
-        let is_long = is_long(&self.source_micros) || is_long(&self.target_micros);
-        if is_long { u64::MAX } else { NEAR_AHEAD_BYTES }
+        if self.are_long() { u64::MAX } else { NEAR_AHEAD_BYTES }
+    }
+
+    /// Whether more memory makes the flow faster: a long link holds it, a short one would only grow the process.
+    pub(super) fn are_long(&self) -> bool {
+        is_long(&self.source_micros) || is_long(&self.target_micros)
     }
 }
 

@@ -114,8 +114,8 @@ impl FlowContext {
     /// Whether the memory budget is used up to where a flow has to wait, or the source throttles what we read:
     /// standing still is then no fault.
     pub fn is_held_back(&self) -> bool {
-        let (total, used) = (self.mesh.budget.total_bytes(), self.mesh.budget.in_flight_bytes());
-        used.saturating_mul(2) >= total || self.source.wire().throttles_fetches()
+        let (usable, free) = (self.account.usable_bytes(), self.account.free_bytes());
+        free <= usable / 2 || self.source.wire().throttles_fetches()
     }
 
     /// Reports an event of the flow as a whole.

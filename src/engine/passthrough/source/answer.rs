@@ -13,7 +13,7 @@ use crate::engine::budget::Permit;
 use crate::engine::{Batch, Body, SourceError};
 use crate::model::Isolation;
 
-/// Answers may take this part of the budget beyond what batches hold, and never more than nobody holds, before batches
+/// Answers may take this part of what the flow can use of the budget beyond what batches hold, and never more than nobody holds, before batches
 /// are copied out of them: so batches and answers together stay within the budget.
 const SLACK: u64 = 4;
 
@@ -67,7 +67,7 @@ impl FetchLoop {
     fn is_crowded(&self) -> bool {
         let in_use = self.spec.wire.buffers_in_use_bytes() as u64;
         let account = &self.spec.account;
-        in_use > account.held_bytes() + slack(account.budget_bytes(), account.free_bytes())
+        in_use > account.held_bytes() + slack(account.usable_bytes(), account.free_bytes())
     }
 
     /// Hands on what the answer holds of one partition. False when its lane is not here any more.
@@ -196,8 +196,8 @@ fn bytes_of(data: &PartitionData) -> u64 {
 }
 
 /// Bytes that answers may take beyond what batches hold.
-fn slack(budget_bytes: u64, free_bytes: u64) -> u64 {
-    (budget_bytes / SLACK).min(free_bytes)
+fn slack(usable_bytes: u64, free_bytes: u64) -> u64 {
+    (usable_bytes / SLACK).min(free_bytes)
 }
 
 #[cfg(test)]

@@ -155,6 +155,7 @@ impl FetchLoop {
                 self.spec.ways.source_answered(asked.elapsed());
                 self.window.limit(self.spec.ways.window_bytes(LARGEST_BYTES));
                 self.table.ahead_bytes = self.spec.ways.ahead_bytes();
+                self.spec.account.use_spare(self.spec.ways.are_long());
                 if self.answered(answer, reserved) {
                     self.failures = 0;
                 }
