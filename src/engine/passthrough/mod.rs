@@ -6,9 +6,9 @@
 //! its tasks ends by a mistake of ours.
 
 mod lane;
+mod round_trip;
 mod sink;
 mod source;
-mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use self::lane::Lane;
+use self::round_trip::RoundTrips;
 use self::sink::{Sink, SinkSpec};
 use self::source::{Source, SourceSpec};
-use self::ways::Ways;
 use super::budget::Account;
 use super::session_core::{OnLost, SessionCore};
 use super::start::batch_codec;
@@ -42,18 +42,18 @@ impl PassthroughSession {
     /// Starts a session; connections are made when they are needed. Call within a tokio runtime.
     pub(super) fn start(spec: SessionSpec, on_lost: OnLost) -> Arc<Self> {
         let shared = Arc::new(Shared::new(on_lost));
-        let ways = Arc::new(Ways::default());
+        let round_trips = Arc::new(RoundTrips::default());
         let source = SourceSpec {
             flow: spec.flow.clone(),
             wire: spec.source.wire,
             isolation: spec.isolation,
             rack: spec.source.settings.rack,
             account: spec.account.clone(),
-            ways: ways.clone(),
+            round_trips: round_trips.clone(),
         };
         let source = Source::start(source, shared.clone());
         let codec = batch_codec(spec.codec);
-        let sink = SinkSpec { flow: spec.flow, wire: spec.target.wire, codec, ways };
+        let sink = SinkSpec { flow: spec.flow, wire: spec.target.wire, codec, round_trips };
         let sink = Sink::start(sink, shared.clone());
         Arc::new(Self { shared, source, sink, account: spec.account })
     }

@@ -21,7 +21,7 @@ use crate::engine::TargetLimits;
 use crate::engine::panic::panic_text;
 use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
-use crate::engine::passthrough::ways::Ways;
+use crate::engine::passthrough::round_trip::RoundTrips;
 use crate::model::FlowName;
 use crate::wire::Wire;
 
@@ -30,7 +30,7 @@ pub(super) struct Core {
     pub(super) flow: FlowName,
     pub(super) wire: Wire,
     pub(super) inquiry: Inquiry,
-    pub(super) ways: Arc<Ways>,
+    pub(super) round_trips: Arc<RoundTrips>,
     codec: Codec,
     shared: Arc<Shared>,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
@@ -51,7 +51,7 @@ impl Core {
             flow: spec.flow,
             wire: spec.wire,
             inquiry,
-            ways: spec.ways,
+            round_trips: spec.round_trips,
             codec: spec.codec,
             shared,
             topics: Mutex::default(),

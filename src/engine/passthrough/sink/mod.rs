@@ -23,7 +23,7 @@ use self::core::Core;
 pub(super) use self::writer::Writer;
 use super::Shared;
 use super::lane::Lane;
-use super::ways::Ways;
+use super::round_trip::RoundTrips;
 use crate::batch::Codec;
 use crate::engine::{Batch, TargetLimits};
 use crate::formats::ProducerState;
@@ -38,8 +38,8 @@ pub(super) struct SinkSpec {
     pub(super) wire: Wire,
     /// How batches are compressed whose own codec the target refuses.
     pub(super) codec: Codec,
-    /// How long the ways are.
-    pub(super) ways: Arc<Ways>,
+    /// The shortest round trips.
+    pub(super) round_trips: Arc<RoundTrips>,
 }
 
 /// The sink side of a session. Dropping it ends its tasks.

@@ -17,7 +17,7 @@ use super::core::Core;
 use super::fault::Refusal;
 use super::outbox::Answer;
 use crate::engine::passthrough::lane::Lane;
-use crate::engine::passthrough::ways::MERGED_FROM;
+use crate::engine::passthrough::round_trip::MERGED_FROM;
 use crate::model::TopicPartition;
 use crate::wire::{Link, PartitionPart, ProduceParts, WireError};
 
@@ -68,7 +68,7 @@ struct Request {
 struct Line {
     link: Link,
     number: u64,
-    /// The shortest answer, or round trip, so far: what the way alone takes, when nothing waits at its ends.
+    /// The shortest answer, or round trip, so far: what the link alone takes, when nothing waits at its ends.
     shortest: Duration,
 }
 
@@ -220,7 +220,7 @@ impl Sender {
         };
         if let Some(line) = &mut self.line {
             line.shortest = line.shortest.min(request.started.elapsed());
-            self.core.ways.target_answered(line.shortest);
+            self.core.round_trips.target_answered(line.shortest);
         }
         let mut answers = response
             .responses

@@ -17,7 +17,7 @@ use super::table::{Table, max_bytes};
 use super::window::{LARGEST_BYTES, LEAST_BYTES, Window};
 use crate::engine::LaneId;
 use crate::engine::budget::{Account, FreedSubscription, Permit};
-use crate::engine::passthrough::ways::WIDENED_FROM;
+use crate::engine::passthrough::round_trip::WIDENED_FROM;
 use crate::model::Isolation;
 use crate::wire::{Link, WireError};
 
@@ -93,7 +93,7 @@ impl FetchLoop {
             told.flag.store(true, Ordering::Release);
             told.notify.notify_one();
         }));
-        let table = Table::new(spec.ways.ahead_bytes());
+        let table = Table::new(spec.round_trips.ahead_bytes());
         let now = Instant::now();
         Self {
             window: Window::new(account.budget_bytes()),
@@ -152,10 +152,10 @@ impl FetchLoop {
         let asked = Instant::now();
         match link.fetch(wait, build).await {
             Ok((_, answer)) => {
-                self.spec.ways.source_answered(asked.elapsed());
-                self.window.limit(self.spec.ways.window_bytes(LARGEST_BYTES));
-                self.table.ahead_bytes = self.spec.ways.ahead_bytes();
-                self.spec.account.use_spare(self.spec.ways.are_long());
+                self.spec.round_trips.source_answered(asked.elapsed());
+                self.window.limit(self.spec.round_trips.request_bytes(LARGEST_BYTES));
+                self.table.ahead_bytes = self.spec.round_trips.ahead_bytes();
+                self.spec.account.use_spare(self.spec.round_trips.are_long());
                 if self.answered(answer, reserved) {
                     self.failures = 0;
                 }
@@ -239,7 +239,7 @@ impl FetchLoop {
             Ok(link) => {
                 tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot,
                     address = link.broker(), "fetching over a new connection");
-                self.spec.ways.source_answered(link.round_trip());
+                self.spec.round_trips.source_answered(link.round_trip());
                 self.link = Some(link);
                 true
             }

@@ -31,7 +31,7 @@ use tokio::task::JoinHandle;
 use self::router::{Order, Router};
 use super::Shared;
 use super::lane::Lane;
-use super::ways::Ways;
+use super::round_trip::RoundTrips;
 use crate::engine::budget::Account;
 use crate::engine::panic::panic_text;
 use crate::model::{FlowName, Isolation};
@@ -49,8 +49,8 @@ pub(super) struct SourceSpec {
     pub(super) rack: Option<String>,
     /// The flow's share of the byte budget.
     pub(super) account: Account,
-    /// How long the ways are.
-    pub(super) ways: Arc<Ways>,
+    /// The shortest round trips.
+    pub(super) round_trips: Arc<RoundTrips>,
 }
 
 /// The source side of a session.

@@ -18,7 +18,7 @@ pub(super) struct Window {
     bytes: u64,
     /// What the budget allows.
     allowed: u64,
-    /// What the way to the source asks for, of that.
+    /// What the round trip to the source asks for, of that.
     most: u64,
     small: u32,
     /// Full responses in a row at the largest window.

@@ -96,7 +96,7 @@ impl Fake {
             isolation: Isolation::ReadCommitted,
             rack: Some("here".to_owned()),
             account: account.clone(),
-            ways: Arc::default(),
+            round_trips: Arc::default(),
         };
         let source = Source::start(spec, shared.clone());
         Self { state, brokers, budget, account, wire, source, shared }

@@ -1,15 +1,15 @@
-//! How long the ways to source and target are, and what is done differently on a long one.
+//! How long a round trip to source and target takes, and what is done differently where it takes long.
 //!
-//! "Long" has three lengths, because three things are weighed against the round trip: a further connection, memory, and
+//! "Long" has three lengths, because three things are weighed against it: a further connection, memory, and
 //! the work of opening batches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// From this round trip on, a connection may not fill the link however much each request brings: below, the largest
-/// window lasts for it.
+/// request lasts for it.
 pub(super) const WIDENED_FROM: Duration = Duration::from_millis(2);
-/// From this round trip on, the way needs memory to be filled: at 500 MB/s it holds 5 MB, about what a request brings
+/// From this round trip on, the link needs memory to be filled: at 500 MB/s it holds 5 MB, about what a request brings
 /// anyway.
 const HELD_FROM: Duration = Duration::from_millis(10);
 /// From this round trip on, small batches are merged: below, sending them costs less than opening them.
@@ -18,22 +18,22 @@ pub(super) const MERGED_FROM: Duration = Duration::from_millis(20);
 /// its way, one being written, one being acknowledged. More would only grow the process.
 const NEAR_AHEAD_BYTES: u64 = 24 << 20;
 /// What one request asks for at most where the source is near.
-const NEAR_WINDOW_BYTES: u64 = 8 << 20;
+const NEAR_REQUEST_BYTES: u64 = 8 << 20;
 
-/// The shortest answers seen of each side, which tell the way from the work at its end.
+/// The shortest answers seen of each side, which tell the round trip from the work at its end.
 #[derive(Debug)]
-pub(super) struct Ways {
+pub(super) struct RoundTrips {
     source_micros: AtomicU64,
     target_micros: AtomicU64,
 }
 
-impl Default for Ways {
+impl Default for RoundTrips {
     fn default() -> Self {
         Self { source_micros: AtomicU64::new(u64::MAX), target_micros: AtomicU64::new(u64::MAX) }
     }
 }
 
-impl Ways {
+impl RoundTrips {
     /// The source answered within this time.
     pub(super) fn source_answered(&self, within: Duration) {
         note(&self.source_micros, within);
@@ -45,8 +45,8 @@ impl Ways {
     }
 
     /// What a request to the source may ask for, given what it may at most.
-    pub(super) fn window_bytes(&self, most: u64) -> u64 {
-        if is_long(&self.source_micros) { most } else { most.min(NEAR_WINDOW_BYTES) }
+    pub(super) fn request_bytes(&self, most: u64) -> u64 {
+        if is_long(&self.source_micros) { most } else { most.min(NEAR_REQUEST_BYTES) }
     }
 
     /// Bytes that the flow may hold before a lane that holds some waits for others.
@@ -64,7 +64,7 @@ fn note(shortest: &AtomicU64, within: Duration) {
     shortest.fetch_min(u64::try_from(within.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
-/// A way nobody has gone yet counts as short.
+/// One that nobody has made yet counts as short.
 fn is_long(shortest: &AtomicU64) -> bool {
     let micros = shortest.load(Ordering::Relaxed);
     micros != u64::MAX && Duration::from_micros(micros) >= HELD_FROM
@@ -75,16 +75,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_way_that_was_always_long_is_long() {
-        let ways = Ways::default();
-        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (8 << 20, 24 << 20));
-        assert_eq!(ways.window_bytes(1 << 20), 1 << 20, "a small budget counts more");
-        ways.source_answered(Duration::from_millis(100));
-        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (32 << 20, u64::MAX));
-        ways.source_answered(Duration::from_millis(1));
-        ways.source_answered(Duration::from_millis(90));
-        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (8 << 20, 24 << 20));
-        ways.target_answered(Duration::from_millis(100));
-        assert_eq!((ways.window_bytes(32 << 20), ways.ahead_bytes()), (8 << 20, u64::MAX));
+    fn only_a_round_trip_that_was_always_long_is_long() {
+        let round_trips = RoundTrips::default();
+        assert_eq!((round_trips.request_bytes(32 << 20), round_trips.ahead_bytes()), (8 << 20, 24 << 20));
+        assert_eq!(round_trips.request_bytes(1 << 20), 1 << 20, "a small budget counts more");
+        round_trips.source_answered(Duration::from_millis(100));
+        assert_eq!((round_trips.request_bytes(32 << 20), round_trips.ahead_bytes()), (32 << 20, u64::MAX));
+        round_trips.source_answered(Duration::from_millis(1));
+        round_trips.source_answered(Duration::from_millis(90));
+        assert_eq!((round_trips.request_bytes(32 << 20), round_trips.ahead_bytes()), (8 << 20, 24 << 20));
+        round_trips.target_answered(Duration::from_millis(100));
+        assert_eq!((round_trips.request_bytes(32 << 20), round_trips.ahead_bytes()), (8 << 20, u64::MAX));
     }
 }
