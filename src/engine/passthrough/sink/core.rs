@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::SinkSpec;
 use super::inquiry::Inquiry;
-use super::scout;
+use super::prepare;
 use super::sender::{self, Queue};
 use super::topic::Topic;
 use super::writer::Step;
@@ -36,7 +36,7 @@ pub(super) struct Core {
     topics: Mutex<HashMap<String, Arc<Topic>>>,
     queues: Mutex<HashMap<i32, Arc<Queue>>>,
     /// Lanes that are to be prepared; each at most once.
-    to_scout: UnboundedSender<Arc<Lane>>,
+    to_prepare: UnboundedSender<Arc<Lane>>,
     /// Numbers connections.
     links: AtomicU64,
     /// `None` once it has ended.
@@ -45,7 +45,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn start(spec: SinkSpec, shared: Arc<Shared>) -> Arc<Self> {
-        let (to_scout, lanes) = unbounded_channel();
+        let (to_prepare, lanes) = unbounded_channel();
         let (inquiry, questions) = Inquiry::new();
         let core = Arc::new(Self {
             flow: spec.flow,
@@ -56,11 +56,11 @@ impl Core {
             shared,
             topics: Mutex::default(),
             queues: Mutex::default(),
-            to_scout,
+            to_prepare,
             links: AtomicU64::new(1),
             tasks: Mutex::new(Some(JoinSet::new())),
         });
-        core.spawn("scout", scout::run(core.clone(), lanes));
+        core.spawn("prepare", prepare::run(core.clone(), lanes));
         core.spawn("inquiry", super::inquiry::run(core.clone(), questions));
         core.spawn("producer", super::inquiry::prepare(core.clone()));
         core
@@ -138,20 +138,20 @@ impl Core {
         match lane.writer.step() {
             Step::Nothing => {}
             Step::Queue(broker) => self.queue(broker).push(lane.clone()),
-            Step::Prepare { tries: 0 } => self.scout(lane.clone()),
+            Step::Prepare { tries: 0 } => self.prepare(lane.clone()),
             Step::Prepare { tries } => {
                 let (core, lane) = (self.clone(), lane.clone());
                 self.spawn("pause", async move {
-                    tokio::time::sleep(scout::pause(tries)).await;
-                    core.scout(lane);
+                    tokio::time::sleep(prepare::pause(tries)).await;
+                    core.prepare(lane);
                 });
             }
         }
     }
 
-    fn scout(&self, lane: Arc<Lane>) {
-        // The scout is gone only when the session is.
-        let _ = self.to_scout.send(lane);
+    fn prepare(&self, lane: Arc<Lane>) {
+        // Who prepares them is gone only when the session is.
+        let _ = self.to_prepare.send(lane);
     }
 
     /// The queue of a broker's sender, which is started with it.

@@ -1,7 +1,7 @@
 //! Writes batches: one sender per target broker, an idempotent producer per partition.
 //!
 //! A lane's [`Writer`] holds its `outbox`, the producer as a state machine. What the lane needs next decides where it
-//! goes: to the `scout`, which finds out its leader and its producer, or into the queue of the leader's `sender`,
+//! goes: to `prepare`, which finds out its leader and its producer, or into the queue of the leader's `sender`,
 //! which takes a batch from each lane there for a request and brings back the answers. A lane that needs nothing is
 //! nowhere, and costs nothing.
 
@@ -11,7 +11,7 @@ mod inquiry;
 mod outbox;
 mod packing;
 mod parcel;
-mod scout;
+mod prepare;
 mod sender;
 mod topic;
 mod verdict;

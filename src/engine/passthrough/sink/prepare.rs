@@ -40,7 +40,7 @@ pub(super) async fn run(core: Arc<Core>, mut lanes: UnboundedReceiver<Arc<Lane>>
             return;
         }
         let core_of_round = core.clone();
-        core.spawn("scout", async move {
+        core.spawn("prepare", async move {
             prepare(&core_of_round, some).await;
             drop(round);
         });
