@@ -11,8 +11,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::SinkSpec;
-use super::inquiry::Inquiry;
 use super::prepare;
+use super::producer_ids::ProducerIds;
 use super::sender::{self, Queue};
 use super::topic::Topic;
 use super::writer::Step;
@@ -29,7 +29,7 @@ use crate::wire::Wire;
 pub(super) struct Core {
     pub(super) flow: FlowName,
     pub(super) wire: Wire,
-    pub(super) inquiry: Inquiry,
+    pub(super) producer_ids: ProducerIds,
     pub(super) round_trips: Arc<RoundTrips>,
     codec: Codec,
     shared: Arc<Shared>,
@@ -46,11 +46,11 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn start(spec: SinkSpec, shared: Arc<Shared>) -> Arc<Self> {
         let (to_prepare, lanes) = unbounded_channel();
-        let (inquiry, questions) = Inquiry::new();
+        let (producer_ids, questions) = ProducerIds::new();
         let core = Arc::new(Self {
             flow: spec.flow,
             wire: spec.wire,
-            inquiry,
+            producer_ids,
             round_trips: spec.round_trips,
             codec: spec.codec,
             shared,
@@ -61,8 +61,8 @@ impl Core {
             tasks: Mutex::new(Some(JoinSet::new())),
         });
         core.spawn("prepare", prepare::run(core.clone(), lanes));
-        core.spawn("inquiry", super::inquiry::run(core.clone(), questions));
-        core.spawn("producer", super::inquiry::prepare(core.clone()));
+        core.spawn("producer ids", super::producer_ids::run(core.clone(), questions));
+        core.spawn("producer", super::producer_ids::prepare(core.clone()));
         core
     }
 

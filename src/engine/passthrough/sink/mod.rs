@@ -7,11 +7,11 @@
 
 mod core;
 mod fault;
-mod inquiry;
 mod outbox;
 mod packing;
 mod parcel;
 mod prepare;
+mod producer_ids;
 mod sender;
 mod topic;
 mod verdict;
@@ -74,7 +74,7 @@ impl Sink {
         producer: Option<ProducerState>,
     ) {
         let known = match lane.writer.producer().or(producer) {
-            Some(producer) => self.core.inquiry.known(&self.core.wire, &target, &producer).await,
+            Some(producer) => self.core.producer_ids.known(&self.core.wire, &target, &producer).await,
             None => outbox::Known::Nobody,
         };
         let topic = self.core.topic(target.topic.as_str());

@@ -91,7 +91,7 @@ async fn identify(core: &Arc<Core>, tasks: Vec<(Arc<Lane>, Task)>) -> Vec<Identi
     let each = tasks.into_iter().map(|(lane, task)| async move {
         match task.preparation.producer {
             Identify::Settled => Some((lane, task, None)),
-            Identify::Any { but } => match core.inquiry.session(&core.wire, but).await {
+            Identify::Any { but } => match core.producer_ids.session(&core.wire, but).await {
                 Ok(session) => Some((lane, task, Some(session))),
                 Err(error) => {
                     failed(core, &lane, &task, &error);
@@ -99,7 +99,7 @@ async fn identify(core: &Arc<Core>, tasks: Vec<(Arc<Lane>, Task)>) -> Vec<Identi
                 }
             },
             Identify::Check { id, epoch, next_sequence } => {
-                match core.inquiry.next_sequence(&task.target, (id, epoch)).await {
+                match core.producer_ids.next_sequence(&task.target, (id, epoch)).await {
                     Ok(next) if next == next_sequence => Some((lane, task, None)),
                     Ok(_) => {
                         let cause = "a late request of an earlier process wrote there meanwhile";

@@ -18,7 +18,7 @@ const MOST_AT_ONCE: usize = 1_000;
 const CALLS: usize = 4;
 
 /// Asks about producers.
-pub(super) struct Inquiry {
+pub(super) struct ProducerIds {
     questions: UnboundedSender<Question>,
     /// The session's own producer.
     session: Mutex<Option<(i64, i16)>>,
@@ -30,7 +30,7 @@ pub(super) struct Question {
     reply: oneshot::Sender<Result<Vec<ActiveProducer>, WireError>>,
 }
 
-impl Inquiry {
+impl ProducerIds {
     pub(super) fn new() -> (Self, UnboundedReceiver<Question>) {
         let (questions, asked) = unbounded_channel();
         (Self { questions, session: Mutex::default() }, asked)
@@ -88,7 +88,7 @@ impl Inquiry {
 /// Gets the session's producer while its lanes are still being resolved: a broker that has given no producer id since
 /// its start takes a moment. What fails here is asked for again when it is needed, and told then.
 pub(super) async fn prepare(core: Arc<Core>) {
-    if let Err(error) = core.inquiry.session(&core.wire, None).await {
+    if let Err(error) = core.producer_ids.session(&core.wire, None).await {
         tracing::debug!(flow = %core.flow, %error, "no producer id yet");
     }
 }
@@ -103,7 +103,7 @@ pub(super) async fn run(core: Arc<Core>, mut asked: UnboundedReceiver<Question>)
             return;
         }
         let wire = core.wire.clone();
-        core.spawn("inquiry", async move {
+        core.spawn("producer ids", async move {
             answer(&wire, questions).await;
             drop(call);
         });
