@@ -1,12 +1,12 @@
 //! One partition's idempotent producer as a state machine. No clock, no I/O.
 //!
-//! Batches come in as *inputs* and leave as *parcels*: usually the same, but an input may become several parcels
-//! (when it is split) and several inputs one (when they are merged). A parcel has its sequence number from when it
+//! Batches come in as *inputs* and leave as *sequenced batches*: usually the same, but an input may become several sequenced batches
+//! (when it is split) and several inputs one (when they are merged). A sequenced batch has its sequence number from when it
 //! is packed to when it is acknowledged, and is sent as the same bytes each time; only one that the target certainly
 //! did not append may be packed anew, under the same sequence numbers.
 //!
-//! What is sent again is sent in order, and only when every parcel that was on its way is answered or its connection
-//! is gone. A broker remembers the last five batches of a producer: so many parcels are between the oldest that is
+//! What is sent again is sent in order, and only when every sequenced batch that was on its way is answered or its connection
+//! is gone. A broker remembers the last five batches of a producer: so many sequenced batches are between the oldest that is
 //! not acknowledged and the newest that was sent, never more, and a repeated one is always recognised.
 
 mod answers;
@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::fault::{Failure, Place};
-use super::parcel::{Input, Parcel, State};
+use super::sequenced_batch::{Input, SequencedBatch, State};
 use super::topic::Topic;
 use super::verdict::TOPIC_PATIENCE;
 use crate::batch::Restamped;
@@ -31,7 +31,7 @@ use crate::model::TopicPartition;
 pub(super) use answers::Answer;
 pub(super) use events::Told;
 
-/// Parcels from the oldest that is not acknowledged to the newest that was sent: as many batches of a producer as
+/// Sequenced batches from the oldest that is not acknowledged to the newest that was sent: as many batches of a producer as
 /// brokers remember.
 pub(super) const WINDOW: usize = 5;
 
@@ -105,7 +105,7 @@ struct Line {
     last_timestamp_ms: Option<i64>,
 }
 
-/// A parcel to be sent.
+/// A sequenced batch to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     /// Names it in the answer.
@@ -121,10 +121,10 @@ pub(super) struct Outbox {
     first_input: u64,
     /// How many of `inputs`, from the oldest on, are packed.
     packed: usize,
-    parcels: VecDeque<Parcel>,
-    /// Serial of the oldest parcel.
+    sequenced: VecDeque<SequencedBatch>,
+    /// Serial of the oldest sequenced batch.
     first_serial: u64,
-    /// Parcels on their way, all over this connection.
+    /// Sequenced batches on their way, all over this connection.
     sent: usize,
     link: u64,
     /// Under which it writes; `None` until that is settled.
@@ -150,7 +150,7 @@ pub(super) struct Outbox {
     tries: u32,
     trouble_since: Option<Duration>,
     failure: Option<Failure>,
-    /// What follows on the parcels can't be packed; told when they are acknowledged.
+    /// What follows on the sequenced batches can't be packed; told when they are acknowledged.
     dead_end: Option<Failure>,
     /// What was given after the inputs can't be written; told when they are acknowledged.
     broken: Option<Failure>,
@@ -168,7 +168,7 @@ impl Outbox {
             inputs: VecDeque::new(),
             first_input: 0,
             packed: 0,
-            parcels: VecDeque::new(),
+            sequenced: VecDeque::new(),
             first_serial: 0,
             sent: 0,
             link: 0,
@@ -225,8 +225,8 @@ impl Outbox {
     /// Forgets all that waits or is on its way, and writes nothing until it is opened.
     pub(super) fn forget(&mut self) -> Vec<Input> {
         self.first_input += self.inputs.len() as u64;
-        self.first_serial += self.parcels.len() as u64;
-        self.parcels.clear();
+        self.first_serial += self.sequenced.len() as u64;
+        self.sequenced.clear();
         self.packed = 0;
         self.sent = 0;
         self.open = false;
@@ -251,8 +251,8 @@ impl Outbox {
     /// Ends the generation: what was not sent is dropped (and given back), and nothing is sent again.
     pub(super) fn settle(&mut self) -> Vec<Input> {
         self.settling = true;
-        while self.parcels.back().is_some_and(|parcel| !parcel.tried) {
-            self.parcels.pop_back();
+        while self.sequenced.back().is_some_and(|batch| !batch.tried) {
+            self.sequenced.pop_back();
         }
         if self.sent == 0 {
             return self.abandon();
@@ -298,7 +298,7 @@ impl Outbox {
             return Wants::Nothing;
         }
         let waiting = self.packed < self.inputs.len() && self.dead_end.is_none();
-        let Some(at) = self.next_fresh().or_else(|| waiting.then_some(self.parcels.len())) else {
+        let Some(at) = self.next_fresh().or_else(|| waiting.then_some(self.sequenced.len())) else {
             return Wants::Nothing;
         };
         if self.line.is_none() || self.check.is_some() || !self.ready {
@@ -307,7 +307,7 @@ impl Outbox {
         if at < self.window() { Wants::Sending } else { Wants::Nothing }
     }
 
-    /// Parcels up to the newest that may be on its way.
+    /// Sequenced batches up to the newest that may be on its way.
     fn window(&self) -> usize {
         match self.line {
             Some(line) if line.established => WINDOW,
@@ -318,7 +318,7 @@ impl Outbox {
     }
 
     fn next_fresh(&self) -> Option<usize> {
-        self.parcels.iter().position(|parcel| parcel.state == State::Fresh)
+        self.sequenced.iter().position(|batch| batch.state == State::Fresh)
     }
 
     /// What to find out.
@@ -401,12 +401,12 @@ impl Outbox {
 
     /// Source offset of the first record that is not acknowledged.
     pub(super) fn first_open_offset(&self) -> i64 {
-        let parcel = self.parcels.iter().find(|parcel| !matches!(parcel.state, State::Written(_)));
+        let batch = self.sequenced.iter().find(|batch| !matches!(batch.state, State::Written(_)));
         let input = || self.inputs.get(self.packed).map_or(-1, |input| input.info.source_base);
-        parcel.map_or_else(input, Parcel::source_base)
+        batch.map_or_else(input, SequencedBatch::source_base)
     }
 
-    /// The next parcel to be sent over connection `link`. Where `merge`, small batches that wait for others to be
+    /// The next sequenced batch to be sent over connection `link`. Where `merge`, small batches that wait for others to be
     /// answered become large ones.
     pub(super) fn take(&mut self, link: u64, merge: bool, topic: &Topic, wall_ms: i64) -> Option<Outgoing> {
         // All that is unanswered is on one connection.
@@ -425,9 +425,9 @@ impl Outbox {
         self.used = Some((line.id, line.epoch));
         self.link = link;
         self.sent += 1;
-        let parcel = &mut self.parcels[fresh];
-        parcel.state = State::Sent;
-        parcel.tried = true;
-        Some(Outgoing { serial: self.first_serial + fresh as u64, batch: parcel.sealed.clone() })
+        let batch = &mut self.sequenced[fresh];
+        batch.state = State::Sent;
+        batch.tried = true;
+        Some(Outgoing { serial: self.first_serial + fresh as u64, batch: batch.sealed.clone() })
     }
 }

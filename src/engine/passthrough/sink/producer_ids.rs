@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use super::core::Core;
 use super::outbox::Known;
-use super::parcel::advance;
+use super::sequenced_batch::advance;
 use crate::formats::ProducerState;
 use crate::model::TopicPartition;
 use crate::wire::{ActiveProducer, Wire, WireError};

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::fault::{Failure, Place};
 use super::outbox::{Answer, Known, Moment, Outbox, Outgoing, Preparation, Told, Wants};
-use super::parcel::Input;
+use super::sequenced_batch::Input;
 use super::topic::Topic;
 use crate::engine::lane_core::until;
 use crate::engine::{Batch, WriteError};

@@ -8,7 +8,7 @@ use super::{Moment, Outbox};
 use crate::batch::Codec;
 use crate::engine::passthrough::sink::fault::Refusal;
 use crate::engine::passthrough::sink::packing::{self, PackProblem};
-use crate::engine::passthrough::sink::parcel::{Input, State, source_at};
+use crate::engine::passthrough::sink::sequenced_batch::{Input, State, source_at};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::engine::passthrough::sink::verdict::{Again, Verdict, verdict};
 use crate::model::FaultKind;
@@ -19,7 +19,7 @@ const STALE_MS: i64 = 12 * 3_600_000;
 /// How often a batch is sent again that the target finds damaged: once, in case the network did it.
 const CORRUPT_TRIES: u32 = 1;
 
-/// What became of a parcel that was sent.
+/// What became of a sequenced batch that was sent.
 #[derive(Clone, Debug)]
 pub(in crate::engine::passthrough::sink) enum Answer {
     /// It is on the target, from this offset on.
@@ -31,7 +31,7 @@ pub(in crate::engine::passthrough::sink) enum Answer {
 }
 
 impl Outbox {
-    /// Takes the answer to a parcel. What is dropped for good is given back.
+    /// Takes the answer to a sequenced batch. What is dropped for good is given back.
     pub(in crate::engine::passthrough::sink) fn answered(
         &mut self,
         serial: u64,
@@ -41,7 +41,7 @@ impl Outbox {
     ) -> Vec<Input> {
         let index = serial.checked_sub(self.first_serial).and_then(|index| usize::try_from(index).ok());
         let Some(index) =
-            index.filter(|index| self.parcels.get(*index).is_some_and(|parcel| parcel.state == State::Sent))
+            index.filter(|index| self.sequenced.get(*index).is_some_and(|batch| batch.state == State::Sent))
         else {
             return Vec::new();
         };
@@ -49,8 +49,8 @@ impl Outbox {
         match answer {
             Answer::Written(base) if base >= 0 => self.written(index, base),
             Answer::Written(_) => {
-                self.parcels[index].state = State::Failed;
-                let offset = self.parcels[index].source_base();
+                self.sequenced[index].state = State::Failed;
+                let offset = self.sequenced[index].source_base();
                 self.fail(
                     self.place.resolve(offset, "it is there, at an offset that the broker does not know"),
                 );
@@ -62,7 +62,7 @@ impl Outbox {
             }
             // Nothing of it left this process: as if it had not been tried.
             Answer::Lost { sent: false, .. } => {
-                self.parcels[index].state = State::Failed;
+                self.sequenced[index].state = State::Failed;
                 self.halted = true;
                 self.moved = true;
             }
@@ -71,9 +71,9 @@ impl Outbox {
     }
 
     fn written(&mut self, index: usize, base: i64) {
-        let parcel = &mut self.parcels[index];
-        parcel.state = State::Written(base);
-        parcel.uncertain = false;
+        let batch = &mut self.sequenced[index];
+        batch.state = State::Written(base);
+        batch.uncertain = false;
         if let Some(line) = &mut self.line {
             line.established = true;
         }
@@ -83,9 +83,9 @@ impl Outbox {
 
     fn refused(&mut self, index: usize, refusal: &Refusal, at: Moment, topic: &Topic) {
         let limits = topic.limits();
-        let parcel = &self.parcels[index];
-        let offset = parcel.source_base();
-        let text = refusal.text(|record| source_at(&parcel.segments, record));
+        let batch = &self.sequenced[index];
+        let offset = batch.source_base();
+        let text = refusal.text(|record| source_at(&batch.segments, record));
         let mut verdict = verdict(refusal.code, limits.compacted, refusal.message.as_deref());
         if refusal.base_offset >= 0
             && let Verdict::Again(again) = &mut verdict
@@ -93,7 +93,7 @@ impl Outbox {
             // It was appended, and then could not be seen to last.
             again.uncertain = true;
         }
-        let uncertain = parcel.uncertain;
+        let uncertain = batch.uncertain;
         match verdict {
             Verdict::Again(again) => self.again(index, again, &text, at, topic),
             // Those behind one that failed don't follow on what the target has.
@@ -112,27 +112,27 @@ impl Outbox {
                 self.later(index);
                 self.fail(self.place.resolve(offset, &text));
             }
-            Verdict::TooLarge if parcel.records() > 1 => {
-                topic.takes_at_most(parcel.sealed.len_bytes() / 2);
-                self.parcels[index].state = State::Repack;
+            Verdict::TooLarge if batch.records() > 1 => {
+                topic.takes_at_most(batch.sealed.len_bytes() / 2);
+                self.sequenced[index].state = State::Repack;
                 self.halted = true;
             }
-            Verdict::Codec if parcel.raw.header().codec().is_ok_and(|codec| codec != Codec::None) => {
-                if let Ok(codec) = parcel.raw.header().codec() {
+            Verdict::Codec if batch.raw.header().codec().is_ok_and(|codec| codec != Codec::None) => {
+                if let Ok(codec) = batch.raw.header().codec() {
                     topic.refuses(codec);
                 }
-                self.parcels[index].state = State::Repack;
+                self.sequenced[index].state = State::Repack;
                 self.halted = true;
             }
-            Verdict::Corrupt if parcel.corrupt < CORRUPT_TRIES => {
-                self.parcels[index].corrupt += 1;
+            Verdict::Corrupt if batch.corrupt < CORRUPT_TRIES => {
+                self.sequenced[index].corrupt += 1;
                 let again = Again { moved: false, uncertain: false, patience: None };
                 self.again(index, again, &text, at, topic);
             }
             // What precedes it comes first: it is refused again when that is there.
             _ if !self.leads(index) => self.later(index),
             Verdict::TooLarge => {
-                let bytes = parcel.sealed.len_bytes();
+                let bytes = batch.sealed.len_bytes();
                 let limit = Some(limits.max_message_bytes).filter(|most| *most < bytes);
                 let failure = self.place.too_large(offset, bytes, limit);
                 self.later(index);
@@ -140,7 +140,7 @@ impl Outbox {
             }
             Verdict::Refuse(kind) => {
                 let blamed =
-                    refusal.records.first().and_then(|(record, _)| source_at(&parcel.segments, *record));
+                    refusal.records.first().and_then(|(record, _)| source_at(&batch.segments, *record));
                 let failure = self.place.refused(kind, blamed.unwrap_or(offset), &text);
                 self.later(index);
                 self.fail(failure);
@@ -167,23 +167,23 @@ impl Outbox {
         }
     }
 
-    /// Whether everything before the parcel is on the target.
+    /// Whether everything before the sequenced batch is on the target.
     fn leads(&self, index: usize) -> bool {
-        self.parcels.range(..index).all(|parcel| matches!(parcel.state, State::Written(_)))
+        self.sequenced.range(..index).all(|batch| matches!(batch.state, State::Written(_)))
     }
 
     /// To be sent again with what failed before it.
     fn later(&mut self, index: usize) {
-        self.parcels[index].state = State::Failed;
+        self.sequenced[index].state = State::Failed;
         self.halted = true;
     }
 
     fn again(&mut self, index: usize, again: Again, cause: &str, at: Moment, topic: &Topic) {
         self.later(index);
-        self.parcels[index].uncertain |= again.uncertain;
+        self.sequenced[index].uncertain |= again.uncertain;
         self.moved |= again.moved;
         let since = *self.trouble_since.get_or_insert(at.now);
-        let offset = self.parcels[index].source_base();
+        let offset = self.sequenced[index].source_base();
         if self.is_stale(at.wall_ms, topic) {
             let cause =
                 format!("{cause}; the batches are so old that the target may have forgotten the producer");
@@ -206,9 +206,9 @@ impl Outbox {
     /// Whether the target may have forgotten the producer since its last batch, going by the timestamps: a batch
     /// sent again would then be taken for a new one.
     fn is_stale(&self, wall_ms: i64, topic: &Topic) -> bool {
-        let tried = self.parcels.iter().filter(|parcel| parcel.tried);
+        let tried = self.sequenced.iter().filter(|batch| batch.tried);
         let last = self.line.and_then(|line| line.last_timestamp_ms);
-        tried.map(|parcel| parcel.max_timestamp_ms()).chain(last).any(|last| is_stale(last, topic, wall_ms))
+        tried.map(|batch| batch.max_timestamp_ms()).chain(last).any(|last| is_stale(last, topic, wall_ms))
     }
 
     /// Nothing is on its way any more.
@@ -221,11 +221,11 @@ impl Outbox {
         }
         let mut again = false;
         let mut index = 0;
-        while index < self.parcels.len() {
-            match self.parcels[index].state {
+        while index < self.sequenced.len() {
+            match self.sequenced[index].state {
                 State::Failed => {
                     again = true;
-                    self.parcels[index].state = State::Fresh;
+                    self.sequenced[index].state = State::Fresh;
                     index += 1;
                 }
                 State::Repack => match self.repack(index, topic) {
@@ -243,25 +243,25 @@ impl Outbox {
         Vec::new()
     }
 
-    /// Packs a refused parcel anew, and returns into how many. `None` when not all of it can be: that is told when
+    /// Packs a refused sequenced batch anew, and returns into how many. `None` when not all of it can be: that is told when
     /// the rest is on the target.
     fn repack(&mut self, index: usize, topic: &Topic) -> Option<usize> {
-        let parcel = &self.parcels[index];
-        let (offset, bytes) = (parcel.source_base(), parcel.sealed.len_bytes());
-        let segments = &parcel.segments;
+        let batch = &self.sequenced[index];
+        let (offset, bytes) = (batch.source_base(), batch.sealed.len_bytes());
+        let segments = &batch.segments;
         // What was refused for its size must get smaller, if only by a record; a codec may cost some.
         let most_bytes = match topic.acceptance().max_message_bytes < bytes {
             true => bytes - 1,
             false => topic.limits().max_message_bytes.max(bytes),
         };
-        let packing = packing::again(&parcel.raw, &topic.acceptance(), most_bytes);
+        let packing = packing::again(&batch.raw, &topic.acceptance(), most_bytes);
         let count = packing.contents.len();
         let failed = packing.problem.map(|mut problem| {
             if let PackProblem::RecordTooLarge { offset, .. } = &mut problem {
                 // Told in offsets of the raw batch, which are not the source's.
-                let record = offset.saturating_sub(parcel.raw.header().base_offset);
+                let record = offset.saturating_sub(batch.raw.header().base_offset);
                 let at = u32::try_from(record).ok().and_then(|record| source_at(segments, record));
-                *offset = at.unwrap_or(parcel.source_base());
+                *offset = at.unwrap_or(batch.source_base());
             }
             self.place.unpackable(offset, &problem, &topic.limits())
         });

@@ -1,7 +1,7 @@
 //! What is told.
 
 use super::Outbox;
-use crate::engine::passthrough::sink::parcel::{Input, State, advance, append};
+use crate::engine::passthrough::sink::sequenced_batch::{Input, State, advance, append};
 use crate::engine::{LaneEvent, WriteError};
 use crate::model::Segment;
 
@@ -33,7 +33,7 @@ impl Outbox {
             return None;
         }
         let source_offset = self.first_open_offset();
-        let failure = match (self.failure.take(), self.parcels.is_empty()) {
+        let failure = match (self.failure.take(), self.sequenced.is_empty()) {
             (Some(failure), _) => failure,
             (None, true) if self.dead_end.is_some() => self.dead_end.take()?,
             (None, true) if self.inputs.is_empty() => self.broken.take()?,
@@ -48,20 +48,20 @@ impl Outbox {
         Some(Told { event: LaneEvent::WriteFailed(error), done })
     }
 
-    /// Takes the oldest parcel out if it is on the target; false if it isn't.
+    /// Takes the oldest sequenced batch out if it is on the target; false if it isn't.
     pub(super) fn step_acknowledged(&mut self) -> bool {
-        let Some(State::Written(base)) = self.parcels.front().map(|parcel| parcel.state) else {
+        let Some(State::Written(base)) = self.sequenced.front().map(|batch| batch.state) else {
             return false;
         };
-        let Some(parcel) = self.parcels.pop_front() else { return false };
+        let Some(batch) = self.sequenced.pop_front() else { return false };
         self.first_serial += 1;
         if let Some(line) = &mut self.line {
-            line.acknowledged = advance(parcel.sequence, parcel.records());
-            line.last_timestamp_ms = Some(parcel.max_timestamp_ms());
+            line.acknowledged = advance(batch.sequence, batch.records());
+            line.last_timestamp_ms = Some(batch.max_timestamp_ms());
         }
         let mut inputs = self.inputs.iter_mut();
         let mut input = inputs.next();
-        for segment in parcel.segments {
+        for segment in batch.segments {
             while input.as_ref().is_some_and(|input| input.info.source_next <= segment.source_base) {
                 input = inputs.next();
             }
@@ -69,7 +69,7 @@ impl Outbox {
                 append(&mut input.segments, Segment { target_base: base + segment.target_base, ..segment });
             }
         }
-        self.complete(parcel.completes);
+        self.complete(batch.completes);
         true
     }
 

@@ -1,4 +1,4 @@
-//! From inputs to parcels.
+//! From inputs to sequenced batches.
 
 use super::answers::is_stale;
 use super::{Outbox, WINDOW};
@@ -6,14 +6,14 @@ use crate::batch::{Acceptance, RawBatch, Stamp};
 use crate::engine::TargetLimits;
 use crate::engine::passthrough::sink::fault::Failure;
 use crate::engine::passthrough::sink::packing::{self, Content, Packing};
-use crate::engine::passthrough::sink::parcel::{Parcel, State, advance, cut, lay};
+use crate::engine::passthrough::sink::sequenced_batch::{SequencedBatch, State, advance, cut, lay};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::model::Segment;
 
 impl Outbox {
     /// After a pause on old records the target may have forgotten the producer: the next batch goes alone again.
     pub(super) fn look_at_age(&mut self, topic: &Topic, wall_ms: i64) {
-        if self.parcels.is_empty()
+        if self.sequenced.is_empty()
             && let Some(line) = &mut self.line
             && line.last_timestamp_ms.is_some_and(|last| is_stale(last, topic, wall_ms))
         {
@@ -47,7 +47,7 @@ impl Outbox {
             // Inputs that were packed in part are never complete: the failure is told in their place.
             if self.dead_end.is_none() {
                 let completes = self.first_input + self.packed as u64;
-                match self.parcels.back_mut() {
+                match self.sequenced.back_mut() {
                     Some(last) => last.completes = completes,
                     None => self.complete(completes),
                 }
@@ -55,10 +55,10 @@ impl Outbox {
         }
     }
 
-    /// How many of the inputs that wait may become one parcel: more than one only where they wait for the window.
+    /// How many of the inputs that wait may become one sequenced batch: more than one only where they wait for the window.
     fn mergeable(&self, most_bytes: usize) -> usize {
         let waiting = self.inputs.range(self.packed..);
-        let free = WINDOW.saturating_sub(self.parcels.len());
+        let free = WINDOW.saturating_sub(self.sequenced.len());
         if waiting.len() <= free {
             return 1;
         }
@@ -70,7 +70,7 @@ impl Outbox {
         fitting.count().max(1)
     }
 
-    /// Gives a batch its sequence number, as the newest parcel. It completes no input yet.
+    /// Gives a batch its sequence number, as the newest sequenced batch. It completes no input yet.
     fn seal(&mut self, raw: RawBatch, segments: Vec<Segment>) -> Result<(), Failure> {
         let Some(line) = &mut self.line else { return Ok(()) };
         let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: line.next };
@@ -78,7 +78,7 @@ impl Outbox {
             let offset = segments.first().map_or(-1, |segment| segment.source_base);
             self.place.unpackable(offset, &error.into(), &TargetLimits::default())
         })?;
-        let parcel = Parcel {
+        let batch = SequencedBatch {
             sealed,
             raw,
             sequence: line.next,
@@ -89,12 +89,12 @@ impl Outbox {
             tried: false,
             corrupt: 0,
         };
-        line.next = advance(line.next, parcel.records());
-        self.parcels.push_back(parcel);
+        line.next = advance(line.next, batch.records());
+        self.sequenced.push_back(batch);
         Ok(())
     }
 
-    /// Puts parcels of these contents in the place of one that the target did not append, under its sequence
+    /// Puts sequenced batches of these contents in the place of one that the target did not append, under its sequence
     /// numbers. Where that is not all of it (`cut_short`), nothing follows.
     pub(super) fn replace(
         &mut self,
@@ -103,17 +103,17 @@ impl Outbox {
         cut_short: bool,
     ) -> Result<(), Failure> {
         let Some(line) = self.line else { return Ok(()) };
-        let old = &self.parcels[index];
+        let old = &self.sequenced[index];
         let (mut sequence, mut skip) = (old.sequence, 0);
         let last = contents.len().saturating_sub(1);
-        let mut parcels = Vec::with_capacity(contents.len());
+        let mut replacements = Vec::with_capacity(contents.len());
         for (at, content) in contents.into_iter().enumerate() {
             let count = content.runs.iter().map(|run| run.count).sum();
             let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: sequence };
             let sealed = content.raw.restamp(stamp).map_err(|error| {
                 self.place.unpackable(old.source_base(), &error.into(), &TargetLimits::default())
             })?;
-            parcels.push(Parcel {
+            replacements.push(SequencedBatch {
                 sealed,
                 raw: content.raw,
                 sequence,
@@ -127,11 +127,11 @@ impl Outbox {
             sequence = advance(sequence, count);
             skip += i64::from(count);
         }
-        let mut later = self.parcels.split_off(index);
+        let mut later = self.sequenced.split_off(index);
         later.pop_front();
-        self.parcels.extend(parcels);
+        self.sequenced.extend(replacements);
         if !cut_short {
-            self.parcels.append(&mut later);
+            self.sequenced.append(&mut later);
         }
         Ok(())
     }

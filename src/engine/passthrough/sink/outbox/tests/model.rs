@@ -10,7 +10,7 @@ use crate::engine::body::ForeignBody;
 use crate::engine::budget::Permit;
 use crate::engine::passthrough::sink::fault::{Place, Refusal};
 use crate::engine::passthrough::sink::outbox::{Answer, Identify, Known, Moment, Outbox, WINDOW, Wants};
-use crate::engine::passthrough::sink::parcel::{Input, advance};
+use crate::engine::passthrough::sink::sequenced_batch::{Input, advance};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::engine::{LaneEvent, TargetLimits, WriteError};
 use crate::formats::ProducerState;

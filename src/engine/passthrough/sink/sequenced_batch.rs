@@ -45,15 +45,15 @@ impl Input {
 }
 
 /// A batch under its sequence number, until it is acknowledged.
-pub(super) struct Parcel {
+pub(super) struct SequencedBatch {
     /// What is sent, however often: the same bytes each time.
     pub(super) sealed: Restamped,
     /// The same before it got its producer; opened again when the target finds it too large.
     pub(super) raw: RawBatch,
     pub(super) sequence: i32,
-    /// Source offsets of its records. `target_base` counts from the parcel's first record.
+    /// Source offsets of its records. `target_base` counts from the sequenced batch's first record.
     pub(super) segments: Vec<Segment>,
-    /// Inputs before this number are wholly on the target when the parcel is.
+    /// Inputs before this number are wholly on the target when the sequenced batch is.
     pub(super) completes: u64,
     pub(super) state: State,
     /// Whether the target may hold it, although it said no or nothing.
@@ -64,7 +64,7 @@ pub(super) struct Parcel {
     pub(super) corrupt: u32,
 }
 
-/// Where a parcel is.
+/// Where a sequenced batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// To be sent.
@@ -79,7 +79,7 @@ pub(super) enum State {
     Written(i64),
 }
 
-impl Parcel {
+impl SequencedBatch {
     /// Records in it.
     pub(super) fn records(&self) -> u32 {
         self.segments.iter().map(|segment| segment.count).sum()
@@ -96,7 +96,7 @@ impl Parcel {
     }
 }
 
-/// Source offset of a parcel's record at `index`.
+/// Source offset of a sequenced batch's record at `index`.
 pub(super) fn source_at(segments: &[Segment], index: u32) -> Option<i64> {
     let at = i64::from(index);
     let segment = segments.iter().rfind(|segment| segment.target_base <= at)?;
