@@ -8,7 +8,7 @@
 //!
 //! Nothing is done per record but copying it: into a [`RecordSet`] and into librdkafka's queue. A delivery report is
 //! folded into its batch under a lock that nobody else wants. One task looks every ten seconds whether the clients have
-//! a broker, since librdkafka may forget all of them (`watch`, `vigil`).
+//! a broker, since librdkafka may forget all of them (`broker_watch`).
 //!
 //! What librdkafka doesn't let us do: it picks its own producer ids, so a request of a dead process that is still on
 //! its way can't be fenced off; it doesn't hand out leader epochs, so batches carry −1 and a fetch starts without
@@ -16,6 +16,7 @@
 
 mod acks;
 mod batch_ack;
+mod broker_watch;
 mod classify;
 mod context;
 mod fetch_lane;
@@ -27,9 +28,7 @@ mod settings;
 mod shared;
 mod sink;
 mod suspects;
-mod vigil;
 mod wake;
-mod watch;
 
 pub(super) use suspects::Suspects;
 
@@ -45,6 +44,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use tokio::sync::oneshot;
 
+use self::broker_watch::{BrokerWatch, WatchedCluster};
 use self::context::{Origin, SourceContext, TargetContext};
 use self::fetcher::{FetchOrder, Fetcher};
 use self::lane::Lane;
@@ -52,7 +52,6 @@ use self::record_set::RecordSet;
 use self::settings::{BATCH_BYTES, SourceSettings, TargetSettings};
 use self::shared::Shared;
 use self::sink::{Sink, SinkKind};
-use self::watch::{Side, Watch};
 use super::budget::{Account, FreedSubscription};
 use super::lane_core::until;
 use super::panic::panic_text;
@@ -76,7 +75,7 @@ pub(super) struct RecordsSession {
     shared: Arc<Shared>,
     fetch: Mutex<Sender<FetchOrder>>,
     fetcher: Mutex<Option<JoinHandle<()>>>,
-    watch: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    broker_watch: Mutex<Option<tokio::task::JoinHandle<()>>>,
     _freed: FreedSubscription,
 }
 
@@ -106,7 +105,7 @@ impl RecordsSession {
         consumer.set_nonempty_callback(move || wake.wake());
 
         let wake = shared.wake.clone();
-        let (source, target) = (Side::new(&spec.source), Side::new(&spec.target));
+        let (source, target) = (WatchedCluster::new(&spec.source), WatchedCluster::new(&spec.target));
         let freed = spec.account.on_freed(Arc::new(move || wake.freed()));
         let (fetch, orders) = channel();
         let session = Arc::new(Self {
@@ -119,15 +118,15 @@ impl RecordsSession {
             shared: shared.clone(),
             fetch: Mutex::new(fetch),
             fetcher: Mutex::new(None),
-            watch: Mutex::new(None),
+            broker_watch: Mutex::new(None),
             _freed: freed,
         });
         session.sink(SinkKind::Main)?;
         let consumer = Arc::new(consumer);
-        let watch = Watch::new(shared.clone(), Arc::downgrade(&consumer), source, target);
+        let watch = BrokerWatch::new(shared.clone(), Arc::downgrade(&consumer), source, target);
         let fetcher = Fetcher::new(consumer, orders, shared.clone());
         *session.fetcher.lock() = Some(spawn_fetcher(&session.flow, shared, fetcher));
-        *session.watch.lock() = Some(tokio::spawn(watch.run()));
+        *session.broker_watch.lock() = Some(tokio::spawn(watch.run()));
         Ok(session)
     }
 
@@ -302,7 +301,7 @@ impl Session for RecordsSession {
             if joiner.is_ok() {
                 let _ = closed.await;
             }
-            let watch = self.watch.lock().take();
+            let watch = self.broker_watch.lock().take();
             if let Some(watch) = watch {
                 // What it had to tell it has told.
                 let _ = watch.await;

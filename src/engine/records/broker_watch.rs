@@ -3,6 +3,8 @@
 //! One task per session, however many lanes: every ten seconds each client is asked for the metadata of one topic. The
 //! cluster is asked over our own connection only where a client found nobody.
 
+mod patience;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,10 +15,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
+use self::patience::{EVERY, Patience, Seen};
 use super::context::SourceContext;
 use super::shared::Shared;
 use super::sink::Sink;
-use super::vigil::{EVERY, Seen, Vigil};
 use crate::engine::ClusterEnd;
 use crate::engine::panic::panic_text;
 use crate::model::{Alias, Isolation, TopicPartition};
@@ -28,14 +30,14 @@ const LOOK: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// A cluster, as the watch asks it.
-pub(super) struct Side {
+pub(super) struct WatchedCluster {
     wire: Wire,
-    vigil: Vigil,
+    patience: Patience,
 }
 
-impl Side {
+impl WatchedCluster {
     pub(super) fn new(end: &ClusterEnd) -> Self {
-        Self { wire: end.wire.clone(), vigil: Vigil::new(&end.settings) }
+        Self { wire: end.wire.clone(), patience: Patience::new(&end.settings) }
     }
 
     /// Whether the leader of a partition answers our own connection now. Cancel safe.
@@ -68,24 +70,24 @@ enum Handle {
 }
 
 /// The task's state.
-pub(super) struct Watch {
+pub(super) struct BrokerWatch {
     shared: Arc<Shared>,
     consumer: Weak<BaseConsumer<SourceContext>>,
-    source: Side,
-    target: Side,
-    vigils: HashMap<Who, Vigil>,
+    source: WatchedCluster,
+    target: WatchedCluster,
+    clients: HashMap<Who, Patience>,
     /// Counts rounds, so that each asks about other partitions.
     rounds: usize,
 }
 
-impl Watch {
+impl BrokerWatch {
     pub(super) fn new(
         shared: Arc<Shared>,
         consumer: Weak<BaseConsumer<SourceContext>>,
-        source: Side,
-        target: Side,
+        source: WatchedCluster,
+        target: WatchedCluster,
     ) -> Self {
-        Self { shared, consumer, source, target, vigils: HashMap::new(), rounds: 0 }
+        Self { shared, consumer, source, target, clients: HashMap::new(), rounds: 0 }
     }
 
     /// Runs until the session has ended, or ends it.
@@ -96,7 +98,7 @@ impl Watch {
                 () = tokio::time::sleep(EVERY) => {}
             }
             let looks = self.looks();
-            self.vigils.retain(|who, _| looks.iter().any(|look| look.who == *who));
+            self.clients.retain(|who, _| looks.iter().any(|look| look.who == *who));
             for look in looks {
                 if self.shared.core.ended().is_some() {
                     return;
@@ -160,8 +162,8 @@ impl Watch {
             },
         };
         tracing::debug!(cluster = %side.wire.alias(), client = ?who, %partition, ?seen, "looked for a broker");
-        let vigil = self.vigils.entry(who).or_insert(side.vigil);
-        Ok(vigil.take(seen).then(|| reason(who, side.wire.alias(), &partition, vigil.met())))
+        let patience = self.clients.entry(who).or_insert(side.patience);
+        Ok(patience.take(seen).then(|| reason(who, side.wire.alias(), &partition, patience.met())))
     }
 }
 

@@ -32,14 +32,14 @@ pub(super) enum Seen {
 
 /// What became of one client, check by check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Vigil {
+pub(super) struct Patience {
     /// Checks in a row after which a client that has had a broker is given up.
     checks: u32,
     met: bool,
     alone: u32,
 }
 
-impl Vigil {
+impl Patience {
     /// Watches a client that was just built.
     pub(super) fn new(settings: &ClientSettings) -> Self {
         // An attempt may wait for all of its time, and librdkafka stretches a pause by up to a half.
@@ -73,32 +73,32 @@ mod tests {
     use super::*;
     use crate::wire::testing::settings;
 
-    fn vigil(connect: Duration, backoff: Duration) -> Vigil {
+    fn patience(connect: Duration, backoff: Duration) -> Patience {
         let mut settings = settings("127.0.0.1:9092");
         (settings.connect_timeout, settings.reconnect_backoff_max) = (connect, backoff);
-        Vigil::new(&settings)
+        Patience::new(&settings)
     }
 
     #[test]
     fn a_client_that_lost_its_brokers_is_given_up_at_the_third_check() {
-        let mut vigil = vigil(Duration::from_secs(10), Duration::from_secs(1));
-        assert!(!vigil.take(Seen::Broker));
-        assert_eq!([Seen::Alone; 3].map(|seen| vigil.take(seen)), [false, false, true]);
+        let mut patience = patience(Duration::from_secs(10), Duration::from_secs(1));
+        assert!(!patience.take(Seen::Broker));
+        assert_eq!([Seen::Alone; 3].map(|seen| patience.take(seen)), [false, false, true]);
     }
 
     #[test]
     fn a_client_that_never_had_one_is_waited_for_ten_times_longer() {
-        let mut vigil = vigil(Duration::from_secs(10), Duration::from_secs(1));
-        let given_up = (1..=30).find(|_| vigil.take(Seen::Alone));
-        assert_eq!((given_up, vigil.met()), (Some(30), false));
+        let mut patience = patience(Duration::from_secs(10), Duration::from_secs(1));
+        let given_up = (1..=30).find(|_| patience.take(Seen::Alone));
+        assert_eq!((given_up, patience.met()), (Some(30), false));
     }
 
     #[test]
     fn slow_attempts_and_long_pauses_are_waited_for() {
         // 60 s for an attempt and up to 90 s until it begins.
-        let mut vigil = vigil(Duration::from_secs(60), Duration::from_secs(60));
-        vigil.take(Seen::Broker);
-        assert_eq!((1..=100).find(|_| vigil.take(Seen::Alone)), Some(16));
+        let mut patience = patience(Duration::from_secs(60), Duration::from_secs(60));
+        patience.take(Seen::Broker);
+        assert_eq!((1..=100).find(|_| patience.take(Seen::Alone)), Some(16));
     }
 
     proptest! {
@@ -110,11 +110,11 @@ mod tests {
                 1..60,
             ),
         ) {
-            let mut vigil = vigil(Duration::from_secs(10), Duration::from_secs(1));
-            vigil.take(Seen::Broker);
+            let mut patience = patience(Duration::from_secs(10), Duration::from_secs(1));
+            patience.take(Seen::Broker);
             for (index, last) in seen.iter().enumerate() {
                 let row = seen[..=index].iter().rev().take_while(|seen| **seen == Seen::Alone).count();
-                prop_assert_eq!(vigil.take(*last), row >= 3);
+                prop_assert_eq!(patience.take(*last), row >= 3);
             }
         }
     }
