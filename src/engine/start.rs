@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::budget::Account;
 use super::passthrough::PassthroughSession;
-use super::records::{RecordsSession, Suspects};
+use super::records::{RecordsSession, RefusedTopics};
 use super::session_core::OnLost;
 use super::{EngineError, Session};
 use crate::batch;
@@ -50,7 +50,7 @@ pub struct ClusterEnd {
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     /// Target topics that refused something.
-    pub(super) suspects: Suspects,
+    pub(super) refused_topics: RefusedTopics,
 }
 
 /// Starts a session. Connections are made in the background: a cluster that is away is no error. `on_lost` is called

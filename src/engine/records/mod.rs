@@ -24,13 +24,13 @@ mod fetcher;
 mod lane;
 mod limits;
 mod record_set;
+mod refused_topics;
 mod settings;
 mod shared;
 mod sink;
-mod suspects;
 mod wake;
 
-pub(super) use suspects::Suspects;
+pub(super) use refused_topics::RefusedTopics;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -71,7 +71,7 @@ pub(super) struct RecordsSession {
     target: ClientSettings,
     codec: Codec,
     account: Account,
-    suspects: Suspects,
+    refused_topics: RefusedTopics,
     shared: Arc<Shared>,
     fetch: Mutex<Sender<FetchOrder>>,
     fetcher: Mutex<Option<JoinHandle<()>>>,
@@ -114,7 +114,7 @@ impl RecordsSession {
             target: spec.target.settings,
             codec: spec.codec,
             account: spec.account,
-            suspects: spec.remembered.suspects,
+            refused_topics: spec.remembered.refused_topics,
             shared: shared.clone(),
             fetch: Mutex::new(fetch),
             fetcher: Mutex::new(None),
@@ -148,7 +148,7 @@ impl RecordsSession {
             codec: self.codec,
             budget_bytes: self.account.budget_bytes(),
             batch_bytes: match kind {
-                SinkKind::Main | SinkKind::Suspect => BATCH_BYTES,
+                SinkKind::Main | SinkKind::Refused => BATCH_BYTES,
                 SinkKind::Small(bytes) => bytes,
             },
         })?;
@@ -160,7 +160,7 @@ impl RecordsSession {
             &config,
             TargetContext::new(origin),
             self.shared.limits.clone(),
-            self.suspects.clone(),
+            self.refused_topics.clone(),
             Box::new(move |reason| {
                 if let Some(shared) = shared.upgrade() {
                     shared.sink_died(id, kind, &reason);
@@ -181,7 +181,7 @@ impl RecordsSession {
             // By powers of two: few producers, however many limits.
             return SinkKind::Small(1 << limit.max(1).ilog2());
         }
-        if self.suspects.contains(topic) { SinkKind::Suspect } else { SinkKind::Main }
+        if self.refused_topics.contains(topic) { SinkKind::Refused } else { SinkKind::Main }
     }
 
     async fn open_lane(&self, spec: LaneSpec) -> Result<LaneOpened, EngineError> {
@@ -315,7 +315,7 @@ impl Session for RecordsSession {
         for lane in self.shared.core.lanes() {
             let (target, sink) = lane.target();
             let kind = self.sink_kind(remote_topic);
-            if target.topic.as_str() != remote_topic || sink.kind == kind || sink.kind == SinkKind::Suspect {
+            if target.topic.as_str() != remote_topic || sink.kind == kind || sink.kind == SinkKind::Refused {
                 continue;
             }
             // Its batches may be too large now: the lane goes on through another producer once it is opened again.

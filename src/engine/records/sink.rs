@@ -18,8 +18,8 @@ use super::acks::AckFailure;
 use super::batch_ack::BatchAck;
 use super::context::TargetContext;
 use super::record_set::RecordSet;
+use super::refused_topics::RefusedTopics;
 use super::shared::Limits;
-use super::suspects::Suspects;
 use super::{classify, limits};
 use crate::engine::WriteError;
 use crate::model::{Event, TopicPartition, WriteErrorClass};
@@ -43,7 +43,7 @@ pub(super) enum SinkKind {
     /// Topics that take only smaller batches: at most so many bytes.
     Small(usize),
     /// Topics that refused something lately.
-    Suspect,
+    Refused,
 }
 
 /// Called once when the producer is finished, with the reason.
@@ -53,7 +53,7 @@ pub(super) type OnDead = Box<dyn FnOnce(String) + Send>;
 pub(super) struct Sink {
     pub(super) id: u64,
     pub(super) kind: SinkKind,
-    suspects: Suspects,
+    refused_topics: RefusedTopics,
     /// Held by the threads alone, so that the last one to end destroys it.
     producer: Weak<BaseProducer<TargetContext>>,
     orders: Mutex<Option<Sender<Order>>>,
@@ -76,7 +76,7 @@ impl Sink {
         config: &ClientConfig,
         context: TargetContext,
         limits: Limits,
-        suspects: Suspects,
+        refused_topics: RefusedTopics,
         on_dead: OnDead,
     ) -> Result<Arc<Self>, KafkaError> {
         let producer: Arc<BaseProducer<TargetContext>> = Arc::new(config.create_with_context(context)?);
@@ -84,7 +84,7 @@ impl Sink {
         let sink = Arc::new(Self {
             id,
             kind,
-            suspects,
+            refused_topics,
             producer: Arc::downgrade(&producer),
             orders: Mutex::new(Some(orders)),
             stop: Arc::default(),
@@ -132,14 +132,14 @@ impl Sink {
     /// A lane's write was refused by the target.
     pub(super) fn refused(&self, topic: &str, error: &WriteError) {
         if error.class == WriteErrorClass::Refuse {
-            self.suspects.add(topic);
+            self.refused_topics.add(topic);
         }
     }
 
     /// A lane's batch was taken by the target.
     pub(super) fn accepted(&self, topic: &str) {
-        if self.kind == SinkKind::Suspect {
-            self.suspects.remove(topic);
+        if self.kind == SinkKind::Refused {
+            self.refused_topics.remove(topic);
         }
     }
 

@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 /// list outlives the session: the next one writes such a topic through a producer of its own, so that it ends only
 /// that one until it is mended. A topic leaves the list with the first batch it takes again.
 #[derive(Clone, Debug, Default)]
-pub(in crate::engine) struct Suspects {
+pub(in crate::engine) struct RefusedTopics {
     topics: Arc<Mutex<HashSet<String>>>,
 }
 
-impl Suspects {
+impl RefusedTopics {
     pub(super) fn add(&self, topic: &str) {
         self.topics.lock().insert(topic.to_owned());
     }
