@@ -54,8 +54,8 @@ impl FetchLoop {
         self.window.received(asked, frame);
         let share = max_bytes(self.window.share_bytes(self.table.behind()));
         for (topic, partition) in touched.drain(..) {
-            if let Some(seat) = self.table.seat(&topic, partition) {
-                seat.max_bytes = share;
+            if let Some(entry) = self.table.entry(&topic, partition) {
+                entry.max_bytes = share;
             }
             self.table.settle(&topic, partition);
         }
@@ -80,8 +80,8 @@ impl FetchLoop {
     ) -> bool {
         let (partition, broker, isolation) = (data.partition_index, self.broker, self.spec.isolation);
         let asked = reserved.bytes();
-        let Some(seat) = self.table.seat(topic, partition) else { return false };
-        let reader = &mut seat.reader;
+        let Some(entry) = self.table.entry(topic, partition) else { return false };
+        let reader = &mut entry.reader;
         if !reader.is_current() {
             // Its end is on its way to us; until then the broker need not send more.
             self.table.session.forget(topic, partition);
@@ -129,7 +129,7 @@ impl FetchLoop {
         });
         let stood_still = has_data && taken.next == reader.next;
         (reader.next, reader.last_epoch) = (taken.next, taken.last_epoch);
-        let (next, share) = (reader.next, seat.max_bytes);
+        let (next, share) = (reader.next, entry.max_bytes);
         if let Some(damage) = taken.damage {
             self.tell(topic, partition, damage);
             return false;
@@ -137,8 +137,8 @@ impl FetchLoop {
         let text = match taken.cut_bytes {
             Some(needed) if asked < needed as u64 || i64::from(share) < needed as i64 => {
                 self.window.make_room(needed as u64);
-                if let Some(seat) = self.table.seat(topic, partition) {
-                    seat.max_bytes = max_bytes(needed as u64);
+                if let Some(entry) = self.table.entry(topic, partition) {
+                    entry.max_bytes = max_bytes(needed as u64);
                 }
                 self.table.settle(topic, partition);
                 return false;
@@ -157,7 +157,7 @@ impl FetchLoop {
 
     /// Ends the fetch of a lane with an error.
     fn tell(&mut self, topic: &TopicName, partition: i32, error: SourceError) {
-        if let Some(reader) = self.take_seat(topic, partition) {
+        if let Some(reader) = self.take_entry(topic, partition) {
             // The router ends last.
             let _ = self.router.send(Order::Ended { lane: reader.lane.id.clone(), fetch: reader.fetch });
             reader.fail(error);
@@ -178,15 +178,15 @@ impl FetchLoop {
     }
 
     fn send_away(&mut self, topic: &TopicName, partition: i32, why: Why) {
-        if let Some(reader) = self.take_seat(topic, partition) {
+        if let Some(reader) = self.take_entry(topic, partition) {
             let returned = vec![Returned { reader, why }];
             // The router ends last; without it nobody waits for the lane.
             let _ = self.router.send(Order::Back { from: (self.broker, self.slot), returned });
         }
     }
 
-    fn take_seat(&mut self, topic: &TopicName, partition: i32) -> Option<Reader> {
-        let id = self.table.seat(topic, partition)?.reader.lane.id.clone();
+    fn take_entry(&mut self, topic: &TopicName, partition: i32) -> Option<Reader> {
+        let id = self.table.entry(topic, partition)?.reader.lane.id.clone();
         self.table.take(&id)
     }
 }

@@ -10,7 +10,7 @@ use super::window::Window;
 use crate::engine::LaneId;
 
 /// A lane in its loop.
-pub(super) struct Seat {
+pub(super) struct Entry {
     pub(super) reader: Reader,
     /// What it may take of a response.
     pub(super) max_bytes: i32,
@@ -22,7 +22,7 @@ pub(super) struct Seat {
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) session: FetchSession,
-    topics: HashMap<TopicName, HashMap<i32, Seat>>,
+    topics: HashMap<TopicName, HashMap<i32, Entry>>,
     /// Lanes without credit.
     hungry: HashSet<LaneId>,
     /// How many lanes have more to read.
@@ -60,37 +60,37 @@ impl Table {
     pub(super) fn add(&mut self, reader: Reader, window: &Window) {
         self.take(&reader.lane.id);
         let (topic, partition) = (reader.topic.clone(), reader.lane.id.partition);
-        let seat =
-            Seat { reader, max_bytes: max_bytes(window.share_bytes(self.behind + 1)), has_more: false };
-        self.topics.entry(topic.clone()).or_default().insert(partition, seat);
+        let entry =
+            Entry { reader, max_bytes: max_bytes(window.share_bytes(self.behind + 1)), has_more: false };
+        self.topics.entry(topic.clone()).or_default().insert(partition, entry);
         self.lanes += 1;
         self.settle(&topic, partition);
     }
 
     /// The lane of a partition.
-    pub(super) fn seat(&mut self, topic: &TopicName, partition: i32) -> Option<&mut Seat> {
+    pub(super) fn entry(&mut self, topic: &TopicName, partition: i32) -> Option<&mut Entry> {
         self.topics.get_mut(topic)?.get_mut(&partition)
     }
 
     /// Notes whether the broker has more of a partition than it sent.
     pub(super) fn set_behind(&mut self, topic: &TopicName, partition: i32, has_more: bool) {
-        if let Some(seat) = self.topics.get_mut(topic).and_then(|seats| seats.get_mut(&partition)) {
-            let had_more = std::mem::replace(&mut seat.has_more, has_more);
+        if let Some(entry) = self.topics.get_mut(topic).and_then(|entries| entries.get_mut(&partition)) {
+            let had_more = std::mem::replace(&mut entry.has_more, has_more);
             self.behind = self.behind + usize::from(has_more) - usize::from(had_more);
         }
     }
 
     /// Wants a partition from where its lane is, if the lane has credit.
     pub(super) fn settle(&mut self, topic: &TopicName, partition: i32) {
-        let Some(seat) = self.topics.get_mut(topic).and_then(|seats| seats.get_mut(&partition)) else {
+        let Some(entry) = self.topics.get_mut(topic).and_then(|entries| entries.get_mut(&partition)) else {
             return;
         };
-        let reader = &seat.reader;
+        let reader = &entry.reader;
         // Its share is reserved with the whole request: here it only matters whether there may be more at all.
         if reader.lane.account.may_take(self.ahead_bytes) {
             let want = Want {
                 offset: reader.next,
-                max_bytes: seat.max_bytes,
+                max_bytes: entry.max_bytes,
                 leader_epoch: reader.leader_epoch,
                 last_epoch: reader.last_epoch,
             };
@@ -98,7 +98,7 @@ impl Table {
             self.hungry.remove(&reader.lane.id);
             return;
         }
-        if !seat.has_more {
+        if !entry.has_more {
             // Whether there is anything to fetch isn't known: the lane doesn't count as blocked.
             reader.lane.account.stop_waiting();
         }
@@ -122,33 +122,33 @@ impl Table {
     /// Takes a lane out.
     pub(super) fn take(&mut self, id: &LaneId) -> Option<Reader> {
         let topic = self.topic_of(id)?;
-        let seats = self.topics.get_mut(&topic)?;
-        let seat = seats.remove(&id.partition)?;
-        if seats.is_empty() {
+        let entries = self.topics.get_mut(&topic)?;
+        let entry = entries.remove(&id.partition)?;
+        if entries.is_empty() {
             self.topics.remove(&topic);
         }
         self.lanes -= 1;
-        self.behind -= usize::from(seat.has_more);
+        self.behind -= usize::from(entry.has_more);
         self.hungry.remove(id);
-        seat.reader.lane.account.stop_waiting();
+        entry.reader.lane.account.stop_waiting();
         self.session.forget(&topic, id.partition);
-        Some(seat.reader)
+        Some(entry.reader)
     }
 
     /// Takes out the lanes for which `which` holds.
     pub(super) fn take_where(&mut self, which: impl Fn(&Reader) -> bool) -> Vec<Reader> {
-        let seats = self.topics.values().flat_map(HashMap::values);
+        let entries = self.topics.values().flat_map(HashMap::values);
         let ids: Vec<_> =
-            seats.filter(|seat| which(&seat.reader)).map(|seat| seat.reader.lane.id.clone()).collect();
+            entries.filter(|entry| which(&entry.reader)).map(|entry| entry.reader.lane.id.clone()).collect();
         ids.iter().filter_map(|id| self.take(id)).collect()
     }
 
     /// Takes out half of the lanes that are behind.
     pub(super) fn take_half(&mut self) -> Vec<Reader> {
         let ids: Vec<_> = (self.topics.values().flat_map(HashMap::values))
-            .filter(|seat| seat.has_more)
+            .filter(|entry| entry.has_more)
             .take(self.behind / 2)
-            .map(|seat| seat.reader.lane.id.clone())
+            .map(|entry| entry.reader.lane.id.clone())
             .collect();
         ids.iter().filter_map(|id| self.take(id)).collect()
     }
