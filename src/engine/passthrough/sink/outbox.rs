@@ -33,7 +33,7 @@ pub(super) use events::Told;
 
 /// Sequenced batches from the oldest that is not acknowledged to the newest that was sent: as many batches of a producer as
 /// brokers remember.
-pub(super) const WINDOW: usize = 5;
+pub(super) const MOST_IN_FLIGHT: usize = 5;
 
 /// When something happens.
 #[derive(Clone, Copy, Debug)]
@@ -304,13 +304,13 @@ impl Outbox {
         if self.line.is_none() || self.check.is_some() || !self.ready {
             return Wants::Preparation;
         }
-        if at < self.window() { Wants::Sending } else { Wants::Nothing }
+        if at < self.in_flight_limit() { Wants::Sending } else { Wants::Nothing }
     }
 
     /// Sequenced batches up to the newest that may be on its way.
-    fn window(&self) -> usize {
+    fn in_flight_limit(&self) -> usize {
         match self.line {
-            Some(line) if line.established => WINDOW,
+            Some(line) if line.established => MOST_IN_FLIGHT,
             // Under a producer that the target doesn't know, it takes any sequence number: only one at a time is
             // sure to be in order.
             _ => 1,

@@ -51,8 +51,8 @@ impl FetchLoop {
             }
         }
         drop(reserved);
-        self.window.received(asked, frame);
-        let share = max_bytes(self.window.share_bytes(self.table.behind()));
+        self.request_size.received(asked, frame);
+        let share = max_bytes(self.request_size.share_bytes(self.table.behind()));
         for (topic, partition) in touched.drain(..) {
             if let Some(entry) = self.table.entry(&topic, partition) {
                 entry.max_bytes = share;
@@ -136,7 +136,7 @@ impl FetchLoop {
         }
         let text = match taken.cut_bytes {
             Some(needed) if asked < needed as u64 || i64::from(share) < needed as i64 => {
-                self.window.make_room(needed as u64);
+                self.request_size.make_room(needed as u64);
                 if let Some(entry) = self.table.entry(topic, partition) {
                     entry.max_bytes = max_bytes(needed as u64);
                 }

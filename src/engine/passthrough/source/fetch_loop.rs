@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::SourceSpec;
 use super::reader::{Reader, Returned, Why};
+use super::request_size::{LARGEST_BYTES, LEAST_BYTES, RequestSize};
 use super::router::Order;
 use super::table::{Table, max_bytes};
-use super::window::{LARGEST_BYTES, LEAST_BYTES, Window};
 use crate::engine::LaneId;
 use crate::engine::budget::{Account, FreedSubscription, Permit};
 use crate::engine::passthrough::round_trip::WIDENED_FROM;
@@ -37,7 +37,7 @@ const SWEEP: Duration = Duration::from_secs(30);
 const RACK_SINCE: i16 = 11;
 /// Most connections to one broker, unless the number of lanes asks for more.
 pub(super) const MOST_LOOPS: usize = 4;
-/// So many full responses in a row at the largest window say that one connection doesn't fill the link.
+/// So many full responses in a row at the largest size say that one connection doesn't fill the link.
 const FULL_ROUNDS: u32 = 6;
 
 /// What a loop is told.
@@ -57,7 +57,7 @@ pub(super) struct FetchLoop {
     pub(super) slots: Arc<AtomicUsize>,
     pub(super) router: UnboundedSender<Order>,
     pub(super) table: Table,
-    pub(super) window: Window,
+    pub(super) request_size: RequestSize,
     inbox: UnboundedReceiver<LoopMsg>,
     freed: Arc<Freed>,
     _subscription: FreedSubscription,
@@ -96,7 +96,7 @@ impl FetchLoop {
         let table = Table::new(spec.round_trips.ahead_bytes());
         let now = Instant::now();
         Self {
-            window: Window::new(account.budget_bytes()),
+            request_size: RequestSize::new(account.budget_bytes()),
             spec,
             broker,
             slot,
@@ -153,7 +153,7 @@ impl FetchLoop {
         match link.fetch(wait, build).await {
             Ok((_, answer)) => {
                 self.spec.round_trips.source_answered(asked.elapsed());
-                self.window.limit(self.spec.round_trips.request_bytes(LARGEST_BYTES));
+                self.request_size.limit(self.spec.round_trips.request_bytes(LARGEST_BYTES));
                 self.table.ahead_bytes = self.spec.round_trips.ahead_bytes();
                 self.spec.account.use_spare(self.spec.round_trips.are_long());
                 if self.answered(answer, reserved) {
@@ -170,8 +170,9 @@ impl FetchLoop {
 
     /// What a request may bring, of the budget; `None` when there is no room.
     fn reserve(&self) -> Option<Permit> {
-        let reserved =
-            self.account.try_reserve_share(LEAST_BYTES.min(self.window.bytes()), self.window.bytes());
+        let reserved = self
+            .account
+            .try_reserve_share(LEAST_BYTES.min(self.request_size.bytes()), self.request_size.bytes());
         if reserved.is_none() && self.table.behind() == 0 {
             self.account.stop_waiting();
         }
@@ -202,7 +203,7 @@ impl FetchLoop {
     fn take(&mut self, message: LoopMsg) {
         self.changed = Instant::now();
         match message {
-            LoopMsg::Add(reader) => self.table.add(reader, &self.window),
+            LoopMsg::Add(reader) => self.table.add(reader, &self.request_size),
             LoopMsg::Remove(lane) => drop(self.table.take(&lane)),
         }
     }
@@ -299,14 +300,14 @@ impl FetchLoop {
     /// Hands half of the busy lanes to another connection when this one doesn't fill a long link.
     fn widen(&mut self) {
         let is_long = self.link.as_ref().is_some_and(|link| link.round_trip() >= WIDENED_FROM);
-        if self.window.full_rounds() < FULL_ROUNDS
+        if self.request_size.full_rounds() < FULL_ROUNDS
             || !is_long
             || self.table.behind() < 2
             || self.slots.load(Ordering::Relaxed) >= MOST_LOOPS
         {
             return;
         }
-        self.window.restart_count();
+        self.request_size.restart_count();
         let lanes = self.table.take_half();
         tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot, lanes = lanes.len(),
             "handing busy lanes to another connection");

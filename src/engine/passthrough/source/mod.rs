@@ -2,7 +2,7 @@
 //!
 //! A `router` task brings lanes to the loop of their partition's leader, or of a closer replica, and again when those
 //! move. A `fetch_loop` owns a connection and the lanes that are read over it: `table` keeps them and says to the
-//! `fetch_session` which have credit, `window` says how much a request asks for, `answer` hands on what comes, cut
+//! `fetch_session` which have credit, `request_size` says how much a request asks for, `answer` hands on what comes, cut
 //! into batches by `response`. A lane's fetch is a `reader`; it is in one place at a time.
 //!
 //! Memory: a request reserves what its answer may take; when the answer is here, each batch gets its part of that as
@@ -12,10 +12,10 @@ mod answer;
 mod fetch_loop;
 mod fetch_session;
 mod reader;
+mod request_size;
 mod response;
 mod router;
 mod table;
-mod window;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use kafka_protocol::messages::TopicName;
 
 use super::fetch_session::{FetchSession, Want};
 use super::reader::Reader;
-use super::window::Window;
+use super::request_size::RequestSize;
 use crate::engine::LaneId;
 
 /// A lane in its loop.
@@ -57,11 +57,11 @@ impl Table {
     }
 
     /// Takes a lane in, in place of an older fetch of it.
-    pub(super) fn add(&mut self, reader: Reader, window: &Window) {
+    pub(super) fn add(&mut self, reader: Reader, size: &RequestSize) {
         self.take(&reader.lane.id);
         let (topic, partition) = (reader.topic.clone(), reader.lane.id.partition);
         let entry =
-            Entry { reader, max_bytes: max_bytes(window.share_bytes(self.behind + 1)), has_more: false };
+            Entry { reader, max_bytes: max_bytes(size.share_bytes(self.behind + 1)), has_more: false };
         self.topics.entry(topic.clone()).or_default().insert(partition, entry);
         self.lanes += 1;
         self.settle(&topic, partition);

@@ -1,7 +1,7 @@
 //! From inputs to sequenced batches.
 
 use super::answers::is_stale;
-use super::{Outbox, WINDOW};
+use super::{MOST_IN_FLIGHT, Outbox};
 use crate::batch::{Acceptance, RawBatch, Stamp};
 use crate::engine::TargetLimits;
 use crate::engine::passthrough::sink::fault::Failure;
@@ -55,10 +55,10 @@ impl Outbox {
         }
     }
 
-    /// How many of the inputs that wait may become one sequenced batch: more than one only where they wait for the window.
+    /// How many of the inputs that wait may become one sequenced batch: more than one only where they wait for others to be answered.
     fn mergeable(&self, most_bytes: usize) -> usize {
         let waiting = self.inputs.range(self.packed..);
-        let free = WINDOW.saturating_sub(self.sequenced.len());
+        let free = MOST_IN_FLIGHT.saturating_sub(self.sequenced.len());
         if waiting.len() <= free {
             return 1;
         }

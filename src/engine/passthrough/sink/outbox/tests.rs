@@ -126,7 +126,7 @@ fn the_first_batch_of_a_producer_goes_alone_and_then_five() {
 }
 
 #[test]
-fn batches_that_wait_for_the_window_are_merged() {
+fn batches_that_wait_for_others_are_merged() {
     let mut world = calm();
     world.write();
     world.send(true);

@@ -9,7 +9,9 @@ use crate::batch::{BatchBuilder, Codec, RawBatch, Restamped};
 use crate::engine::body::ForeignBody;
 use crate::engine::budget::Permit;
 use crate::engine::passthrough::sink::fault::{Place, Refusal};
-use crate::engine::passthrough::sink::outbox::{Answer, Identify, Known, Moment, Outbox, WINDOW, Wants};
+use crate::engine::passthrough::sink::outbox::{
+    Answer, Identify, Known, MOST_IN_FLIGHT, Moment, Outbox, Wants,
+};
 use crate::engine::passthrough::sink::sequenced_batch::{Input, advance};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::engine::{LaneEvent, TargetLimits, WriteError};
@@ -205,7 +207,7 @@ impl World {
         if let Some(outgoing) = self.outbox.take(self.link, merge, &self.topic, WALL_MS) {
             self.flights.push_back(Flight { serial: outgoing.serial, batch: outgoing.batch, answer: None });
         }
-        assert!(self.flights.len() <= WINDOW);
+        assert!(self.flights.len() <= MOST_IN_FLIGHT);
         self.tell();
     }
 

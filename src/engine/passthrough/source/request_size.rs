@@ -9,24 +9,24 @@ pub(super) const LARGEST_BYTES: u64 = 32 << 20;
 pub(super) const LEAST_BYTES: u64 = 64 << 10;
 /// A partition's share is at least this, so that a response with many of them isn't made of crumbs.
 const LEAST_SHARE_BYTES: u64 = 1 << 20;
-/// So many small responses in a row halve the window: the end of a segment or a short lull is no reason to.
+/// So many small responses in a row halve the size: the end of a segment or a short lull is no reason to.
 const SMALL_ROUNDS: u32 = 8;
 
-/// The window of a loop: doubled when responses come back nearly full, halved when they stay small.
+/// What a loop asks for: doubled when responses come back nearly full, halved when they stay small.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct RequestSize {
     bytes: u64,
     /// What the budget allows.
     allowed: u64,
     /// What the round trip to the source asks for, of that.
     most: u64,
     small: u32,
-    /// Full responses in a row at the largest window.
+    /// Full responses in a row at the largest size.
     full: u32,
 }
 
-impl Window {
-    /// The window of a loop that draws on a budget of so many bytes: a third of it at most, so that a response can
+impl RequestSize {
+    /// What a loop asks for that draws on a budget of so many bytes: a third of it at most, so that a response can
     /// be on its way while the one before is written and a third is being acknowledged.
     pub(super) fn new(budget_bytes: u64) -> Self {
         let most = LARGEST_BYTES.min(budget_bytes / 3).max(LEAST_BYTES);
@@ -75,7 +75,7 @@ impl Window {
         self.bytes = self.bytes.max(bytes);
     }
 
-    /// How many responses in a row were full at the largest window.
+    /// How many responses in a row were full at the largest size.
     pub(super) fn full_rounds(&self) -> u32 {
         self.full
     }
@@ -94,55 +94,55 @@ mod tests {
 
     #[test]
     fn one_busy_partition_comes_to_take_the_whole_window() {
-        let mut window = Window::new(96 * MIB);
+        let mut size = RequestSize::new(96 * MIB);
         let mut rounds = 0;
-        while window.full_rounds() < 3 {
-            let asked = window.bytes();
-            assert_eq!(window.share_bytes(1), asked);
-            window.received(asked, asked - 60_000);
+        while size.full_rounds() < 3 {
+            let asked = size.bytes();
+            assert_eq!(size.share_bytes(1), asked);
+            size.received(asked, asked - 60_000);
             rounds += 1;
         }
-        assert_eq!((window.bytes(), rounds), (32 * MIB, 8));
-        assert_eq!(window.share_bytes(8), 4 * MIB);
-        assert_eq!(window.share_bytes(1_000), MIB);
+        assert_eq!((size.bytes(), rounds), (32 * MIB, 8));
+        assert_eq!(size.share_bytes(8), 4 * MIB);
+        assert_eq!(size.share_bytes(1_000), MIB);
     }
 
     #[test]
     fn a_lull_is_waited_out_and_a_long_one_gives_the_room_back() {
-        let mut window = Window::new(96 * MIB);
-        (0..5).for_each(|_| window.received(window.bytes(), window.bytes()));
+        let mut size = RequestSize::new(96 * MIB);
+        (0..5).for_each(|_| size.received(size.bytes(), size.bytes()));
         for _ in 0..SMALL_ROUNDS - 1 {
-            window.received(window.bytes(), 0);
+            size.received(size.bytes(), 0);
         }
-        assert_eq!(window.bytes(), 32 * MIB);
-        (0..100).for_each(|_| window.received(window.bytes(), 1_000));
-        assert_eq!(window.bytes(), MIB);
+        assert_eq!(size.bytes(), 32 * MIB);
+        (0..100).for_each(|_| size.received(size.bytes(), 1_000));
+        assert_eq!(size.bytes(), MIB);
     }
 
     #[test]
     fn a_small_budget_makes_small_windows() {
-        let mut window = Window::new(MIB);
-        (0..9).for_each(|_| window.received(window.bytes(), window.bytes()));
-        assert_eq!(window.bytes(), MIB / 3);
-        assert_eq!(window.share_bytes(100), MIB / 3, "a share is never more than the whole");
-        assert_eq!(Window::new(0).bytes(), LEAST_BYTES);
+        let mut size = RequestSize::new(MIB);
+        (0..9).for_each(|_| size.received(size.bytes(), size.bytes()));
+        assert_eq!(size.bytes(), MIB / 3);
+        assert_eq!(size.share_bytes(100), MIB / 3, "a share is never more than the whole");
+        assert_eq!(RequestSize::new(0).bytes(), LEAST_BYTES);
     }
 
     #[test]
     fn what_the_budget_cut_down_says_nothing_about_the_link() {
-        let mut window = Window::new(96 * MIB);
-        window.received(LEAST_BYTES, LEAST_BYTES);
-        assert_eq!(window.bytes(), MIB);
+        let mut size = RequestSize::new(96 * MIB);
+        size.received(LEAST_BYTES, LEAST_BYTES);
+        assert_eq!(size.bytes(), MIB);
     }
 
     #[test]
     fn room_for_a_large_batch_is_given_back_later() {
-        let mut window = Window::new(96 * MIB);
-        window.make_room(60 * MIB);
-        assert_eq!(window.bytes(), 60 * MIB);
-        window.received(60 * MIB, 60 * MIB);
-        assert_eq!(window.bytes(), 60 * MIB);
-        (0..100).for_each(|_| window.received(window.bytes(), 0));
-        assert_eq!(window.bytes(), MIB);
+        let mut size = RequestSize::new(96 * MIB);
+        size.make_room(60 * MIB);
+        assert_eq!(size.bytes(), 60 * MIB);
+        size.received(60 * MIB, 60 * MIB);
+        assert_eq!(size.bytes(), 60 * MIB);
+        (0..100).for_each(|_| size.received(size.bytes(), 0));
+        assert_eq!(size.bytes(), MIB);
     }
 }
