@@ -1,7 +1,7 @@
 //! How long a round trip to source and target takes, and what is done differently where it takes long.
 //!
-//! "Long" has three lengths, because three things are weighed against it: a further connection, memory, and
-//! the work of opening batches.
+//! "Long" has three lengths, because three things are weighed against it: a further connection, memory, and the work of
+//! opening batches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

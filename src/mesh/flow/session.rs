@@ -57,7 +57,7 @@ fn end(cluster: &ClusterHandle) -> ClusterEnd {
 }
 
 /// Closes a lost session and says when it is gone.
-pub fn bury(
+pub fn close_lost(
     flow: &Arc<FlowContext>,
     session: Option<Arc<dyn Session>>,
     pause: Duration,
@@ -118,6 +118,6 @@ impl FlowRun {
         self.flow.report(&Event::SessionLost { reason });
         self.flow.metrics.restarted(Restarted::Session);
         let lost = self.flow.session.send_replace(None);
-        bury(&self.flow, lost, self.session_backoff.next_pause(), myself);
+        close_lost(&self.flow, lost, self.session_backoff.next_pause(), myself);
     }
 }

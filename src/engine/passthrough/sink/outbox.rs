@@ -1,13 +1,13 @@
 //! One partition's idempotent producer as a state machine. No clock, no I/O.
 //!
-//! Batches come in as *inputs* and leave as *sequenced batches*: usually the same, but an input may become several sequenced batches
-//! (when it is split) and several inputs one (when they are merged). A sequenced batch has its sequence number from when it
-//! is packed to when it is acknowledged, and is sent as the same bytes each time; only one that the target certainly
-//! did not append may be packed anew, under the same sequence numbers.
+//! Batches come in as *inputs* and leave as *sequenced batches*: usually the same, but an input may become several (when
+//! it is split) and several inputs one (when they are merged). A sequenced batch has its sequence number from when it is
+//! packed to when it is acknowledged, and is sent as the same bytes each time; only one that the target certainly did
+//! not append may be packed anew, under the same sequence numbers.
 //!
-//! What is sent again is sent in order, and only when every sequenced batch that was on its way is answered or its connection
-//! is gone. A broker remembers the last five batches of a producer: so many sequenced batches are between the oldest that is
-//! not acknowledged and the newest that was sent, never more, and a repeated one is always recognised.
+//! What is sent again is sent in order, and only when everything that was on its way is answered or its connection is
+//! gone. A broker remembers the last five batches of a producer: so many are between the oldest that is not acknowledged
+//! and the newest that was sent, never more, and a repeated one is always recognised.
 
 mod answers;
 mod events;
@@ -31,8 +31,8 @@ use crate::model::TopicPartition;
 pub(super) use answers::Answer;
 pub(super) use events::Told;
 
-/// Sequenced batches from the oldest that is not acknowledged to the newest that was sent: as many batches of a producer as
-/// brokers remember.
+/// Batches from the oldest that is not acknowledged to the newest that was sent: as many of a producer as brokers
+/// remember.
 pub(super) const MOST_IN_FLIGHT: usize = 5;
 
 /// When something happens.
@@ -105,7 +105,7 @@ struct Line {
     last_timestamp_ms: Option<i64>,
 }
 
-/// A sequenced batch to be sent.
+/// A batch to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     /// Names it in the answer.
@@ -150,7 +150,7 @@ pub(super) struct Outbox {
     tries: u32,
     trouble_since: Option<Duration>,
     failure: Option<Failure>,
-    /// What follows on the sequenced batches can't be packed; told when they are acknowledged.
+    /// What follows on the batches can't be packed; told when they are acknowledged.
     dead_end: Option<Failure>,
     /// What was given after the inputs can't be written; told when they are acknowledged.
     broken: Option<Failure>,
@@ -406,7 +406,7 @@ impl Outbox {
         batch.map_or_else(input, SequencedBatch::source_base)
     }
 
-    /// The next sequenced batch to be sent over connection `link`. Where `merge`, small batches that wait for others to be
+    /// The next batch to be sent over connection `link`. Where `merge`, small batches that wait for others to be
     /// answered become large ones.
     pub(super) fn take(&mut self, link: u64, merge: bool, topic: &Topic, wall_ms: i64) -> Option<Outgoing> {
         // All that is unanswered is on one connection.

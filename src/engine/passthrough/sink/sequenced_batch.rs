@@ -51,9 +51,9 @@ pub(super) struct SequencedBatch {
     /// The same before it got its producer; opened again when the target finds it too large.
     pub(super) raw: RawBatch,
     pub(super) sequence: i32,
-    /// Source offsets of its records. `target_base` counts from the sequenced batch's first record.
+    /// Source offsets of its records. `target_base` counts from its first record.
     pub(super) segments: Vec<Segment>,
-    /// Inputs before this number are wholly on the target when the sequenced batch is.
+    /// Inputs before this number are wholly on the target when this is.
     pub(super) completes: u64,
     pub(super) state: State,
     /// Whether the target may hold it, although it said no or nothing.
@@ -64,7 +64,7 @@ pub(super) struct SequencedBatch {
     pub(super) corrupt: u32,
 }
 
-/// Where a sequenced batch is.
+/// Where a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// To be sent.
@@ -96,7 +96,7 @@ impl SequencedBatch {
     }
 }
 
-/// Source offset of a sequenced batch's record at `index`.
+/// Source offset of the record at `index`.
 pub(super) fn source_at(segments: &[Segment], index: u32) -> Option<i64> {
     let at = i64::from(index);
     let segment = segments.iter().rfind(|segment| segment.target_base <= at)?;

@@ -13,8 +13,8 @@ use crate::engine::budget::Permit;
 use crate::engine::{Batch, Body, SourceError};
 use crate::model::Isolation;
 
-/// Answers may take this part of what the flow can use of the budget beyond what batches hold, and never more than nobody holds, before batches
-/// are copied out of them: so batches and answers together stay within the budget.
+/// Answers may take this part of what the flow can use of the budget beyond what batches hold, and never more than is
+/// free, before batches are copied out of them: so batches and answers together stay within the budget.
 const SLACK: u64 = 4;
 
 impl FetchLoop {

@@ -93,7 +93,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn one_busy_partition_comes_to_take_the_whole_window() {
+    fn one_busy_partition_comes_to_take_the_whole_request() {
         let mut size = RequestSize::new(96 * MIB);
         let mut rounds = 0;
         while size.full_rounds() < 3 {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_budget_makes_small_windows() {
+    fn a_small_budget_makes_small_requests() {
         let mut size = RequestSize::new(MIB);
         (0..9).for_each(|_| size.received(size.bytes(), size.bytes()));
         assert_eq!(size.bytes(), MIB / 3);

@@ -19,7 +19,7 @@ const STALE_MS: i64 = 12 * 3_600_000;
 /// How often a batch is sent again that the target finds damaged: once, in case the network did it.
 const CORRUPT_TRIES: u32 = 1;
 
-/// What became of a sequenced batch that was sent.
+/// What became of a batch that was sent.
 #[derive(Clone, Debug)]
 pub(in crate::engine::passthrough::sink) enum Answer {
     /// It is on the target, from this offset on.
@@ -31,7 +31,7 @@ pub(in crate::engine::passthrough::sink) enum Answer {
 }
 
 impl Outbox {
-    /// Takes the answer to a sequenced batch. What is dropped for good is given back.
+    /// Takes the answer to a batch. What is dropped for good is given back.
     pub(in crate::engine::passthrough::sink) fn answered(
         &mut self,
         serial: u64,
@@ -167,7 +167,7 @@ impl Outbox {
         }
     }
 
-    /// Whether everything before the sequenced batch is on the target.
+    /// Whether everything before the batch is on the target.
     fn leads(&self, index: usize) -> bool {
         self.sequenced.range(..index).all(|batch| matches!(batch.state, State::Written(_)))
     }
@@ -243,7 +243,7 @@ impl Outbox {
         Vec::new()
     }
 
-    /// Packs a refused sequenced batch anew, and returns into how many. `None` when not all of it can be: that is told when
+    /// Packs a refused batch anew, and returns into how many. `None` when not all of it can be: that is told when
     /// the rest is on the target.
     fn repack(&mut self, index: usize, topic: &Topic) -> Option<usize> {
         let batch = &self.sequenced[index];

@@ -55,7 +55,8 @@ impl Outbox {
         }
     }
 
-    /// How many of the inputs that wait may become one sequenced batch: more than one only where they wait for others to be answered.
+    /// How many of the inputs that wait may become one batch: more than one only where they wait for others to be
+    /// answered.
     fn mergeable(&self, most_bytes: usize) -> usize {
         let waiting = self.inputs.range(self.packed..);
         let free = MOST_IN_FLIGHT.saturating_sub(self.sequenced.len());
@@ -70,7 +71,7 @@ impl Outbox {
         fitting.count().max(1)
     }
 
-    /// Gives a batch its sequence number, as the newest sequenced batch. It completes no input yet.
+    /// Gives a batch its sequence number, as the newest one. It completes no input yet.
     fn seal(&mut self, raw: RawBatch, segments: Vec<Segment>) -> Result<(), Failure> {
         let Some(line) = &mut self.line else { return Ok(()) };
         let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: line.next };
@@ -94,7 +95,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Puts sequenced batches of these contents in the place of one that the target did not append, under its sequence
+    /// Puts batches of these contents in the place of one that the target did not append, under its sequence
     /// numbers. Where that is not all of it (`cut_short`), nothing follows.
     pub(super) fn replace(
         &mut self,
