@@ -206,8 +206,8 @@ impl ClusterHandle {
     }
 }
 
-fn in_ms((call, time): (&'static str, Duration)) -> (&'static str, u64) {
-    (call, u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+fn in_ms((call, time): (&'static str, Duration)) -> (String, u64) {
+    (call.to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 async fn list_offsets(

@@ -1,12 +1,13 @@
 //! A translated offset with its names on both sides, as tables and JSON show it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OffsetMap, Translation};
+use crate::model::groups::Worth;
 use crate::model::{TopicName, TopicPartition};
 
 /// Which way an offset is translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the source to the target.
@@ -16,7 +17,7 @@ pub enum Direction {
 }
 
 /// An offset of one side and what it means on the other. Field names are part of the interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The topic, by its name on the side that the offset is of.
     pub topic: TopicName,
@@ -28,8 +29,8 @@ pub struct Answer {
     pub translated_topic: TopicName,
     /// Where to go on on the other side; none when nobody knows.
     pub translated_offset: Option<i64>,
-    /// What the answer is worth: `exact`, `earliest safe` or `unknown`.
-    pub worth: &'static str,
+    /// What the answer is worth.
+    pub worth: Worth,
 }
 
 impl Answer {
@@ -88,6 +89,6 @@ mod tests {
         );
         let back = Answer::by_map(&source, &map, 5, Direction::Reverse);
         assert_eq!((back.topic.as_str(), back.translated_topic.as_str()), ("east.orders", "orders"));
-        assert_eq!((back.offset, back.translated_offset, back.worth), (5, Some(105), "exact"));
+        assert_eq!((back.offset, back.translated_offset, back.worth), (5, Some(105), Worth::Exact));
     }
 }

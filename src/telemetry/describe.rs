@@ -239,11 +239,11 @@ pub fn describe(event: &Event) -> Description {
         ),
         Event::GroupRefused { group, class, reason } => (
             // Working on the other side is what groups are for; anything else is worth a look.
-            if *class == RefusalReason::Active.as_str() { Info } else { Warn },
+            if *class == RefusalReason::Active { Info } else { Warn },
             "a consumer group is not kept in step on both sides",
             Details {
                 group: Some(group.clone()),
-                class: Some(class),
+                class: Some(class.as_str()),
                 reason: Some(reason.clone()),
                 ..nothing
             },

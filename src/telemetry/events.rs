@@ -11,8 +11,7 @@ use tracing::Level;
 
 use super::clock;
 use super::describe::{Description, Details, EVENT_NAMES, Severity, describe};
-use super::metrics::FAULT_KINDS;
-use crate::model::{Alias, Event, FlowName, TopicName};
+use crate::model::{Alias, Event, FaultKind, FlowName, TopicName};
 
 /// Events kept for `/events`: a night's worth of a troubled mesh in well under a megabyte.
 const KEPT: usize = 1_000;
@@ -107,7 +106,7 @@ impl Events {
         for name in EVENT_NAMES {
             self.0.events.add(0, &labels(&scope, "event", name));
         }
-        for kind in FAULT_KINDS {
+        for kind in FaultKind::ALL {
             self.0.faults.add(0, &labels(&scope, "class", kind.as_str()));
         }
     }

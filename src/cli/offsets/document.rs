@@ -111,7 +111,7 @@ impl Document {
                 answer.offset.to_string(),
                 answer.translated_topic.to_string(),
                 answer.translated_offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
-                answer.worth.to_owned(),
+                answer.worth.to_string(),
             ];
             if with_groups {
                 row.insert(0, entry.group.clone().unwrap_or_default());

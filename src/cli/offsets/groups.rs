@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::FlowArgs;
 use crate::cli::Exit;
 use crate::cli::output;
-use crate::model::groups::GroupStatus;
+use crate::model::groups::{GroupStatus, Worth};
 use crate::model::{Alias, FlowName};
 use crate::telemetry::clock::now_ms;
 
@@ -59,7 +59,7 @@ pub fn run(args: &GroupsArgs) -> Exit {
         } else {
             output::print(&table(&flow.from, &flow.to, groups));
         }
-        let unknown = |group: &GroupStatus| group.partitions.iter().any(|p| p.worth == Some("unknown"));
+        let unknown = |group: &GroupStatus| group.partitions.iter().any(|p| p.worth == Some(Worth::Unknown));
         Ok(if incomplete || groups.iter().any(unknown) { Exit::Problems } else { Exit::Fine })
     })
 }
@@ -90,7 +90,7 @@ fn table(from: &Alias, to: &Alias, groups: &[GroupStatus]) -> String {
                 number(partition.source_offset),
                 number(partition.source_lag),
                 number(partition.translated),
-                partition.worth.unwrap_or("-").to_owned(),
+                partition.worth.map_or("-", Worth::as_str).to_owned(),
                 group.target_state.clone(),
                 number(partition.target_offset),
                 number(partition.target_lag),

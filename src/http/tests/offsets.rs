@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Page, get, run};
 use crate::mesh::{FlowEnds, OffsetsView};
 use crate::mesh::{GroupBoard, GroupsSnapshot};
-use crate::model::groups::{GroupPartitionStatus, GroupStatus};
+use crate::model::groups::{GroupPartitionStatus, GroupStatus, Worth};
 use crate::model::{FlowName, Segment, TopicId, TopicPartition};
 use crate::offsets::{Answer, Direction, MapIdentity, OffsetMap};
 
@@ -31,7 +31,7 @@ impl Default for Known {
             source_offset: Some(110),
             source_lag: Some(40),
             translated: Some(10),
-            worth: Some("exact"),
+            worth: Some(Worth::Exact),
             target_offset: Some(10),
             target_lag: Some(40),
             redelivery: Some(0),

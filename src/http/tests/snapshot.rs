@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::{Page, Running, get, run};
-use crate::model::groups::{GroupPartitionStatus, GroupRefusal, GroupStatus, GroupsSummary, RefusalReason};
+use crate::model::groups::{GroupPartitionStatus, GroupRefusal, GroupStatus, GroupsSummary, RefusalReason, Worth};
 use crate::model::job::{JobState, JobStatus, RunsIn};
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
@@ -40,7 +40,7 @@ fn cluster() -> ClusterStatus {
         brokers: 3,
         topics: 12,
         catalogue_age_ms: Some(5),
-        throttled_ms: [("Fetch", 12)].into(),
+        throttled_ms: [("Fetch".to_owned(), 12)].into(),
         upstreams: vec![UpstreamStatus {
             alias: "west".into(),
             path: vec!["west".into(), "east".into()],
@@ -56,7 +56,7 @@ fn partition() -> PartitionStatus {
         partition: 0,
         state: PartitionState::Faulted,
         reason: text("no right"),
-        fault: Some(FaultKind::SourceUnauthorized.as_str()),
+        fault: Some(FaultKind::SourceUnauthorized),
         retry_at_ms: Some(8),
         generation: Generation(1),
         source_next: Some(1),
@@ -129,7 +129,7 @@ pub(crate) fn full_group() -> GroupStatus {
             source_offset: Some(1),
             source_lag: Some(2),
             translated: Some(3),
-            worth: Some("exact"),
+            worth: Some(Worth::Exact),
             target_offset: Some(4),
             target_lag: Some(5),
             redelivery: Some(6),

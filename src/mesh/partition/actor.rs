@@ -288,7 +288,7 @@ impl PartitionShell {
         self.args.flow.board.update(&self.args.source, |status| {
             status.state = machine.state();
             status.reason = machine.reason();
-            status.fault = machine.fault().map(|fault| fault.kind.as_str());
+            status.fault = machine.fault().map(|fault| fault.kind);
             status.retry_at_ms = retry_at_ms;
             status.generation = machine.generation();
             status.source_next = next;

@@ -134,7 +134,7 @@ fn summarize(groups: &[GroupStatus]) -> GroupsSummary {
 mod tests {
     use super::*;
     use crate::model::TopicPartition;
-    use crate::model::groups::GroupPartitionStatus;
+    use crate::model::groups::{GroupPartitionStatus, Worth};
 
     fn group(name: &str, partitions: usize, translated: Option<i64>) -> GroupStatus {
         let partition = |index: usize| GroupPartitionStatus {
@@ -143,7 +143,7 @@ mod tests {
             source_offset: Some(5),
             source_lag: None,
             translated,
-            worth: Some("exact"),
+            worth: Some(Worth::Exact),
             target_offset: None,
             target_lag: None,
             redelivery: Some(2),

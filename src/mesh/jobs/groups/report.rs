@@ -119,7 +119,7 @@ impl Report {
                     let detail = detail.clone();
                     events.push(match reason {
                         RefusalReason::Conflict => Event::GroupConflict { group, reason: detail },
-                        reason => Event::GroupRefused { group, class: reason.as_str(), reason: detail },
+                        class => Event::GroupRefused { group, class: *class, reason: detail },
                     });
                 }
                 None if before.is_some() => events.push(Event::GroupRecovered { group }),
