@@ -2,8 +2,9 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
+use crate::model::Codec;
 use crate::topology::{
-    Codec, DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE, DefaultsFrom, Isolation,
+    DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE, DefaultsFrom, Isolation,
     OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
 };
 

@@ -61,7 +61,7 @@ async fn run() -> Running {
     let source: Arc<dyn Fn() -> MeshStatus + Send + Sync> = Arc::new(move || board.lock().clone());
     telemetry.metrics().observe(source.clone());
     let (stop, stopped) = oneshot::channel::<()>();
-    let offsets = Arc::new(offsets::Known::default());
+    let offsets = Arc::new(offsets::KnownOffsets::default());
     let state = HttpState { status: source, offsets, telemetry: telemetry.clone() };
     let shutdown = async move { drop(stopped.await) };
     let Serving { address, task } =
@@ -148,7 +148,7 @@ async fn pages_only_read_and_unknown_ones_name_those_there_are() {
 #[tokio::test]
 async fn an_address_in_use_is_named_with_its_key_and_a_way_out() {
     let running = run().await;
-    let offsets = Arc::new(offsets::Known::default());
+    let offsets = Arc::new(offsets::KnownOffsets::default());
     let state = HttpState { status: Arc::new(MeshStatus::default), offsets, telemetry: Telemetry::quiet() };
     let error = serve(running.address, state, std::future::pending()).await.expect_err("in use").to_string();
     assert!(error.contains("http.listen") && error.contains(&running.address.to_string()), "{error}");

@@ -18,7 +18,7 @@ pub enum Direction {
 
 /// An offset of one side and what it means on the other. Field names are part of the interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct TranslatedOffset {
     /// The topic, by its name on the side that the offset is of.
     pub topic: TopicName,
     /// The partition, the same on both sides.
@@ -33,7 +33,7 @@ pub struct Answer {
     pub worth: Worth,
 }
 
-impl Answer {
+impl TranslatedOffset {
     /// Translates an offset by a partition's map.
     pub fn by_map(source: &TopicPartition, map: &OffsetMap, offset: i64, direction: Direction) -> Self {
         let remote = &map.identity().remote_topic;
@@ -79,7 +79,7 @@ mod tests {
         let mut map = OffsetMap::new(identity, 100, 0);
         map.acknowledged(&[Segment { source_base: 100, target_base: 0, count: 10 }], 110);
         let source = TopicPartition::new("orders", 3);
-        let there = Answer::by_map(&source, &map, 105, Direction::Forward);
+        let there = TranslatedOffset::by_map(&source, &map, 105, Direction::Forward);
         assert_eq!(
             serde_json::to_value(&there).unwrap(),
             serde_json::json!({
@@ -87,7 +87,7 @@ mod tests {
                 "translated_topic": "east.orders", "translated_offset": 5, "worth": "exact",
             })
         );
-        let back = Answer::by_map(&source, &map, 5, Direction::Reverse);
+        let back = TranslatedOffset::by_map(&source, &map, 5, Direction::Reverse);
         assert_eq!((back.topic.as_str(), back.translated_topic.as_str()), ("east.orders", "orders"));
         assert_eq!((back.offset, back.translated_offset, back.worth), (5, Some(105), Worth::Exact));
     }

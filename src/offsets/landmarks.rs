@@ -1,8 +1,8 @@
 //! What stays of the part of a map that was forgotten: a few pairs of offsets.
 
-use super::chunks::Side;
-use super::interval::Pair;
+use super::interval::OffsetPair;
 use crate::formats::least_missed;
+use crate::model::Side;
 
 /// How many are kept at most: 512 bytes. With ten million forgotten gaps, each still lies at most twice as far back as
 /// the one after it.
@@ -14,18 +14,18 @@ pub(super) const MOST_LANDMARKS: usize = 32;
 /// side of a pair goes on safely at the other. The newer they are, the closer together they lie; what is forgotten
 /// last is asked for most.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Landmarks(Vec<Pair>);
+pub(super) struct Landmarks(Vec<OffsetPair>);
 
 impl Landmarks {
     /// Those that were stored.
-    pub fn stored(pairs: Vec<Pair>) -> Self {
+    pub fn stored(pairs: Vec<OffsetPair>) -> Self {
         Self(pairs)
     }
 
     /// Takes the start of a chunk that is forgotten now, and drops the pair that is missed least if there are too many.
     ///
     /// One that is not above the last on both sides is not taken: after a cut to the last one, that still holds.
-    pub fn push(&mut self, pair: Pair) {
+    pub fn push(&mut self, pair: OffsetPair) {
         if self.0.last().is_some_and(|last| pair.source <= last.source || pair.target <= last.target) {
             return;
         }
@@ -37,24 +37,24 @@ impl Landmarks {
     }
 
     /// Drops those that lie above `limit` on either side: their copies are void.
-    pub fn cut(&mut self, limit: Pair) {
+    pub fn cut(&mut self, limit: OffsetPair) {
         self.0.retain(|pair| pair.is_within(limit));
     }
 
     /// The newest that is not above `offset` on that side.
-    pub fn at_or_before(&self, side: Side, offset: i64) -> Option<Pair> {
-        let after = self.0.partition_point(|pair| side.of(*pair) <= offset);
+    pub fn at_or_before(&self, side: Side, offset: i64) -> Option<OffsetPair> {
+        let after = self.0.partition_point(|pair| pair.on(side) <= offset);
         self.0.get(after.checked_sub(1)?).copied()
     }
 
     /// All of them, oldest first.
-    pub fn as_slice(&self) -> &[Pair] {
+    pub fn as_slice(&self) -> &[OffsetPair] {
         &self.0
     }
 
     /// Memory held beside `Self`.
     pub fn memory_bytes(&self) -> usize {
-        self.0.capacity() * size_of::<Pair>()
+        self.0.capacity() * size_of::<OffsetPair>()
     }
 }
 
@@ -64,8 +64,8 @@ mod tests {
 
     use super::*;
 
-    fn pair(source: i64, target: i64) -> Pair {
-        Pair { source, target }
+    fn pair(source: i64, target: i64) -> OffsetPair {
+        OffsetPair { source, target }
     }
 
     /// Going on from a landmark must not cost much more than going on from what is not forgotten.

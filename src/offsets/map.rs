@@ -14,10 +14,10 @@
 use std::sync::Arc;
 
 use super::MapIdentity;
-use super::budget::{Account, MapBudget};
+use super::budget::{MapAccount, MapBudget};
 use super::changes::Changes;
 use super::chunks::Chunks;
-use super::interval::{Interval, Pair};
+use super::interval::{Interval, OffsetPair};
 use super::landmarks::Landmarks;
 use crate::model::Segment;
 
@@ -30,24 +30,24 @@ pub struct OffsetMap {
     pub(super) identity: MapIdentity,
     pub(super) incarnation: u64,
     /// Where the map began before it was trimmed; nothing is known of what was mirrored before.
-    pub(super) origin: Pair,
+    pub(super) origin: OffsetPair,
     /// Where it begins: what was mirrored between origin and begin lies there on both sides.
-    pub(super) begin: Pair,
+    pub(super) begin: OffsetPair,
     /// What is still known of what lies there.
     pub(super) landmarks: Landmarks,
     /// Every source offset before this is mirrored, or has no record to mirror; what is mirrored next lies here or
     /// after on the target.
-    pub(super) next: Pair,
+    pub(super) next: OffsetPair,
     pub(super) chunks: Chunks,
     pub(super) changes: Changes,
-    pub(super) account: Account,
+    pub(super) account: MapAccount,
     pub(super) shed_intervals: u64,
 }
 
 impl OffsetMap {
     /// A map that begins where mirroring begins.
     pub fn new(identity: MapIdentity, source_next: i64, target_next: i64) -> Self {
-        let begin = Pair { source: source_next, target: target_next };
+        let begin = OffsetPair { source: source_next, target: target_next };
         let mut changes = Changes::default();
         changes.add(0);
         Self {
@@ -59,7 +59,7 @@ impl OffsetMap {
             next: begin,
             chunks: Chunks::new(0),
             changes,
-            account: Account::default(),
+            account: MapAccount::default(),
             shed_intervals: 0,
         }
     }
@@ -123,7 +123,7 @@ impl OffsetMap {
         matched: &[Segment],
     ) {
         let before = self.next;
-        let next = Pair { source: source_next, target: target_next };
+        let next = OffsetPair { source: source_next, target: target_next };
         let anew = self.identity.differs_from(identity);
         let agreed = |segment: &&Segment| !anew && self.chunks.hold(&Interval::from(*segment));
         let found = &matched[matched.iter().take_while(agreed).count()..];
@@ -142,7 +142,7 @@ impl OffsetMap {
             self.push(segment);
         }
         let end = self.chunks.last().map_or(next, Interval::next);
-        self.next = Pair { source: source_next.max(end.source), target: target_next.max(end.target) };
+        self.next = OffsetPair { source: source_next.max(end.source), target: target_next.max(end.target) };
         if self.next != before {
             self.changes.add(self.chunks.open_number());
         }
@@ -189,7 +189,7 @@ impl OffsetMap {
 
     /// Counts its memory towards `budget` from now on. Sheds at once if that is too much.
     pub fn set_budget(&mut self, budget: Arc<MapBudget>) {
-        self.account = Account::new(budget);
+        self.account = MapAccount::new(budget);
         self.account.hold(self.memory_bytes());
         while self.account.is_overdrawn() && self.shed() {}
     }
@@ -219,7 +219,7 @@ impl OffsetMap {
     }
 
     /// Voids what reaches `limit` on either side.
-    fn cut(&mut self, limit: Pair) {
+    fn cut(&mut self, limit: OffsetPair) {
         if self.chunks.cut(limit, &mut self.changes) {
             self.incarnation = self.incarnation.saturating_add(1);
         }

@@ -19,7 +19,7 @@ mod varint;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Direction};
+pub use answer::{Direction, TranslatedOffset};
 pub use budget::MapBudget;
 pub use changes::ChunkChange;
 pub use emission::{Emitted, due};

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::MapIdentity;
 use super::chunks::check;
-use super::interval::Pair;
+use super::interval::OffsetPair;
 use super::landmarks::MOST_LANDMARKS;
-use super::varint::{RECORD, Reader, put};
+use super::varint::{RECORD, VarintReader, put};
 use crate::formats::FormatError;
 use crate::model::{TopicId, TopicName};
 
@@ -20,7 +20,7 @@ const WITH_LANDMARKS: u8 = 2;
 
 /// A stored chunk, and the map's state when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record<'a> {
+pub(super) struct ChunkRecord<'a> {
     /// Raised whenever stored chunks become void: those with a higher number than the newest of the highest incarnation,
     /// and those with a lower one than its `first_chunk`.
     pub incarnation: u64,
@@ -28,20 +28,20 @@ pub(super) struct Record<'a> {
     pub first_chunk: u64,
     pub identity: MapIdentity,
     /// Where the map began before it was trimmed.
-    pub origin: Pair,
+    pub origin: OffsetPair,
     /// Where it begins.
-    pub begin: Pair,
+    pub begin: OffsetPair,
     /// Pairs between both that rise on both sides.
-    pub landmarks: Vec<Pair>,
+    pub landmarks: Vec<OffsetPair>,
     /// Where mirroring goes on.
-    pub next: Pair,
+    pub next: OffsetPair,
     pub intervals: u64,
     /// Where the first interval starts; `begin` if there is none.
-    pub base: Pair,
+    pub base: OffsetPair,
     pub encoded: &'a [u8],
 }
 
-impl<'a> Record<'a> {
+impl<'a> ChunkRecord<'a> {
     /// The record's value.
     pub fn encode(&self) -> Vec<u8> {
         let name = self.identity.remote_topic.as_str();
@@ -79,8 +79,8 @@ impl<'a> Record<'a> {
     /// Reads a value. Says also where the last interval ends.
     ///
     /// Fails if a newer program wrote it, if it can't be read, or if its offsets don't rise.
-    pub fn decode(value: &'a [u8]) -> Result<(Self, Pair), FormatError> {
-        let mut bytes = Reader::new(value);
+    pub fn decode(value: &'a [u8]) -> Result<(Self, OffsetPair), FormatError> {
+        let mut bytes = VarintReader::new(value);
         let [version] = bytes.array("version")?;
         if version != WHOLE && version != WITH_LANDMARKS {
             let (version, known) = (version.into(), WITH_LANDMARKS.into());
@@ -93,8 +93,9 @@ impl<'a> Record<'a> {
         let name_bytes = bytes.varint("remote_topic")?;
         let name = std::str::from_utf8(bytes.bytes("remote_topic", name_bytes)?)
             .map_err(|_| FormatError::NotText { record: RECORD, field: "remote_topic" })?;
-        let mut pair =
-            |field| Ok::<_, FormatError>(Pair { source: bytes.offset(field)?, target: bytes.offset(field)? });
+        let mut pair = |field| {
+            Ok::<_, FormatError>(OffsetPair { source: bytes.offset(field)?, target: bytes.offset(field)? })
+        };
         let (origin, begin, next, base) = (pair("origin")?, pair("begin")?, pair("next")?, pair("base")?);
         let landmarks =
             if version == WHOLE { Vec::new() } else { read_landmarks(origin, begin, &mut bytes)? };
@@ -117,8 +118,12 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Reads what [`Record::put_landmarks`] wrote.
-fn read_landmarks(origin: Pair, begin: Pair, bytes: &mut Reader<'_>) -> Result<Vec<Pair>, FormatError> {
+/// Reads what [`ChunkRecord::put_landmarks`] wrote.
+fn read_landmarks(
+    origin: OffsetPair,
+    begin: OffsetPair,
+    bytes: &mut VarintReader<'_>,
+) -> Result<Vec<OffsetPair>, FormatError> {
     let count = bytes.varint("landmarks")?;
     if count > MOST_LANDMARKS as u64 {
         return Err(bytes.damaged("it has more landmarks than are ever kept"));
@@ -128,7 +133,7 @@ fn read_landmarks(origin: Pair, begin: Pair, bytes: &mut Reader<'_>) -> Result<V
     for _ in 0..count {
         let (source, target) = (bytes.varint("landmark")?, bytes.varint("landmark")?);
         let pair = after.source.checked_add_unsigned(source).zip(after.target.checked_add_unsigned(target));
-        let pair = pair.map(|(source, target)| Pair { source, target });
+        let pair = pair.map(|(source, target)| OffsetPair { source, target });
         let Some(pair) = pair.filter(|pair| pair.is_within(begin)) else {
             return Err(bytes.damaged("a landmark lies behind the begin"));
         };

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::buffers::Buffers;
 use super::call::{Call, Offered};
-use super::chunks::Chunks;
+use super::chunks::RequestPieces;
 use super::encoding::{self, decode, encode};
 use super::error::{WireError, WireErrorKind};
 use super::serve::serve;
@@ -35,7 +35,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A connection to a broker. It closes when it is dropped, fails, or has been idle for a while.
 pub(super) struct Connection {
     shared: Arc<Shared>,
-    requests: mpsc::Sender<Outgoing>,
+    requests: mpsc::Sender<OutgoingRequest>,
     client_id: StrBytes,
     offered: Offered,
     expires: Option<Instant>,
@@ -67,8 +67,8 @@ pub(super) struct State {
 }
 
 /// A request on its way to the task.
-pub(super) struct Outgoing {
-    pub(super) frame: Chunks,
+pub(super) struct OutgoingRequest {
+    pub(super) frame: RequestPieces,
     pub(super) pending: Pending,
 }
 
@@ -225,8 +225,9 @@ impl Connection {
     ) -> Result<C::Answer, WireError> {
         let deadline = Instant::now() + limit;
         self.keep_quiet(deadline).await?;
-        let encode =
-            |correlation, client_id: &_| encode(&request, version, correlation, client_id).map(Chunks::from);
+        let encode = |correlation, client_id: &_| {
+            encode(&request, version, correlation, client_id).map(RequestPieces::from)
+        };
         let (outgoing, mut awaited) = self.prepare::<C>(version, None, encode)?;
         match timeout_at(deadline, self.requests.send(outgoing)).await {
             Err(_) => return Err(self.time_out(limit)),
@@ -250,7 +251,7 @@ impl Connection {
         &self,
         version: i16,
         limit: Duration,
-        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<Chunks>,
+        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<RequestPieces>,
     ) -> Result<Awaited<C::Answer>, WireError> {
         let (outgoing, awaited) = self.prepare::<C>(version, Some(limit), encode)?;
         // A failure to queue means that the task is gone and took nothing.
@@ -262,8 +263,8 @@ impl Connection {
         &self,
         version: i16,
         limit: Option<Duration>,
-        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<Chunks>,
-    ) -> Result<(Outgoing, Awaited<C::Answer>), WireError> {
+        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<RequestPieces>,
+    ) -> Result<(OutgoingRequest, Awaited<C::Answer>), WireError> {
         let correlation = self.shared.correlation.fetch_add(1, Ordering::Relaxed);
         let frame = encode(correlation, &self.client_id).map_err(|error| {
             self.error(WireErrorKind::Protocol(format!("can't encode the request: {error}")))
@@ -282,7 +283,7 @@ impl Connection {
             // A caller that stopped waiting needs no answer.
             drop(answer.send(decoded));
         });
-        let outgoing = Outgoing { frame, pending: Pending { correlation, limit, deliver } };
+        let outgoing = OutgoingRequest { frame, pending: Pending { correlation, limit, deliver } };
         Ok((outgoing, Awaited { shared: self.shared.clone(), receiver }))
     }
 

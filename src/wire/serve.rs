@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::buffers::Buffers;
-use super::connection::{Outgoing, Shared, Stream};
+use super::connection::{OutgoingRequest, Shared, Stream};
 use super::error::{WireError, WireErrorKind};
 use super::frame::FrameReader;
 use super::tls;
@@ -26,7 +26,7 @@ const WATCH: Duration = Duration::from_secs(1);
 pub(super) async fn serve(
     shared: Arc<Shared>,
     stream: Box<dyn Stream>,
-    queue: mpsc::Receiver<Outgoing>,
+    queue: mpsc::Receiver<OutgoingRequest>,
     buffers: Arc<Buffers>,
 ) {
     let (reader, writer) = tokio::io::split(stream);
@@ -84,7 +84,7 @@ fn explain(kind: WireErrorKind, hint: Option<&str>) -> WireErrorKind {
 async fn write_requests(
     shared: &Shared,
     mut writer: WriteHalf<Box<dyn Stream>>,
-    mut queue: mpsc::Receiver<Outgoing>,
+    mut queue: mpsc::Receiver<OutgoingRequest>,
 ) -> WireError {
     loop {
         let outgoing = match timeout(IDLE, queue.recv()).await {
@@ -118,7 +118,7 @@ async fn wait_out_throttle(shared: &Shared) {
 async fn write_one(
     shared: &Shared,
     writer: &mut WriteHalf<Box<dyn Stream>>,
-    mut outgoing: Outgoing,
+    mut outgoing: OutgoingRequest,
     last: bool,
 ) -> io::Result<()> {
     {

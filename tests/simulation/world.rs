@@ -11,8 +11,8 @@ use mirrormesh::model::status::PartitionState;
 use mirrormesh::model::{
     BatchInfo, Fault, FaultKind, Generation, ResetPolicy, Segment, TargetResetPolicy, WriteErrorClass,
 };
-use mirrormesh::replicator::resume::{Next, ResumePolicy, SourceFacts, TargetFacts, decide};
-use mirrormesh::replicator::tail::{MatchRules, TailMatch, TailMatcher, TailPlan, Wants};
+use mirrormesh::replicator::resume::{ResumeNext, ResumePolicy, SourceFacts, TargetFacts, decide};
+use mirrormesh::replicator::tail::{MatchRules, TailMatch, TailMatcher, TailNeed, TailPlan};
 use mirrormesh::replicator::{Input, Machine, MachineConfig, Output};
 
 use crate::checks::Ledger;

@@ -30,7 +30,7 @@ pub struct GroupsArgs {
 
 /// What `--json` prints; `groups` is as `/offsets` has it.
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct GroupsReport<'a> {
     pub flow: &'a FlowName,
     pub from: &'a Alias,
     pub to: &'a Alias,
@@ -55,7 +55,7 @@ pub fn run(args: &GroupsArgs) -> Exit {
         if args.json {
             let as_of = overview.as_of.as_str();
             let (flow, from, to) = (&flow.name, &flow.from, &flow.to);
-            output::print_json(&Report { flow, from, to, as_of, groups });
+            output::print_json(&GroupsReport { flow, from, to, as_of, groups });
         } else {
             output::print(&table(&flow.from, &flow.to, groups));
         }

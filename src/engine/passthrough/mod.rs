@@ -24,9 +24,8 @@ use self::source::{Source, SourceSpec};
 use self::ways::Ways;
 use super::budget::Account;
 use super::{Batch, EngineError, LaneEvent, LaneId, LaneOpened, LaneSpec, Session, TargetLimits};
-use crate::batch::Codec;
 use crate::formats::ProducerState;
-use crate::model::{FlowName, Generation, Isolation};
+use crate::model::{Codec, FlowName, Generation, Isolation};
 use crate::wire::Wire;
 
 /// Called once when a session ends by itself, with the reason. It must not block.

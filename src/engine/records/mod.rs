@@ -60,8 +60,8 @@ use super::panic::panic_text;
 use super::{Batch, Body, EngineError, LaneId, LaneOpened, LaneSpec, Session, TargetLimits, WriteError};
 use crate::config::client::ClientSettings;
 use crate::formats::ProducerState;
-use crate::model::{Alias, Fault, FaultKind, FlowName, Generation, WriteErrorClass};
-use crate::topology::{Codec, Isolation};
+use crate::model::{Alias, Codec, Fault, FaultKind, FlowName, Generation, WriteErrorClass};
+use crate::topology::Isolation;
 
 /// What a session of the `records` engine needs.
 pub struct RecordsSpec {

@@ -8,7 +8,6 @@ use ractor::ActorRef;
 use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
-use crate::batch::Codec;
 use crate::cluster::ClusterHandle;
 use crate::engine::passthrough::{PassthroughSession, PassthroughSpec};
 use crate::engine::records::{Answers, RecordsSession, RecordsSpec};
@@ -17,7 +16,7 @@ use crate::mesh::shared::FlowContext;
 use crate::model::status::FlowState;
 use crate::model::{Event, Generation};
 use crate::telemetry::Restarted;
-use crate::topology::{self, EngineKind, Isolation, engine};
+use crate::topology::{EngineKind, Isolation, engine};
 use crate::wire::OffsetSpec;
 
 /// How long a lost session may take to close before the next one is built beside it; what it still sends is
@@ -56,20 +55,9 @@ fn passthrough(flow: &FlowContext) -> PassthroughSpec {
         source: flow.source.wire().clone(),
         target: flow.target.wire().clone(),
         isolation: flow.spec.isolation,
-        codec: batch_codec(flow.spec.codec),
+        codec: flow.spec.codec,
         rack: flow.source.settings().rack.clone(),
         account: flow.account.clone(),
-    }
-}
-
-/// The format's number for what the configuration calls it.
-fn batch_codec(codec: topology::Codec) -> Codec {
-    match codec {
-        topology::Codec::None => Codec::None,
-        topology::Codec::Gzip => Codec::Gzip,
-        topology::Codec::Snappy => Codec::Snappy,
-        topology::Codec::Lz4 => Codec::Lz4,
-        topology::Codec::Zstd => Codec::Zstd,
     }
 }
 

@@ -41,7 +41,7 @@ pub struct PartitionActor;
 type Timer = JoinHandle<Result<(), ractor::MessagingErr<PartitionMsg>>>;
 
 /// A batch between its arrival and its acknowledgement.
-pub(super) struct InFlight {
+pub(super) struct InFlightBatch {
     pub(super) info: BatchInfo,
     /// Kept only of batches that may become spans.
     pub(super) trace: Option<Box<Trace>>,
@@ -66,7 +66,7 @@ pub struct PartitionShell {
     /// When it arrived, if it may become a span.
     pub(super) arrived: Option<SystemTime>,
     /// Facts of the batches in flight, oldest first.
-    pub(super) in_flight: VecDeque<InFlight>,
+    pub(super) in_flight: VecDeque<InFlightBatch>,
     pub(super) lag: LagClock,
     pub(super) source_end: Option<i64>,
     pub(super) mirrored_ms: Option<i64>,
@@ -237,7 +237,7 @@ impl PartitionShell {
         });
     }
 
-    fn trace(&self, batch: &InFlight, segments: &[Segment]) {
+    fn trace(&self, batch: &InFlightBatch, segments: &[Segment]) {
         let Some(trace) = &batch.trace else { return };
         let flow = &self.args.flow;
         let told = BatchTrace {

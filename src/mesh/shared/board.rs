@@ -14,12 +14,8 @@ use crate::telemetry::clock;
 use crate::topology::EngineChoice;
 
 /// Faults that may pass when the target topic's configuration changes.
-const REFUSALS: [FaultKind; 4] = [
-    FaultKind::RecordTooLarge,
-    FaultKind::MissingKey,
-    FaultKind::TimestampRefused,
-    FaultKind::TargetRefused,
-];
+const REFUSALS: [FaultKind; 4] =
+    [FaultKind::RecordTooLarge, FaultKind::MissingKey, FaultKind::TimestampRefused, FaultKind::TargetRefused];
 
 /// The board of one flow. Cheap to clone.
 #[derive(Clone, Debug)]

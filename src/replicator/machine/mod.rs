@@ -31,7 +31,7 @@ pub use io::{Input, MachineConfig, Output, Resolution};
 
 use crate::formats::Position;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment};
-use backoff::Backoff;
+use backoff::RetryBackoff;
 use in_flight::InFlight;
 use saver::Saver;
 
@@ -89,7 +89,7 @@ pub struct Machine {
     fetching: bool,
     in_flight: InFlight,
     saver: Saver,
-    backoff: Backoff,
+    backoff: RetryBackoff,
     fault: Option<Fault>,
     store_fault: Option<Fault>,
     paused: bool,
@@ -118,7 +118,7 @@ impl Machine {
             fetching: false,
             in_flight: InFlight::default(),
             saver: Saver::new(config.positions_interval),
-            backoff: Backoff::new(config.seed),
+            backoff: RetryBackoff::new(config.seed),
             fault: None,
             store_fault: None,
             paused: false,

@@ -35,12 +35,12 @@ fn feed(plan: TailPlan, rules: MatchRules, source: &[RecordDigest], target: &[Re
     let (mut source, mut target) = (source.chunks(1), target.chunks(1));
     loop {
         match matcher.wants() {
-            Wants::Nothing => return matcher.finish(),
-            Wants::Source => match source.next() {
+            TailNeed::Nothing => return matcher.finish(),
+            TailNeed::Source => match source.next() {
                 Some(records) => matcher.source(records),
                 None => matcher.source_end(),
             },
-            Wants::Target => match target.next() {
+            TailNeed::Target => match target.next() {
                 Some(records) => matcher.target(records),
                 None => matcher.target_end(),
             },

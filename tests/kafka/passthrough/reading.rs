@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirrormesh::batch::{Codec, split};
+use mirrormesh::batch::split;
 use mirrormesh::engine::budget::Budget;
 use mirrormesh::engine::passthrough::{PassthroughSession, PassthroughSpec};
 use mirrormesh::engine::{Batch, Body, LaneEvent, LaneSpec, Session};
-use mirrormesh::model::{Generation, Isolation, TopicPartition};
+use mirrormesh::model::{Codec, Generation, Isolation, TopicPartition};
 use mirrormesh::wire::Wire;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 

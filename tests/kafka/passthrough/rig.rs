@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mirrormesh::batch::{BatchBuilder, Codec, Record};
+use mirrormesh::batch::{BatchBuilder, Record};
 use mirrormesh::engine::budget::{Account, Budget};
 use mirrormesh::engine::passthrough::{PassthroughSession, PassthroughSpec};
 use mirrormesh::engine::{Batch, Body, LaneSpec, Session};
 use mirrormesh::formats::ProducerState;
 use mirrormesh::model::{
-    BatchInfo, FaultKind, Generation, Isolation, Segment, TopicPartition, WriteErrorClass,
+    BatchInfo, Codec, FaultKind, Generation, Isolation, Segment, TopicPartition, WriteErrorClass,
 };
 use mirrormesh::telemetry::clock::now_ms;
 use mirrormesh::wire::Wire;

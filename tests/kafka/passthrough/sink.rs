@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mirrormesh::batch::{BatchBuilder, Codec, RawBatch};
+use mirrormesh::batch::{BatchBuilder, RawBatch};
 use mirrormesh::engine::{Session, TargetLimits};
 use mirrormesh::formats::ProducerState;
 use mirrormesh::model::{BatchInfo, FaultKind, Segment, TopicPartition, WriteErrorClass};

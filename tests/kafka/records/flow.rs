@@ -10,8 +10,8 @@ use mirrormesh::engine::records::{RecordsSession, RecordsSpec, Suspects};
 use mirrormesh::engine::{
     Batch, LaneEvent, LaneOpened, LaneSpec, Session, SourceError, TargetLimits, WriteError,
 };
-use mirrormesh::model::{BatchInfo, Event, Generation, Segment, TopicPartition};
-use mirrormesh::topology::{Codec, Isolation};
+use mirrormesh::model::{BatchInfo, Codec, Event, Generation, Segment, TopicPartition};
+use mirrormesh::topology::Isolation;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 

@@ -8,7 +8,7 @@ use super::work::{GroupWork, PartitionWork, refusal};
 use crate::mesh::shared::FlowContext;
 use crate::model::groups::{GroupRefusal, RefusalReason};
 use crate::model::{Isolation, Side, TopicPartition};
-use crate::offsets::sync::{Pair, within};
+use crate::offsets::sync::{SyncPair, within};
 use crate::telemetry::clock;
 use crate::wire::{CommitOutcome, GroupCommit, OffsetSpec, Wire, WireError};
 
@@ -62,7 +62,7 @@ pub(super) async fn carry_out(flow: &FlowContext, book: &mut SyncBook, works: &m
     committed
 }
 
-fn planned(work: &GroupWork) -> impl Iterator<Item = (&PartitionWork, Pair)> {
+fn planned(work: &GroupWork) -> impl Iterator<Item = (&PartitionWork, SyncPair)> {
     work.partitions.iter().filter_map(|partition| Some((partition, partition.write?.0)))
 }
 

@@ -8,7 +8,7 @@ use tracing::debug;
 
 use super::commit::carry_out;
 use super::memory::SyncBook;
-use super::report::Report;
+use super::report::RoundReport;
 use super::topics::TopicPairs;
 use super::work::{GroupWork, Judge, SideReading, reading};
 use crate::mesh::jobs::job::{Job, Refusal, Round};
@@ -33,7 +33,7 @@ pub struct Cycle {
     book: SyncBook,
     checkpoints: Option<Checkpoints>,
     checkpoints_refusal: Refusal,
-    report: Report,
+    report: RoundReport,
 }
 
 /// The groups of one cluster, with their states.
@@ -73,7 +73,7 @@ impl Cycle {
             book,
             checkpoints: None,
             checkpoints_refusal: Refusal::default(),
-            report: Report::new(flow.clone()),
+            report: RoundReport::new(flow.clone()),
             flow,
         }
     }

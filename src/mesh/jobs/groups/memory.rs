@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::formats::{GroupSync, GroupSyncKey, SyncedPartition};
 use crate::mesh::shared::FlowContext;
 use crate::model::{FlowName, TopicName, TopicPartition};
-use crate::offsets::sync::{Memory, Pair};
+use crate::offsets::sync::{SyncMemory, SyncPair};
 use crate::wire::WireError;
 
 /// What is remembered of every group of a flow: some 100 bytes per partition.
 #[derive(Debug, Default)]
 pub(super) struct SyncBook {
-    groups: HashMap<String, BTreeMap<TopicPartition, Memory>>,
+    groups: HashMap<String, BTreeMap<TopicPartition, SyncMemory>>,
     /// Changed since it was last stored.
     dirty: BTreeSet<(String, TopicName)>,
 }
@@ -31,12 +31,12 @@ impl SyncBook {
     }
 
     /// What is remembered of one partition, named as on the source.
-    pub fn get(&self, group: &str, source: &TopicPartition) -> Memory {
+    pub fn get(&self, group: &str, source: &TopicPartition) -> SyncMemory {
         self.groups.get(group).and_then(|partitions| partitions.get(source)).copied().unwrap_or_default()
     }
 
     /// Changes what is remembered; to be stored by the next [`SyncBook::save`] if it is something else.
-    pub fn set(&mut self, group: &str, source: &TopicPartition, memory: Memory) {
+    pub fn set(&mut self, group: &str, source: &TopicPartition, memory: SyncMemory) {
         if self.get(group, source) == memory {
             return;
         }
@@ -92,7 +92,7 @@ impl SyncBook {
     }
 }
 
-fn to_stored(partition: i32, memory: &Memory) -> SyncedPartition {
+fn to_stored(partition: i32, memory: &SyncMemory) -> SyncedPartition {
     SyncedPartition {
         partition,
         source: memory.synced.map(|pair| pair.source),
@@ -105,11 +105,11 @@ fn to_stored(partition: i32, memory: &Memory) -> SyncedPartition {
     }
 }
 
-fn from_stored(stored: &SyncedPartition) -> Memory {
+fn from_stored(stored: &SyncedPartition) -> SyncMemory {
     let pair = |source: Option<i64>, target: Option<i64>, owner| {
-        Some(Pair { source: source?, target: target?, owner })
+        Some(SyncPair { source: source?, target: target?, owner })
     };
-    Memory {
+    SyncMemory {
         synced: pair(stored.source, stored.target, stored.owner),
         planned: pair(stored.planned_source, stored.planned_target, stored.planned_owner),
         written_ms: stored.written_ms,
@@ -121,9 +121,10 @@ mod tests {
     use super::*;
     use crate::model::Side;
 
-    fn memory(source: i64) -> Memory {
-        let pair = Pair { source, target: source + 1, owner: Side::Target };
-        Memory { synced: Some(pair), planned: None, written_ms: 7 }.plan(Pair { owner: Side::Source, ..pair })
+    fn memory(source: i64) -> SyncMemory {
+        let pair = SyncPair { source, target: source + 1, owner: Side::Target };
+        SyncMemory { synced: Some(pair), planned: None, written_ms: 7 }
+            .plan(SyncPair { owner: Side::Source, ..pair })
     }
 
     #[test]
@@ -151,7 +152,7 @@ mod tests {
         book.dirty.clear();
         book.set("g", &partition, memory(1));
         assert!(book.dirty.is_empty());
-        book.set("g", &partition, Memory::default());
+        book.set("g", &partition, SyncMemory::default());
         assert_eq!(book.groups().count(), 0);
         assert_eq!(book.dirty.len(), 1);
         assert!(book.stored(&"f".into(), "g", &"a".into()).1.is_none(), "a tombstone");

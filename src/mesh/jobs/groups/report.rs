@@ -17,7 +17,7 @@ use crate::topology::GroupSelector;
 const MOST_EVENTS: usize = 100;
 
 /// What is told of a flow's groups.
-pub(super) struct Report {
+pub(super) struct RoundReport {
     flow: Arc<FlowContext>,
     /// The round's groups so far.
     groups: Vec<GroupStatus>,
@@ -27,7 +27,7 @@ pub(super) struct Report {
     unmatched: BTreeSet<String>,
 }
 
-impl Report {
+impl RoundReport {
     pub fn new(flow: Arc<FlowContext>) -> Self {
         Self { flow, groups: Vec::new(), told: HashMap::new(), unmatched: BTreeSet::new() }
     }

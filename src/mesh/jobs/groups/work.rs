@@ -7,7 +7,7 @@ use super::topics::TopicPairs;
 use crate::model::groups::{GroupRefusal, RefusalReason};
 use crate::model::{Side, TopicPartition};
 use crate::offsets::Translation;
-use crate::offsets::sync::{Memory, Pair, Seen, Step, decide};
+use crate::offsets::sync::{SyncFacts, SyncMemory, SyncPair, SyncStep, decide};
 use crate::store::{GroupReading, MapBook, OffsetReading};
 use crate::wire::{Committed, CommittedOffset, GroupState, WireError};
 
@@ -41,9 +41,9 @@ pub(super) struct PartitionWork {
     pub forward: Translation,
     /// What is mirrored next.
     pub mirrored: Option<(i64, i64)>,
-    pub seen: Seen,
+    pub seen: SyncFacts,
     /// A write to be done, and whether it is done although it changes nothing.
-    pub write: Option<(Pair, bool)>,
+    pub write: Option<(SyncPair, bool)>,
     pub refused: Option<GroupRefusal>,
 }
 
@@ -174,7 +174,7 @@ impl GroupWork {
             (Some(map), Some(offset)) => map.forward(offset),
             _ => Translation::Unknown,
         };
-        let seen = Seen {
+        let seen = SyncFacts {
             source: s,
             target: t,
             forward: translate(s, false),
@@ -206,10 +206,10 @@ impl GroupWork {
             let decision = decide(memory, &seen, judge.now_ms);
             book.set(&self.group, &partition.source, decision.memory);
             match decision.step {
-                Step::Keep => {}
-                Step::Write(pair) => partition.write = Some((pair, false)),
-                Step::Refresh(pair) => partition.write = Some((pair, true)),
-                Step::Leave(reason) => partition.refused = Some(partition.left(reason, decision.memory)),
+                SyncStep::Keep => {}
+                SyncStep::Write(pair) => partition.write = Some((pair, false)),
+                SyncStep::Refresh(pair) => partition.write = Some((pair, true)),
+                SyncStep::Leave(reason) => partition.refused = Some(partition.left(reason, decision.memory)),
             }
         }
         self.partitions.push(partition);
@@ -217,7 +217,7 @@ impl GroupWork {
 }
 
 impl PartitionWork {
-    fn left(&self, reason: RefusalReason, memory: Memory) -> GroupRefusal {
+    fn left(&self, reason: RefusalReason, memory: SyncMemory) -> GroupRefusal {
         let (source, target) = (&self.source, &self.target);
         let offset = |offset: Option<i64>| offset.map_or("none".to_owned(), |offset| offset.to_string());
         let (at_source, at_target) = (offset(self.seen.source), offset(self.seen.target));

@@ -77,8 +77,8 @@ struct World {
     target: Seat,
     back: bool,
     /// What we remember, and what of it a crash leaves.
-    memory: Memory,
-    durable: Memory,
+    memory: SyncMemory,
+    durable: SyncMemory,
     writes: usize,
 }
 
@@ -89,8 +89,8 @@ impl World {
             source: Seat::default(),
             target: Seat::default(),
             back,
-            memory: Memory::default(),
-            durable: Memory::default(),
+            memory: SyncMemory::default(),
+            durable: SyncMemory::default(),
             writes: 0,
         }
     }
@@ -102,9 +102,9 @@ impl World {
         }
     }
 
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> SyncFacts {
         let (source, target) = (self.source.committed, self.target.committed);
-        Seen {
+        SyncFacts {
             source,
             target,
             forward: source.map_or(Translation::Unknown, |offset| self.map.forward(offset)),
@@ -121,7 +121,7 @@ impl World {
         let decision = decide(self.memory, &self.seen(), NOW);
         self.memory = decision.memory;
         match decision.step {
-            Step::Write(pair) | Step::Refresh(pair) => {
+            SyncStep::Write(pair) | SyncStep::Refresh(pair) => {
                 if until == 0 {
                     self.memory = self.durable;
                     return;
@@ -142,17 +142,17 @@ impl World {
                 }
                 self.memory = self.memory.written(NOW);
             }
-            Step::Keep => {
+            SyncStep::Keep => {
                 if let (Some(source), Some(target)) = (self.source.committed, self.target.committed) {
                     (self.source.heard, self.target.heard) = (vec![source], vec![target]);
                 }
             }
-            Step::Leave(_) => {}
+            SyncStep::Leave(_) => {}
         }
         self.durable = self.memory;
     }
 
-    fn write(&mut self, pair: Pair, unsure: bool) {
+    fn write(&mut self, pair: SyncPair, unsure: bool) {
         let (side, offset) = pair.follower();
         assert!(self.back || side == Side::Target, "the source is not ours to write");
         let decided = self.at(pair.owner).committed.expect("a side that decides has a commit");
