@@ -42,7 +42,7 @@ async fn request(address: SocketAddr, method: &str, path: &str) -> Page {
     Page { code, head: head.to_ascii_lowercase(), body: body.to_owned() }
 }
 
-struct Running {
+struct RunningServer {
     address: SocketAddr,
     status: Arc<Mutex<MeshStatus>>,
     telemetry: Telemetry,
@@ -50,7 +50,7 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-async fn run() -> Running {
+async fn run() -> RunningServer {
     let status = mesh(vec![
         flow("east-west", vec![partition("orders", 0, PartitionState::Streaming)]),
         flow("east-west-2", vec![]),
@@ -66,7 +66,7 @@ async fn run() -> Running {
     let shutdown = async move { drop(stopped.await) };
     let Serving { address, task } =
         serve("127.0.0.1:0".parse().expect("an address"), state, shutdown).await.expect("a free port");
-    Running { address, status, telemetry, stop, task }
+    RunningServer { address, status, telemetry, stop, task }
 }
 
 #[tokio::test]

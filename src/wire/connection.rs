@@ -34,7 +34,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection to a broker. It closes when it is dropped, fails, or has been idle for a while.
 pub(super) struct Connection {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     requests: mpsc::Sender<OutgoingRequest>,
     client_id: StrBytes,
     offered: Offered,
@@ -43,17 +43,17 @@ pub(super) struct Connection {
 }
 
 /// What a connection shares with its task.
-pub(super) struct Shared {
+pub(super) struct ConnectionShared {
     pub(super) cluster: Alias,
     pub(super) broker: String,
     throttling: Arc<Throttling>,
     correlation: AtomicI32,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<ConnectionState>,
     pub(super) stop: Notify,
 }
 
 /// How far a connection is.
-pub(super) struct State {
+pub(super) struct ConnectionState {
     /// Written requests whose answers are to come, oldest first.
     pub(super) pending: VecDeque<Pending>,
     /// Why the connection ended.
@@ -85,7 +85,7 @@ type Deliver = Box<dyn FnOnce(Result<Bytes, WireError>) + Send>;
 
 /// The answer to a request that was handed to the task.
 pub(super) struct Awaited<A> {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     receiver: oneshot::Receiver<Result<A, WireError>>,
 }
 
@@ -110,12 +110,12 @@ impl Connection {
         buffers: Arc<Buffers>,
         throttling: Arc<Throttling>,
     ) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ConnectionShared {
             cluster,
             broker,
             throttling,
             correlation: AtomicI32::new(0),
-            state: Mutex::new(State {
+            state: Mutex::new(ConnectionState {
                 pending: VecDeque::new(),
                 ended: None,
                 quiet_until: Instant::now(),
@@ -317,7 +317,7 @@ impl Drop for Connection {
     }
 }
 
-impl Shared {
+impl ConnectionShared {
     pub(super) fn error(&self, kind: WireErrorKind) -> WireError {
         WireError::new(&self.cluster, kind).at(&self.broker)
     }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+type HeaderText<'a> = (&'a [u8], Option<&'a [u8]>);
 
-fn content(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> u128 {
+fn content(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[HeaderText<'_>]) -> u128 {
     RecordDigest::of(0, 0, key, value, headers.iter().copied()).content
 }
 

@@ -63,7 +63,7 @@ fn map() -> impl Strategy<Value = OffsetMap> {
 
 /// One side of a group.
 #[derive(Clone, Debug, Default)]
-struct Seat {
+struct GroupSide {
     committed: Option<i64>,
     /// Commits that the other side has heard of; anything else is work that a write would lose.
     heard: Vec<i64>,
@@ -71,10 +71,10 @@ struct Seat {
 }
 
 #[derive(Debug)]
-struct World {
+struct GroupWorld {
     map: OffsetMap,
-    source: Seat,
-    target: Seat,
+    source: GroupSide,
+    target: GroupSide,
     back: bool,
     /// What we remember, and what of it a crash leaves.
     memory: SyncMemory,
@@ -82,12 +82,12 @@ struct World {
     writes: usize,
 }
 
-impl World {
+impl GroupWorld {
     fn new(map: OffsetMap, back: bool) -> Self {
         Self {
             map,
-            source: Seat::default(),
-            target: Seat::default(),
+            source: GroupSide::default(),
+            target: GroupSide::default(),
             back,
             memory: SyncMemory::default(),
             durable: SyncMemory::default(),
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    fn at(&mut self, side: Side) -> &mut Seat {
+    fn at(&mut self, side: Side) -> &mut GroupSide {
         match side {
             Side::Source => &mut self.source,
             Side::Target => &mut self.target,
@@ -156,10 +156,10 @@ impl World {
         let (side, offset) = pair.follower();
         assert!(self.back || side == Side::Target, "the source is not ours to write");
         let decided = self.at(pair.owner).committed.expect("a side that decides has a commit");
-        let seat = self.at(side);
-        assert!(!seat.busy, "active members are left alone");
-        if let Some(before) = seat.committed.replace(offset) {
-            assert!(seat.heard.contains(&before), "{before} was somebody's work, {pair:?} loses it");
+        let group = self.at(side);
+        assert!(!group.busy, "active members are left alone");
+        if let Some(before) = group.committed.replace(offset) {
+            assert!(group.heard.contains(&before), "{before} was somebody's work, {pair:?} loses it");
         }
         for (side, value) in [(side, offset), (pair.owner, decided)] {
             let heard = &mut self.at(side).heard;
@@ -201,7 +201,7 @@ proptest! {
     fn nothing_is_lost_and_it_comes_to_rest(
         map in map(), back in any::<bool>(), acts in proptest::collection::vec(act(), 0..40)
     ) {
-        let mut world = World::new(map, back);
+        let mut world = GroupWorld::new(map, back);
         for act in acts {
             world.act(act);
         }
@@ -222,7 +222,7 @@ proptest! {
         map in map(),
         moves in proptest::collection::vec((side(), 0..END, proptest::option::of(0..3_u8)), 1..20)
     ) {
-        let mut world = World::new(map, true);
+        let mut world = GroupWorld::new(map, true);
         world.act(Act::Commit(Side::Source, 0));
         world.cycle(u8::MAX);
         for (side, offset, crash) in moves {
@@ -239,7 +239,7 @@ proptest! {
     /// A group that one side has never had appears there where it was on the other.
     #[test]
     fn an_empty_side_is_filled(map in map(), side in side(), offset in 0..END) {
-        let mut world = World::new(map, true);
+        let mut world = GroupWorld::new(map, true);
         world.act(Act::Commit(side, offset));
         world.cycle(u8::MAX);
         prop_assert!(world.are_in_step(), "{:?}", world);

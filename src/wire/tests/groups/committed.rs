@@ -51,10 +51,10 @@ fn groups(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-type Answers = HashMap<String, Result<Vec<CommittedOffset>, WireError>>;
+type CommittedAnswers = HashMap<String, Result<Vec<CommittedOffset>, WireError>>;
 
 /// The texts beside a group's commits, or its error.
-fn texts(answers: &Answers, group: &str) -> Result<Vec<String>, WireError> {
+fn texts(answers: &CommittedAnswers, group: &str) -> Result<Vec<String>, WireError> {
     let offsets = answers[group].as_ref().map_err(Clone::clone)?;
     Ok(offsets.iter().map(|offset| offset.committed.as_ref().unwrap().metadata.clone()).collect())
 }
