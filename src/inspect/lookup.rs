@@ -9,14 +9,14 @@ use thiserror::Error;
 
 use crate::config::{Loaded, did_you_mean};
 use crate::formats::{GroupSync, GroupSyncKey, offsets_topic};
+use crate::model::groups::{Committed, GroupState};
 use crate::model::{Alias, FlowName, TopicName, TopicPartition};
+use crate::offsets::groups::{GroupReading, OffsetReading};
 use crate::offsets::{Direction, OffsetMap, TranslatedOffset, Translation};
-use crate::store::{
-    GroupReading, LoadedOffsets, OffsetReading, OffsetsError, OffsetsTopic, stored_checkpoints,
-};
+use crate::store::{LoadedOffsets, OffsetsError, OffsetsTopic, stored_checkpoints};
 use crate::topology::java_regex::PatternError;
 use crate::topology::{FlowSpec, GroupSelector, Selector};
-use crate::wire::{Committed, GroupState, Wire, WireError};
+use crate::wire::{Wire, WireError};
 
 /// Topics that an error names at most.
 const NAMED: usize = 10;

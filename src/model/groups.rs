@@ -1,4 +1,4 @@
-//! What is known of a flow's consumer groups: what tables, `/offsets` and metrics show.
+//! Consumer groups: what brokers tell of them, and what tables, `/offsets` and metrics show.
 //! Field names are part of the interface; lags are in records.
 
 use std::fmt;
@@ -6,6 +6,49 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::TopicPartition;
+
+/// Whether a group has members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupState {
+    /// It has none: it is only its committed offsets.
+    Empty,
+    /// It has some; the state in the broker's word (`Stable`, `PreparingRebalance`, `Assigning` ..).
+    Active(String),
+    /// It is about to be removed.
+    Dead,
+    /// The broker doesn't tell.
+    Unknown,
+}
+
+impl GroupState {
+    /// Whether it certainly has members.
+    pub fn has_members(&self) -> bool {
+        matches!(self, Self::Active(_))
+    }
+}
+
+impl fmt::Display for GroupState {
+    /// The word in tables and JSON.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("empty"),
+            Self::Active(word) => f.write_str(&word.to_lowercase()),
+            Self::Dead => f.write_str("dead"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// A committed offset, with what was committed beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The next record to read.
+    pub offset: i64,
+    /// Leader epoch of the record before; −1 when it is not known.
+    pub leader_epoch: i32,
+    /// The text that the committer left with it.
+    pub metadata: String,
+}
 
 /// One group of a flow at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ mod budget;
 mod changes;
 mod chunks;
 mod emission;
+pub mod groups;
 mod identity;
 mod interval;
 mod landmarks;

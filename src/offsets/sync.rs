@@ -49,7 +49,7 @@ pub struct SyncMemory {
 }
 
 /// What is known of one partition of one group.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SyncFacts {
     /// Committed on the source.
     pub source: Option<i64>,

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::internal_topics;
-use super::reading::{GroupReading, OffsetReading};
 use crate::formats::{Checkpoint, FormatError};
 use crate::model::{TopicName, TopicPartition};
+use crate::offsets::groups::{GroupReading, OffsetReading};
 use crate::offsets::{Emitted, due};
 use crate::wire::{NewRecord, Wire, WireError};
 

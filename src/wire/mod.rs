@@ -50,9 +50,7 @@ pub use client::Wire;
 pub use configs::ConfigChange;
 pub use error::{WireError, WireErrorKind};
 pub use fetch::{FetchRange, FetchedRecords};
-pub use groups::{
-    CommitOutcome, Committed, CommittedOffset, GroupCommit, GroupKind, GroupListing, GroupState, ListedGroup,
-};
+pub use groups::{CommitOutcome, CommittedOffset, GroupCommit, GroupKind, GroupListing, ListedGroup};
 pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages::ApiKey;
 pub use link::{Link, PendingProduce};

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::model::{Alias, FlowName};
+use crate::offsets::groups::{GroupReading, OffsetReading};
 use crate::offsets::{Direction, TranslatedOffset};
-use crate::store::{GroupReading, OffsetReading};
 use crate::topology::FlowSpec;
 
 /// Translated offsets of one flow.

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Page, Running, get, run};
-use crate::model::groups::{GroupPartitionStatus, GroupRefusal, GroupStatus, GroupsSummary, RefusalReason, Worth};
+use super::{Page, RunningServer, get, run};
+use crate::model::groups::{
+    GroupPartitionStatus, GroupRefusal, GroupStatus, GroupsSummary, RefusalReason, Worth,
+};
 use crate::model::job::{JobState, JobStatus, RunsIn};
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
@@ -151,7 +153,7 @@ fn page_text(out: &mut String, path: &str, page: &Page, json: Option<&Value>) {
 }
 
 /// Every detail that any event carries, in one record.
-fn all_events(running: &Running) {
+fn all_events(running: &RunningServer) {
     let scope = Scope {
         flow: Some("east-west".into()),
         cluster: Some("east".into()),
@@ -167,7 +169,7 @@ fn all_events(running: &Running) {
 }
 
 /// Gives `/readyz` every reason that it knows.
-fn unready(running: &Running) {
+fn unready(running: &RunningServer) {
     let mut status = running.status.lock();
     status.clusters[0].cluster_id = None;
     status.flows[0].state = FlowState::Faulted;

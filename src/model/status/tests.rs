@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::model::TopicPartition;
-use crate::model::job::{JobState, JobStatus, RunsIn};
 use crate::model::groups::{GroupPartitionStatus, GroupRefusal, GroupStatus, RefusalReason, Worth};
+use crate::model::job::{JobState, JobStatus, RunsIn};
 
 fn cluster() -> ClusterStatus {
     ClusterStatus {

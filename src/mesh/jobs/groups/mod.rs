@@ -2,9 +2,8 @@
 
 mod commit;
 mod cycle;
-mod memory;
+mod refusal;
 mod report;
 mod topics;
-mod work;
 
 pub use cycle::Cycle;

@@ -11,9 +11,10 @@ use kafka_protocol::messages::{ApiKey, OffsetFetchRequest, OffsetFetchResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::coordinators_but;
+use crate::model::groups::Committed;
 use crate::wire::names::kafka_topic;
 use crate::wire::testing::{Reply, Request, Scripted, nobody, offers, place};
-use crate::wire::{Committed, CommittedOffset, WireError};
+use crate::wire::{CommittedOffset, WireError};
 
 /// The groups that a request names.
 fn asked(request: &Request) -> Vec<String> {

@@ -10,8 +10,9 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use crate::model::groups::GroupState;
+use crate::wire::GroupKind;
 use crate::wire::testing::{Request, Scripted, nobody, offers};
-use crate::wire::{GroupKind, GroupState};
 
 /// Group, protocol type, state, type.
 type ListedEntry = (&'static str, &'static str, &'static str, &'static str);
