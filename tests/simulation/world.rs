@@ -337,16 +337,12 @@ impl World {
             self.tell(Input::SourceMoved);
         }
         if knows[1] != (self.target.incarnation, self.target.epoch) {
-            self.tell(Input::TargetMoved { leader_epoch: self.target.epoch });
+            self.tell(Input::TargetMoved);
         }
     }
 
     fn bounds(&mut self) {
-        self.tell(Input::Bounds {
-            log_start: self.source.start,
-            end: self.source.end,
-            leader_epoch: self.source.epoch,
-        });
+        self.tell(Input::Bounds { end: self.source.end, leader_epoch: self.source.epoch });
     }
 
     fn tick(&mut self) {

@@ -145,12 +145,10 @@ impl Actor for PartitionActor {
                 shell.source_end = Some(end);
                 shell.lag.saw_end(end, clock::now_ms());
                 shell.step(&myself, Input::CreditBlocked(shell.args.flow.is_held_back()));
-                shell.step(&myself, Input::Bounds { log_start: 0, end, leader_epoch });
+                shell.step(&myself, Input::Bounds { end, leader_epoch });
             }
             PartitionMsg::SourceMoved => shell.step(&myself, Input::SourceMoved),
-            PartitionMsg::TargetMoved { leader_epoch } => {
-                shell.step(&myself, Input::TargetMoved { leader_epoch });
-            }
+            PartitionMsg::TargetMoved => shell.step(&myself, Input::TargetMoved),
             PartitionMsg::Drain => shell.step(&myself, Input::Drain),
             PartitionMsg::Tick => {
                 shell.timer = None;

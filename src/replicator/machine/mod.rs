@@ -151,9 +151,9 @@ impl Machine {
             }
             Input::WriteFailed { class, fault } => self.write_failed(now, class, fault, out),
             Input::SourceFailed { fault, retry } => self.source_failed(now, fault, retry, out),
-            Input::SourceMoved | Input::TargetMoved { .. } => self.moved(out),
+            Input::SourceMoved | Input::TargetMoved => self.moved(out),
             Input::SessionLost(reason) => self.session_lost(now, reason, out),
-            Input::Bounds { log_start: _, end, leader_epoch } => self.bounds(now, end, leader_epoch, out),
+            Input::Bounds { end, leader_epoch } => self.bounds(now, end, leader_epoch, out),
             Input::CreditBlocked(blocked) => self.credit_blocked = blocked,
             Input::Pause => self.pause(out),
             Input::Resume => self.resume(out),
