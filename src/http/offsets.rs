@@ -119,7 +119,7 @@ fn groups(state: &HttpState, flows: &[FlowEnds], only: Option<&str>) -> Response
         flow,
         from,
         to,
-        as_of_ms: snapshot.cycle_ms(),
+        as_of_ms: snapshot.round_ms(),
         groups: match only {
             Some(group) => snapshot.group(group).into_iter().collect(),
             None => snapshot.groups().iter().collect(),

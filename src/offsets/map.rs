@@ -8,7 +8,7 @@
 //! A source offset that is mirrored again (after a truncation, or by a repeat) replaces what was known from there on:
 //! the newest copy is the one behind which every later record follows once.
 //!
-//! Of what is forgotten, below the source's log start or to save memory, a few landmarks stay: the earliest safe answer
+//! Of what is forgotten, below the source's log start or to save memory, a few pairs stay: the earliest safe answer
 //! there comes from the nearest of them.
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::budget::{MapAccount, MapBudget};
 use super::changes::Changes;
 use super::chunks::Chunks;
 use super::interval::{Interval, OffsetPair};
-use super::landmarks::Landmarks;
+use super::kept_pairs::KeptPairs;
 use crate::model::Segment;
 
 /// The offset map of one partition.
@@ -34,7 +34,7 @@ pub struct OffsetMap {
     /// Where it begins: what was mirrored between origin and begin lies there on both sides.
     pub(super) begin: OffsetPair,
     /// What is still known of what lies there.
-    pub(super) landmarks: Landmarks,
+    pub(super) kept_pairs: KeptPairs,
     /// Every source offset before this is mirrored, or has no record to mirror; what is mirrored next lies here or
     /// after on the target.
     pub(super) next: OffsetPair,
@@ -55,7 +55,7 @@ impl OffsetMap {
             incarnation: 0,
             origin: begin,
             begin,
-            landmarks: Landmarks::default(),
+            kept_pairs: KeptPairs::default(),
             next: begin,
             chunks: Chunks::new(0),
             changes,
@@ -105,7 +105,7 @@ impl OffsetMap {
         size_of::<Self>()
             + self.identity.remote_topic.as_str().len()
             + self.chunks.memory_bytes()
-            + self.landmarks.memory_bytes()
+            + self.kept_pairs.memory_bytes()
             + self.changes.memory_bytes()
     }
 
@@ -133,7 +133,7 @@ impl OffsetMap {
             self.identity = identity.clone();
             let begin = found.first().map_or(next, |first| Interval::from(first).base().min(next));
             (self.origin, self.begin) = (begin, begin);
-            self.landmarks = Landmarks::default();
+            self.kept_pairs = KeptPairs::default();
         } else if self.identity.learn(identity) {
             self.changes.add(self.chunks.open_number());
         }
@@ -196,7 +196,7 @@ impl OffsetMap {
 
     fn drop_oldest(&mut self) -> Option<u64> {
         let chunk = self.chunks.drop_oldest(&mut self.changes)?;
-        self.landmarks.push(chunk.base);
+        self.kept_pairs.push(chunk.base);
         self.begin = chunk.next;
         self.changes.add(self.chunks.open_number());
         Some(chunk.intervals)
@@ -223,7 +223,7 @@ impl OffsetMap {
         if self.chunks.cut(limit, &mut self.changes) {
             self.incarnation = self.incarnation.saturating_add(1);
         }
-        self.landmarks.cut(limit);
+        self.kept_pairs.cut(limit);
         self.origin = self.origin.min(limit);
         self.begin = self.begin.min(limit);
         self.next = self.next.min(limit);
@@ -234,7 +234,7 @@ impl PartialEq for OffsetMap {
     fn eq(&self, other: &Self) -> bool {
         self.identity == other.identity
             && (self.origin, self.begin, self.next) == (other.origin, other.begin, other.next)
-            && self.landmarks == other.landmarks
+            && self.kept_pairs == other.kept_pairs
             && self.intervals().eq(other.intervals())
     }
 }

@@ -8,7 +8,7 @@ mod emission;
 pub mod groups;
 mod identity;
 mod interval;
-mod landmarks;
+mod kept_pairs;
 mod map;
 mod record;
 mod stored;

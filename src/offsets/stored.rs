@@ -8,7 +8,7 @@ use super::budget::MapAccount;
 use super::changes::{Changes, ChunkChange};
 use super::chunks::{Chunks, Encoded, Sealed, encode};
 use super::interval::{Interval, OffsetPair};
-use super::landmarks::Landmarks;
+use super::kept_pairs::KeptPairs;
 use super::map::OffsetMap;
 use super::record::ChunkRecord;
 use super::varint::{RECORD, VarintReader};
@@ -94,7 +94,7 @@ impl OffsetMap {
             incarnation: newest.incarnation,
             origin: newest.origin,
             begin: newest.begin,
-            landmarks: Landmarks::stored(newest.landmarks.clone()),
+            kept_pairs: KeptPairs::stored(newest.kept_pairs.clone()),
             next: newest.next,
             chunks: Chunks::stored(sealed, *open_number, open),
             changes,
@@ -121,7 +121,7 @@ impl OffsetMap {
             identity: self.identity.clone(),
             origin: self.origin,
             begin: self.begin,
-            landmarks: self.landmarks.as_slice().to_vec(),
+            kept_pairs: self.kept_pairs.as_slice().to_vec(),
             next: self.next,
             intervals,
             base,

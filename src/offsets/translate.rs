@@ -61,8 +61,8 @@ impl OffsetMap {
     /// The answer below the map's begin, for an offset of that side.
     fn before_begin(&self, side: Side, offset: i64) -> Translation {
         let other = side.other();
-        if let Some(landmark) = self.landmarks.at_or_before(side, offset) {
-            return Translation::EarliestSafe(landmark.on(other));
+        if let Some(kept) = self.kept_pairs.at_or_before(side, offset) {
+            return Translation::EarliestSafe(kept.on(other));
         }
         let answer = self.origin.on(other);
         // What began at 0 has nothing before it.

@@ -106,7 +106,7 @@ fn check_rising(world: &MapWorld) {
         first = false;
     }
     assert!(end.0 <= map.source_next() && end.1 <= map.target_next(), "{map:?}");
-    let landmarks = map.landmarks.as_slice().iter().copied();
-    let places: Vec<_> = [map.origin].into_iter().chain(landmarks).chain([map.begin]).collect();
+    let kept_pairs = map.kept_pairs.as_slice().iter().copied();
+    let places: Vec<_> = [map.origin].into_iter().chain(kept_pairs).chain([map.begin]).collect();
     assert!(places.is_sorted_by(|a, b| a.is_within(*b)), "{map:?}");
 }

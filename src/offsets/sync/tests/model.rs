@@ -19,9 +19,9 @@ enum Act {
     Delete(Side),
     /// Members come or go.
     Occupy(Side, bool),
-    /// A whole cycle of ours.
-    Cycle,
-    /// A cycle that dies: before the plan is durable, before the commit, before the outcome is durable.
+    /// A whole round of ours.
+    Round,
+    /// A round that dies: before the plan is durable, before the commit, before the outcome is durable.
     Crash(u8),
 }
 
@@ -34,7 +34,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (side(), 0..END).prop_map(|(side, offset)| Act::Commit(side, offset)),
         1 => side().prop_map(Act::Delete),
         2 => (side(), any::<bool>()).prop_map(|(side, busy)| Act::Occupy(side, busy)),
-        5 => Just(Act::Cycle),
+        5 => Just(Act::Round),
         2 => (0..3_u8).prop_map(Act::Crash),
     ]
 }
@@ -116,8 +116,8 @@ impl GroupWorld {
         }
     }
 
-    /// One cycle, which may die after `until` of its steps.
-    fn cycle(&mut self, until: u8) {
+    /// One round, which may die after `until` of its steps.
+    fn round(&mut self, until: u8) {
         let decision = decide(self.memory, &self.seen(), NOW);
         self.memory = decision.memory;
         match decision.step {
@@ -176,8 +176,8 @@ impl GroupWorld {
             Act::Commit(side, offset) => self.at(side).committed = Some(offset),
             Act::Delete(side) => self.at(side).committed = None,
             Act::Occupy(side, busy) => self.at(side).busy = busy,
-            Act::Cycle => self.cycle(u8::MAX),
-            Act::Crash(until) => self.cycle(until),
+            Act::Round => self.round(u8::MAX),
+            Act::Crash(until) => self.round(until),
         }
     }
 
@@ -206,16 +206,16 @@ proptest! {
             world.act(act);
         }
         (world.source.busy, world.target.busy) = (false, false);
-        world.cycle(u8::MAX);
+        world.round(u8::MAX);
         let (writes, rest) = (world.writes, (world.source.committed, world.target.committed));
         for _ in 0..3 {
-            world.cycle(u8::MAX);
+            world.round(u8::MAX);
         }
         let moved = (world.source.committed, world.target.committed);
         prop_assert_eq!((world.writes, moved), (writes, rest), "ping-pong");
     }
 
-    /// Where only one side is worked on between two cycles, the other one follows it, rewinds and crashes included,
+    /// Where only one side is worked on between two rounds, the other one follows it, rewinds and crashes included,
     /// and there is never a conflict.
     #[test]
     fn the_side_that_moved_is_followed(
@@ -224,13 +224,13 @@ proptest! {
     ) {
         let mut world = GroupWorld::new(map, true);
         world.act(Act::Commit(Side::Source, 0));
-        world.cycle(u8::MAX);
+        world.round(u8::MAX);
         for (side, offset, crash) in moves {
             world.act(Act::Commit(side, offset));
             if let Some(until) = crash {
-                world.cycle(until);
+                world.round(until);
             }
-            world.cycle(u8::MAX);
+            world.round(u8::MAX);
             prop_assert_eq!(world.at(side).committed, Some(offset), "it keeps what it has");
             prop_assert!(world.are_in_step(), "{:?}", world);
         }
@@ -241,7 +241,7 @@ proptest! {
     fn an_empty_side_is_filled(map in map(), side in side(), offset in 0..END) {
         let mut world = GroupWorld::new(map, true);
         world.act(Act::Commit(side, offset));
-        world.cycle(u8::MAX);
+        world.round(u8::MAX);
         prop_assert!(world.are_in_step(), "{:?}", world);
     }
 }

@@ -28,7 +28,7 @@ use crate::wire::{CommittedOffset, GroupListing, Wire, WireError};
 const GROUPS_AT_A_TIME: usize = 1_000;
 
 /// The rounds over the groups of one flow, with what goes from one to the next.
-pub struct Cycle {
+pub struct GroupRounds {
     flow: Arc<FlowContext>,
     selector: Arc<Selector>,
     groups: GroupSelector,
@@ -46,7 +46,7 @@ struct Listed {
     states: HashMap<String, GroupState>,
 }
 
-impl Job for Cycle {
+impl Job for GroupRounds {
     const NAME: &'static str = "consumer groups";
     const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
@@ -64,7 +64,7 @@ impl Job for Cycle {
     }
 }
 
-impl Cycle {
+impl GroupRounds {
     /// Begins with what was stored.
     pub fn new(flow: Arc<FlowContext>, selector: Arc<Selector>, groups: GroupSelector) -> Self {
         let (from, to) = (&flow.spec.from, &flow.spec.to);
