@@ -4,8 +4,8 @@ use secrecy::ExposeSecret;
 
 use crate::model::Codec;
 use crate::topology::{
-    DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE, DefaultsFrom, Isolation,
-    OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
+    DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE, DefaultsFrom, Isolation, OffsetSyncsOn,
+    PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
 };
 
 use super::*;
