@@ -6,10 +6,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use mirrormesh::batch::{Acceptance, BatchBuilder, Codec, Codecs, RawBatch, Stamp, repack};
+use mirrormesh::batch::{Acceptance, BatchBuilder, Codecs, RawBatch, Stamp, repack};
 use mirrormesh::config::{Sources, load};
 use mirrormesh::formats::{Anchors, Position};
-use mirrormesh::model::{BatchInfo, Generation, Segment, TopicId, TopicName};
+use mirrormesh::model::{BatchInfo, Codec, Generation, Segment, TopicId, TopicName};
 use mirrormesh::replicator::{Input, Machine, MachineConfig, Output, Resolution};
 use mirrormesh::topology::Selector;
 

@@ -42,7 +42,7 @@ pub fn control_kind(batch: &RawBatch) -> Result<Option<ControlKind>, BatchError>
 
 /// What a `read_committed` reader does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BatchContent {
     /// Data to be read.
     Data,
     /// A marker; its offsets are passed over.
@@ -70,7 +70,7 @@ impl AbortedFilter {
     }
 
     /// Takes the next batch. Fails if it is a marker that can't be read.
-    pub fn takes(&mut self, batch: &RawBatch) -> Result<Verdict, BatchError> {
+    pub fn takes(&mut self, batch: &RawBatch) -> Result<BatchContent, BatchError> {
         let header = batch.header();
         let last_offset = header.last_offset();
         while let Some((producer, _)) = self.ahead.pop_front_if(|(_, first)| *first <= last_offset) {
@@ -80,11 +80,11 @@ impl AbortedFilter {
             if control_kind(batch)? == Some(ControlKind::Abort) {
                 self.aborting.remove(&header.producer_id);
             }
-            return Ok(Verdict::Control);
+            return Ok(BatchContent::Control);
         }
         if header.is_transactional() && self.aborting.contains(&header.producer_id) {
-            return Ok(Verdict::Aborted);
+            return Ok(BatchContent::Aborted);
         }
-        Ok(Verdict::Data)
+        Ok(BatchContent::Data)
     }
 }

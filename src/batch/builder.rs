@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::cursor::{put_nullable, put_varlong};
 use super::header::{HEADER_BYTES, TRANSACTIONAL};
-use super::{BatchError, BatchProblem, Codec, Header};
+use super::{BatchError, BatchProblem, Header};
+use crate::model::Codec;
 
 /// Builds one batch of magic 2, record by record.
 ///

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Codec, RawBatch};
+use super::RawBatch;
+use crate::model::Codec;
 
 /// What a target partition takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

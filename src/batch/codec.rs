@@ -1,4 +1,4 @@
-//! Compression of the records inside a batch.
+//! Compresses and decompresses the records inside a batch.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -11,50 +11,9 @@ use xxhash_rust::xxh32::xxh32;
 
 use super::BatchProblem;
 use super::allowance::Allowance;
-
-/// Compression of the records inside a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Codec {
-    /// Not compressed.
-    None,
-    /// gzip.
-    Gzip,
-    /// Snappy, in the framing of xerial's Java library.
-    Snappy,
-    /// LZ4 frames.
-    Lz4,
-    /// Zstandard (Kafka 2.1 and later, KIP-110).
-    Zstd,
-}
+use crate::model::Codec;
 
 impl Codec {
-    /// The number in the attributes.
-    pub fn number(self) -> u8 {
-        match self {
-            Self::None => 0,
-            Self::Gzip => 1,
-            Self::Snappy => 2,
-            Self::Lz4 => 3,
-            Self::Zstd => 4,
-        }
-    }
-
-    /// The codec with this number in the attributes.
-    pub fn from_number(number: u8) -> Option<Self> {
-        [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd].get(usize::from(number)).copied()
-    }
-
-    /// The name in Kafka's configuration (`compression.type`).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Snappy => "snappy",
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-        }
-    }
-
     /// Decompresses what a batch of format `magic` holds; what comes out is taken from the allowance.
     pub(super) fn decompress(
         self,
@@ -88,12 +47,6 @@ impl Codec {
 
     fn unreadable(self, error: &dyn fmt::Display) -> BatchProblem {
         BatchProblem::Decompress { codec: self, detail: error.to_string() }
-    }
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

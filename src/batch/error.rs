@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::Codec;
+use crate::model::Codec;
 
 /// A batch that can't be read or built.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -2,7 +2,8 @@
 
 use bytes::BufMut;
 
-use super::{BatchError, BatchProblem, Codec};
+use super::{BatchError, BatchProblem};
+use crate::model::Codec;
 
 /// Bytes of a magic 2 header, base offset and length included.
 pub const HEADER_BYTES: usize = 61;

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::allowance::Allowance;
 use super::cursor::Cursor;
 use super::header::{CODEC_MASK, PREFIX_BYTES, batch_bytes};
-use super::{BatchProblem, Codec, Header, Record};
+use super::{BatchProblem, Header, Record};
+use crate::model::Codec;
 
 /// The part of a message before its key: offset, length, checksum, magic, attributes.
 const FIXED_BYTES: usize = PREFIX_BYTES + 6;

@@ -30,11 +30,10 @@ mod transcode;
 #[cfg(test)]
 mod tests;
 
-pub use aborted::{AbortedFilter, ControlKind, Verdict, control_kind};
+pub use aborted::{AbortedFilter, BatchContent, ControlKind, control_kind};
 pub use allowance::DEFAULT_LIMIT_BYTES;
 pub use builder::BatchBuilder;
 pub use carriage::{Acceptance, Carriage, Codecs, DropReason, OpenReason, OpenReasons, carriage};
-pub use codec::Codec;
 pub use error::{BatchError, BatchProblem};
 pub use header::{HEADER_BYTES, Header};
 pub use raw::{RawBatch, Split, split};

@@ -7,7 +7,8 @@ use flate2::Crc;
 
 use super::allowance::{Allowance, DEFAULT_LIMIT_BYTES};
 use super::header::{CHECKED_FROM, HEADER_BYTES, PREFIX_BYTES, batch_bytes};
-use super::{BatchError, BatchProblem, Codec, Header, Record, legacy, record};
+use super::{BatchError, BatchProblem, Header, Record, legacy, record};
+use crate::model::Codec;
 
 /// Exactly one batch as it is stored, sharing the memory it was cut from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use super::allowance::DEFAULT_LIMIT_BYTES;
 use super::header::HEADER_BYTES;
 use super::record::Frame;
 use super::transcode::{Opened, encode, frame_bytes};
-use super::{Acceptance, BatchError, Codec, RawBatch};
+use super::{Acceptance, BatchError, RawBatch};
+use crate::model::Codec;
 
 /// Batches are opened together up to this many bytes of records: enough to fill the largest common batch, and a bound
 /// for what a merged batch asks of readers, who may have to decompress it whole.

@@ -6,7 +6,8 @@ use super::allowance::Allowance;
 use super::cursor::{put_nullable, put_varint, put_varlong, varlong_bytes};
 use super::header::HEADER_BYTES;
 use super::record::{Frame, Frames};
-use super::{BatchError, BatchProblem, Codec, Header, RawBatch, legacy};
+use super::{BatchError, BatchProblem, Header, RawBatch, legacy};
+use crate::model::Codec;
 
 /// Bytes in front of an unfinished batch, where its header comes.
 const ROOM: [u8; HEADER_BYTES] = [0; HEADER_BYTES];

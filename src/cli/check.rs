@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use crate::config::{Loaded, Problem, Problems, Severity};
+use crate::config::{Loaded, Problem, ProblemSeverity, Problems};
 use crate::inspect;
 
 use super::Exit;
@@ -31,7 +31,7 @@ pub struct CheckArgs {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct CheckReport<'a> {
     pub file: String,
     pub ok: bool,
     pub errors: usize,
@@ -56,11 +56,11 @@ pub fn run(args: &CheckArgs) -> Exit {
         }
         Err(Problems { unusable, list }) => (String::new(), unusable, list),
     };
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let errors = problems.iter().filter(|problem| problem.severity == ProblemSeverity::Error).count();
     let warnings = problems.len() - errors;
     if args.json {
         let file = args.topology.file.display().to_string();
-        output::print_json(&Report { file, ok: errors == 0, errors, warnings, problems: &problems });
+        output::print_json(&CheckReport { file, ok: errors == 0, errors, warnings, problems: &problems });
     } else if unusable {
         output::tell(&problems);
     } else {

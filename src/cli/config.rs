@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{Entry, json_schema};
+use crate::config::{EffectiveValue, json_schema};
 
 use super::Exit;
 use super::input::TopologyArgs;
@@ -50,7 +50,7 @@ pub fn run(args: &ConfigArgs) -> Exit {
 }
 
 /// One line a value: key, value, and where it came from.
-fn table(entries: &[Entry]) -> String {
+fn table(entries: &[EffectiveValue]) -> String {
     let rows: Vec<(String, String)> = entries
         .iter()
         .map(|entry| (format!("{} = {}", entry.key, entry.value), entry.origin.to_string()))

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 
-use crate::config::{Problem, Severity};
+use crate::config::{Problem, ProblemSeverity};
 
 /// Whether a stream takes colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl Style {
     pub fn problem(self, problem: &Problem) -> String {
         let text = problem.to_string();
         let (word, code) = match problem.severity {
-            Severity::Error => ("error", "31"),
-            Severity::Warning => ("warning", "33"),
+            ProblemSeverity::Error => ("error", "31"),
+            ProblemSeverity::Warning => ("warning", "33"),
         };
         match text.strip_prefix(word) {
             Some(rest) if self.colour => format!("\x1b[1;{code}m{word}\x1b[0m{rest}"),

@@ -30,7 +30,7 @@ pub struct PlanArgs {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-pub(super) struct Report {
+pub(super) struct PlanReport {
     pub mesh: String,
     pub flows: Vec<FlowPlan>,
     /// Why the plans of other flows are missing.
@@ -59,9 +59,10 @@ pub fn run(args: &PlanArgs) -> Exit {
     if report.unanswered.is_empty() { Exit::Fine } else { Exit::Problems }
 }
 
-async fn survey(loaded: &Loaded) -> Report {
+async fn survey(loaded: &Loaded) -> PlanReport {
     let survey = Survey::take(loaded).await;
-    let mut report = Report { mesh: loaded.topology.mesh.clone(), flows: Vec::new(), unanswered: Vec::new() };
+    let mut report =
+        PlanReport { mesh: loaded.topology.mesh.clone(), flows: Vec::new(), unanswered: Vec::new() };
     for looked in survey.clusters.values() {
         if let Err(error) = looked {
             report.unanswered.push(error.to_string());

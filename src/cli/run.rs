@@ -86,7 +86,7 @@ async fn mirror(file: &Path, loaded: &Loaded, process: ProcessIdentity, telemetr
     }
 }
 
-struct Running {
+struct RunningProcess {
     mesh: MeshHandle,
     telemetry: Telemetry,
     serving: Option<(Serving, oneshot::Sender<()>)>,
@@ -97,7 +97,7 @@ async fn start(
     loaded: &Loaded,
     process: ProcessIdentity,
     telemetry: Telemetry,
-) -> Result<Running, Box<dyn std::error::Error>> {
+) -> Result<RunningProcess, Box<dyn std::error::Error>> {
     let signals = Signals::listen()?;
     let mesh = Mesh::start(loaded, process, telemetry.clone()).await?;
     let serving = match loaded.topology.process.http.listen {
@@ -113,10 +113,10 @@ async fn start(
         }
         None => None,
     };
-    Ok(Running { mesh, telemetry, serving, signals })
+    Ok(RunningProcess { mesh, telemetry, serving, signals })
 }
 
-impl Running {
+impl RunningProcess {
     async fn until_told(mut self) -> Exit {
         let name = self.signals.next().await;
         info!(signal = name, "draining; a second signal exits at once");

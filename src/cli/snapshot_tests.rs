@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use serde_json::Value;
 
 use super::{Cli, Exit, check, plan};
-use crate::config::{Entry, Origin, Problem, Severity, json_schema};
+use crate::config::{EffectiveValue, Origin, Problem, ProblemSeverity, json_schema};
 use crate::snapshot::{self, json_shape};
 use crate::topology::engine::{EngineChoice, EngineKind};
 use crate::topology::plan::{ConfigChanges, Creation, FlowPlan, Growth, LeftOut, Selected};
@@ -26,7 +26,7 @@ fn help(command: &mut clap::Command, path: &str, text: &mut String) {
 
 fn check_sample() -> String {
     let at = |origin: Origin| Problem {
-        severity: Severity::Warning,
+        severity: ProblemSeverity::Warning,
         code: "unknown_key",
         key: "flows.a".to_owned(),
         origin,
@@ -42,7 +42,7 @@ fn check_sample() -> String {
         at(Origin::Default),
     ];
     let file = "mesh.yaml".to_owned();
-    json_shape(&check::Report { file, ok: false, errors: 1, warnings: 3, problems: &problems })
+    json_shape(&check::CheckReport { file, ok: false, errors: 1, warnings: 3, problems: &problems })
 }
 
 fn plan_sample() -> String {
@@ -76,11 +76,11 @@ fn plan_sample() -> String {
         notes: vec!["a note".to_owned()],
     };
     let unanswered = vec!["west does not answer".to_owned()];
-    json_shape(&plan::Report { mesh: "test".to_owned(), flows: vec![flow], unanswered })
+    json_shape(&plan::PlanReport { mesh: "test".to_owned(), flows: vec![flow], unanswered })
 }
 
 fn config_sample() -> String {
-    let entry = Entry { key: "a.b".to_owned(), value: "text".into(), origin: Origin::Default };
+    let entry = EffectiveValue { key: "a.b".to_owned(), value: "text".into(), origin: Origin::Default };
     json_shape(&[entry])
 }
 

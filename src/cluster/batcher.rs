@@ -18,7 +18,7 @@ const LARGEST_BATCH: usize = 5_000;
 type Waiting<Q, A> = (Q, oneshot::Sender<Result<A, WireError>>);
 
 /// Questions that are asked together, and how often they were.
-struct Round<Q, A> {
+struct Attempt<Q, A> {
     waiting: Vec<Waiting<Q, A>>,
     retry: Retry,
 }
@@ -53,7 +53,7 @@ impl<Q: Clone + Send + 'static, A: Send + 'static> Batcher<Q, A> {
                 let round = tokio::select! {
                     count = asked.recv_many(&mut waiting, LARGEST_BATCH) => match count {
                         0 => break,
-                        _ => Round { waiting, retry: wire.retry() },
+                        _ => Attempt { waiting, retry: wire.retry() },
                     },
                     Some(again) = pausing.next() => match again {
                         Some(round) => round,
@@ -82,7 +82,7 @@ impl<Q: Clone + Send + 'static, A: Send + 'static> Batcher<Q, A> {
     }
 }
 
-impl<Q, A> Round<Q, A> {
+impl<Q, A> Attempt<Q, A> {
     /// Hands out the answers at once. The future pauses, and gives back what is to be asked again.
     fn answered(
         self,

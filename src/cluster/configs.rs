@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::TopicName;
-use crate::topology::topic_config::{ConfigSource, TopicConfig};
-use crate::wire::{self, ConfigEntry, Wire, WireError};
+use crate::model::{ConfigEntry, TopicName};
+use crate::wire::{Wire, WireError};
 
 /// Topics described in one request: an answer is about 5 KB a topic.
 const TOPICS_PER_DESCRIBE: usize = 500;
@@ -26,22 +25,4 @@ pub async fn describe(wire: &Wire, topics: &[TopicName]) -> Result<Described, Wi
         }
     }
     Ok(all)
-}
-
-/// The wire's entry as the plan's.
-pub fn topic_config(entry: &ConfigEntry) -> TopicConfig {
-    TopicConfig {
-        name: entry.name.clone(),
-        value: entry.value.clone(),
-        source: match entry.source {
-            wire::ConfigSource::Topic => ConfigSource::Topic,
-            wire::ConfigSource::DynamicBroker => ConfigSource::DynamicBroker,
-            wire::ConfigSource::DynamicDefaultBroker => ConfigSource::DynamicDefaultBroker,
-            wire::ConfigSource::StaticBroker => ConfigSource::StaticBroker,
-            wire::ConfigSource::Default => ConfigSource::Default,
-            wire::ConfigSource::Unknown => ConfigSource::Unknown,
-        },
-        read_only: entry.read_only,
-        sensitive: entry.sensitive,
-    }
 }

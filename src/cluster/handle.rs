@@ -12,10 +12,10 @@ use super::batcher::Batcher;
 use super::catalogue::{Catalogue, ClusterView};
 use crate::config::client::ClientSettings;
 use crate::model::status::{ClusterState, ClusterStatus, UpstreamStatus};
-use crate::model::{Alias, TopicPartition};
+use crate::model::{Alias, EpochEnd, TopicPartition};
 use crate::telemetry::clock;
 use crate::topology::Isolation;
-use crate::wire::{EpochEnd, EpochQuery, ListedOffset, OffsetSpec, Wire, WireError, WireErrorKind};
+use crate::wire::{EpochQuery, ListedOffset, OffsetSpec, Wire, WireError, WireErrorKind};
 
 /// Ends of partitions, by isolation.
 pub type Ends = HashMap<(Isolation, TopicPartition), i64>;
@@ -206,8 +206,8 @@ impl ClusterHandle {
     }
 }
 
-fn in_ms((call, time): (&'static str, Duration)) -> (&'static str, u64) {
-    (call, u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+fn in_ms((call, time): (&'static str, Duration)) -> (String, u64) {
+    (call.to_owned(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 async fn list_offsets(

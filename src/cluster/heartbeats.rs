@@ -25,7 +25,7 @@ const HEARTBEATS: &str = "heartbeats";
 
 /// Where one heartbeats topic has been read to, and its newest heartbeat.
 #[derive(Clone, Copy, Debug, Default)]
-struct Seen {
+struct TopicProgress {
     next: Option<i64>,
     newest_ms: Option<i64>,
 }
@@ -33,7 +33,7 @@ struct Seen {
 /// Reads for ever; abort the task to end it. `separators` are those of the flows into the cluster, `memory` bounds the
 /// age of what is shown.
 pub async fn monitor(handle: ClusterHandle, separators: Vec<String>, memory: Duration) -> Infallible {
-    let mut seen: HashMap<TopicName, Seen> = HashMap::new();
+    let mut seen: HashMap<TopicName, TopicProgress> = HashMap::new();
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -58,7 +58,7 @@ fn heartbeat_topics(catalogue: &Arc<Catalogue>, separators: &[String]) -> Vec<To
     catalogue.topics.keys().filter(is_copy).cloned().collect()
 }
 
-async fn read(handle: &ClusterHandle, topic: &TopicName, seen: &mut Seen) -> Result<(), WireError> {
+async fn read(handle: &ClusterHandle, topic: &TopicName, seen: &mut TopicProgress) -> Result<(), WireError> {
     let partition = TopicPartition::new(topic.clone(), 0);
     let offset = match seen.next {
         Some(next) => next,
@@ -98,7 +98,7 @@ async fn read(handle: &ClusterHandle, topic: &TopicName, seen: &mut Seen) -> Res
 fn upstreams(
     local: &Alias,
     separators: &[String],
-    seen: &HashMap<TopicName, Seen>,
+    seen: &HashMap<TopicName, TopicProgress>,
     memory: Duration,
 ) -> Vec<UpstreamStatus> {
     let now = clock::now_ms();
@@ -145,9 +145,9 @@ mod tests {
     fn only_heartbeats_within_memory_are_shown() {
         let now = clock::now_ms();
         let seen = HashMap::from([
-            ("a.heartbeats".into(), Seen { next: None, newest_ms: Some(now - 2_000) }),
-            ("x.heartbeats".into(), Seen { next: None, newest_ms: Some(now - 20_000) }),
-            ("y.heartbeats".into(), Seen::default()),
+            ("a.heartbeats".into(), TopicProgress { next: None, newest_ms: Some(now - 2_000) }),
+            ("x.heartbeats".into(), TopicProgress { next: None, newest_ms: Some(now - 20_000) }),
+            ("y.heartbeats".into(), TopicProgress::default()),
         ]);
         let shown = upstreams(&"b".into(), &[".".to_owned()], &seen, Duration::from_secs(10));
         assert_eq!(shown.len(), 1);

@@ -9,6 +9,6 @@ mod handle;
 mod heartbeats;
 
 pub use catalogue::{Catalogue, ClusterView, TopicEntry};
-pub use configs::{Described, describe, topic_config};
+pub use configs::{Described, describe};
 pub use handle::ClusterHandle;
 pub use heartbeats::monitor as monitor_heartbeats;

@@ -22,7 +22,7 @@ use super::values;
 pub(crate) fn topology(tree: &Tree) -> Topology {
     let empty = Tree::Branch(BTreeMap::new());
     let defaults = tree.at(&["defaults"]).unwrap_or(&empty);
-    let process = View { first: tree, second: None };
+    let process = ValuesView { first: tree, second: None };
     Topology {
         mesh: process.text(&["mesh"]).unwrap_or_default(),
         clusters: named(tree, "clusters")
@@ -30,7 +30,7 @@ pub(crate) fn topology(tree: &Tree) -> Topology {
             .collect(),
         flows: named(tree, "flows")
             .map(|(name, flow)| {
-                (FlowName::from(name), flow_spec(name, &View { first: flow, second: Some(defaults) }))
+                (FlowName::from(name), flow_spec(name, &ValuesView { first: flow, second: Some(defaults) }))
             })
             .collect(),
         process: process_spec(&process),
@@ -43,7 +43,7 @@ pub(crate) fn named<'a>(tree: &'a Tree, key: &str) -> impl Iterator<Item = (&'a 
 }
 
 fn cluster_spec(name: &str, tree: &Tree) -> ClusterSpec {
-    let view = View { first: tree, second: None };
+    let view = ValuesView { first: tree, second: None };
     ClusterSpec {
         alias: Alias::from(name),
         bootstrap: view.texts(&["bootstrap"]),
@@ -51,7 +51,7 @@ fn cluster_spec(name: &str, tree: &Tree) -> ClusterSpec {
     }
 }
 
-fn flow_spec(name: &str, view: &View<'_>) -> FlowSpec {
+fn flow_spec(name: &str, view: &ValuesView<'_>) -> FlowSpec {
     let start = view.leaf(&["start"]);
     FlowSpec {
         name: FlowName::from(name),
@@ -104,7 +104,7 @@ fn flow_spec(name: &str, view: &View<'_>) -> FlowSpec {
     }
 }
 
-fn process_spec(view: &View<'_>) -> ProcessSpec {
+fn process_spec(view: &ValuesView<'_>) -> ProcessSpec {
     ProcessSpec {
         discovery_interval: view.duration(&["discovery", "interval"]),
         positions_interval: view.duration(&["positions", "interval"]),
@@ -130,12 +130,12 @@ fn process_spec(view: &View<'_>) -> ProcessSpec {
 }
 
 /// Values of one place, with a second place to look at: a flow and the defaults of flows.
-pub(crate) struct View<'a> {
+pub(crate) struct ValuesView<'a> {
     pub first: &'a Tree,
     pub second: Option<&'a Tree>,
 }
 
-impl<'a> View<'a> {
+impl<'a> ValuesView<'a> {
     /// The value at a path, wherever it was set.
     pub(crate) fn leaf(&self, path: &[&str]) -> Option<&'a Leaf> {
         self.first.leaf(path).or_else(|| self.second?.leaf(path))
@@ -262,8 +262,9 @@ mod tests {
                 assert!(T::deserialize(word).is_ok(), "{path:?}");
             }
         }
+        use crate::model::Codec;
         use crate::topology::{
-            Codec, DefaultsFrom, EngineSpec, Isolation, LogFormat, OffsetSyncsOn, PolicyKind, ResetPolicy,
+            DefaultsFrom, EngineSpec, Isolation, LogFormat, OffsetSyncsOn, PolicyKind, ResetPolicy,
             TargetResetPolicy,
         };
         check::<PolicyKind>(&["naming"], true);

@@ -23,10 +23,10 @@ use crate::topology::routes::{Routes, routes};
 pub use client::ClientSettings;
 pub use layers::Sources;
 pub(crate) use problem::did_you_mean;
-pub use problem::{Origin, Problem, Problems, Severity};
+pub use problem::{Origin, Problem, ProblemSeverity, Problems};
 pub use schema::json_schema;
 pub use secrets::HIDDEN;
-pub use show::Entry;
+pub use show::EffectiveValue;
 
 /// A configuration that can be used.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct Loaded {
     /// What is likely not meant, though it works.
     pub warnings: Vec<Problem>,
     /// Every value in effect with its origin, secrets hidden.
-    pub effective: Vec<Entry>,
+    pub effective: Vec<EffectiveValue>,
     /// The ways that example topics take through the mesh.
     pub routes: Routes,
 }
@@ -64,7 +64,7 @@ pub(crate) fn load_with(sources: &Sources, env: &[(String, String)]) -> Result<L
     let clients = clients(sources, &tree, &topology, &mut problems);
     // In the order of the file, as one mends it.
     problems.sort_by_key(|problem| problem.origin.line());
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+    if problems.iter().any(|problem| problem.severity == ProblemSeverity::Error) {
         return Err(Problems { unusable: false, list: problems });
     }
     Ok(Loaded { topology, clients, warnings: problems, effective: show::entries(&tree), routes })

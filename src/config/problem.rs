@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Severity {
+pub enum ProblemSeverity {
     /// The mesh can't run like this.
     Error,
     /// It can run, but is likely not what was meant.
@@ -18,7 +18,7 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// How bad it is.
-    pub severity: Severity,
+    pub severity: ProblemSeverity,
     /// The class: a bounded set of words, for programs.
     pub code: &'static str,
     /// Path of the key, e.g. `flows.east-west.topics`; empty when it is about the whole file.
@@ -74,7 +74,7 @@ impl Problem {
         message: impl Into<String>,
     ) -> Self {
         Self {
-            severity: Severity::Error,
+            severity: ProblemSeverity::Error,
             code,
             key: key.into(),
             origin: origin.clone(),
@@ -92,7 +92,7 @@ impl Problem {
         origin: &Origin,
         message: impl Into<String>,
     ) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(code, key, origin, message) }
+        Self { severity: ProblemSeverity::Warning, ..Self::error(code, key, origin, message) }
     }
 
     /// Adds the value that was given.
@@ -145,8 +145,8 @@ impl fmt::Display for Origin {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.severity {
-            Severity::Error => f.write_str("error: ")?,
-            Severity::Warning => f.write_str("warning: ")?,
+            ProblemSeverity::Error => f.write_str("error: ")?,
+            ProblemSeverity::Warning => f.write_str("warning: ")?,
         }
         if !self.key.is_empty() {
             write!(f, "{}: ", self.key)?;

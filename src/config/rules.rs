@@ -8,9 +8,9 @@ use crate::topology::java_regex::JavaPattern;
 use crate::topology::routes::Routes;
 use crate::topology::{EngineSpec, FlowSpec, Topology};
 
-use super::build::{View, named};
+use super::build::{ValuesView, named};
 use super::layers::Layers;
-use super::problem::{Origin, Problem, Severity, did_you_mean};
+use super::problem::{Origin, Problem, ProblemSeverity, did_you_mean};
 use super::tree::{Leaf, Parsed, Tree};
 use super::values;
 
@@ -40,7 +40,7 @@ pub(crate) fn check(
 pub(crate) fn check_ways(layers: &Layers, sound: &Topology, routes: &Routes, problems: &mut Vec<Problem>) {
     for finding in findings(sound, routes) {
         let origin = layers.in_file(&["flows".to_owned(), finding.flow.to_string()]);
-        let severity = if finding.is_error { Severity::Error } else { Severity::Warning };
+        let severity = if finding.is_error { ProblemSeverity::Error } else { ProblemSeverity::Warning };
         let problem =
             Problem::error(finding.code, format!("flows.{}", finding.flow), &origin, finding.message);
         problems.push(Problem { severity, hint: Some(finding.hint), ..problem });
@@ -244,7 +244,7 @@ impl Rules<'_> {
         let places: Vec<&Tree> =
             defaults.into_iter().chain(named(self.tree, "flows")).map(|(_, tree)| tree).collect();
         for place in places {
-            let view = View { first: place, second: None };
+            let view = ValuesView { first: place, second: None };
             let lists = [
                 &["topics"][..],
                 &["exclude"],

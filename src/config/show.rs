@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::build::{View, named};
+use super::build::{ValuesView, named};
 use super::client::table;
 use super::keys::{Key, ROOT, Shape};
 use super::problem::Origin;
@@ -12,7 +12,7 @@ use super::values;
 
 /// One value in effect.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Entry {
+pub struct EffectiveValue {
     /// The key's path, as `--set` takes it.
     pub key: String,
     /// The value; `(hidden)` for secrets.
@@ -22,15 +22,21 @@ pub struct Entry {
 }
 
 /// Every value in effect, in the order of the documentation.
-pub(crate) fn entries(tree: &Tree) -> Vec<Entry> {
+pub(crate) fn entries(tree: &Tree) -> Vec<EffectiveValue> {
     let mut entries = Vec::new();
     for key in ROOT.iter().filter(|key| key.name != "defaults") {
-        collect(&View { first: tree, second: None }, std::slice::from_ref(key), &[], "", &mut entries);
+        collect(&ValuesView { first: tree, second: None }, std::slice::from_ref(key), &[], "", &mut entries);
     }
     entries
 }
 
-fn collect(view: &View<'_>, keys: &'static [Key], path: &[&str], front: &str, entries: &mut Vec<Entry>) {
+fn collect(
+    view: &ValuesView<'_>,
+    keys: &'static [Key],
+    path: &[&str],
+    front: &str,
+    entries: &mut Vec<EffectiveValue>,
+) {
     for key in keys {
         let path: Vec<&str> = path.iter().copied().chain([key.name]).collect();
         match key.shape {
@@ -52,14 +58,14 @@ fn collect(view: &View<'_>, keys: &'static [Key], path: &[&str], front: &str, en
                     // What a flow does not say, `defaults` says.
                     let second = if key.name == "flows" { view.first.at(&["defaults"]) } else { None };
                     let front = format!("{}.{name}.", key.name);
-                    collect(&View { first: tree, second }, below, &[], &front, entries);
+                    collect(&ValuesView { first: tree, second }, below, &[], &front, entries);
                 }
             }
         }
     }
 }
 
-fn entry(key: String, leaf: &Leaf, secret: bool) -> Entry {
+fn entry(key: String, leaf: &Leaf, secret: bool) -> EffectiveValue {
     let value = if secret { HIDDEN.into() } else { values::show(&leaf.parsed) };
-    Entry { key, value, origin: leaf.origin.clone() }
+    EffectiveValue { key, value, origin: leaf.origin.clone() }
 }

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
+use crate::model::Codec;
 use crate::topology::{
-    Codec, DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE, DefaultsFrom, Isolation,
-    OffsetSyncsOn, PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
+    DEFAULT_CONFIG_EXCLUDE, DEFAULT_EXCLUDE, DEFAULT_GROUPS_EXCLUDE, DefaultsFrom, Isolation, OffsetSyncsOn,
+    PolicyKind, ReplicationFactor, ResetPolicy, StartPoint, TargetResetPolicy,
 };
 
 use super::*;

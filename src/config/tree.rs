@@ -82,17 +82,17 @@ impl Tree {
 /// Reads the merged layers; mistakes go to `problems`, and what is wrong is left out of the tree.
 pub(crate) fn read(layers: &Layers, file: &Path, problems: &mut Vec<Problem>) -> Tree {
     let base = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let mut reader = Reader { layers, base, problems };
+    let mut reader = TreeReader { layers, base, problems };
     Tree::Branch(reader.section(&[], ROOT, &layers.merged))
 }
 
-struct Reader<'a> {
+struct TreeReader<'a> {
     layers: &'a Layers,
     base: PathBuf,
     problems: &'a mut Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl TreeReader<'_> {
     fn section(&mut self, path: &[String], keys: &'static [Key], dict: &Dict) -> BTreeMap<String, Tree> {
         let mut below = BTreeMap::new();
         for (name, value) in dict {

@@ -10,10 +10,9 @@ use super::passthrough::PassthroughSession;
 use super::records::{RecordsSession, RefusedTopics};
 use super::session_core::OnLost;
 use super::{EngineError, Session};
-use crate::batch;
 use crate::config::client::ClientSettings;
-use crate::model::{FlowName, Isolation};
-use crate::topology::{Codec, EngineKind};
+use crate::model::{Codec, FlowName, Isolation};
+use crate::topology::EngineKind;
 use crate::wire::Wire;
 
 /// What a session is started with, whichever its engine.
@@ -67,16 +66,5 @@ pub fn start(
     match engine {
         EngineKind::Passthrough => Ok(PassthroughSession::start(spec, on_lost)),
         EngineKind::Records => RecordsSession::start(spec, on_lost),
-    }
-}
-
-/// The format's number for what the configuration calls it.
-pub(super) fn batch_codec(codec: Codec) -> batch::Codec {
-    match codec {
-        Codec::None => batch::Codec::None,
-        Codec::Gzip => batch::Codec::Gzip,
-        Codec::Snappy => batch::Codec::Snappy,
-        Codec::Lz4 => batch::Codec::Lz4,
-        Codec::Zstd => batch::Codec::Zstd,
     }
 }

@@ -39,14 +39,14 @@ impl Limited {
 }
 
 impl Listener for Limited {
-    type Io = Connection<TcpStream>;
+    type Io = HttpConnection<TcpStream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         // axum's own accept waits and tries again when the process is out of descriptors.
         let (stream, address) = Listener::accept(&mut self.listener).await;
-        (Connection::new(stream, slot, self.idle), address)
+        (HttpConnection::new(stream, slot, self.idle), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -55,14 +55,14 @@ impl Listener for Limited {
 }
 
 /// A connection that ends when nothing moves for too long, and frees its slot when it ends.
-pub(super) struct Connection<S> {
+pub(super) struct HttpConnection<S> {
     stream: S,
     idle: Duration,
     deadline: Pin<Box<Sleep>>,
     _slot: OwnedSemaphorePermit,
 }
 
-impl<S> Connection<S> {
+impl<S> HttpConnection<S> {
     fn new(stream: S, slot: OwnedSemaphorePermit, idle: Duration) -> Self {
         Self { stream, idle, deadline: Box::pin(tokio::time::sleep(idle)), _slot: slot }
     }
@@ -80,7 +80,7 @@ impl<S> Connection<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for HttpConnection<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
@@ -88,7 +88,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for HttpConnection<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -123,11 +123,13 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    async fn connection(idle: Duration) -> (Connection<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+    async fn connection(
+        idle: Duration,
+    ) -> (HttpConnection<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let slots = Arc::new(Semaphore::new(1));
         let slot = slots.acquire_owned().await.expect("open");
         let (near, far) = tokio::io::duplex(64);
-        (Connection::new(near, slot, idle), far)
+        (HttpConnection::new(near, slot, idle), far)
     }
 
     #[tokio::test(start_paused = true)]

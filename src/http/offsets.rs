@@ -12,12 +12,12 @@ use super::HttpState;
 use crate::mesh::FlowEnds;
 use crate::model::groups::GroupStatus;
 use crate::model::{Alias, FlowName, TopicPartition};
-use crate::offsets::{Answer, Direction};
+use crate::offsets::{Direction, TranslatedOffset};
 
 /// What can be asked. With `topic`, `partition` and `offset` it is a translation, without them the groups.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct OffsetsQuery {
     flow: Option<String>,
     group: Option<String>,
     topic: Option<String>,
@@ -33,7 +33,7 @@ struct Translated {
     from: Alias,
     to: Alias,
     direction: Direction,
-    offsets: [Answer; 1],
+    offsets: [TranslatedOffset; 1],
 }
 
 #[derive(Serialize)]
@@ -52,7 +52,7 @@ struct Groups<'a> {
 /// with the reason as JSON.
 pub(super) async fn show(
     State(state): State<HttpState>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<OffsetsQuery>, QueryRejection>,
 ) -> Response {
     let asked = match asked {
         Ok(Query(asked)) => asked,
@@ -119,7 +119,7 @@ fn groups(state: &HttpState, flows: &[FlowEnds], only: Option<&str>) -> Response
         flow,
         from,
         to,
-        as_of_ms: snapshot.cycle_ms(),
+        as_of_ms: snapshot.round_ms(),
         groups: match only {
             Some(group) => snapshot.group(group).into_iter().collect(),
             None => snapshot.groups().iter().collect(),

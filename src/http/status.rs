@@ -10,13 +10,13 @@ use serde_json::json;
 use super::HttpState;
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct StatusQuery {
     flow: Option<String>,
 }
 
 /// The status; with `flow` only that flow, its clusters still among the clusters. An unknown flow is a 404 that
 /// names those there are.
-pub(super) async fn show(State(state): State<HttpState>, Query(asked): Query<Asked>) -> Response {
+pub(super) async fn show(State(state): State<HttpState>, Query(asked): Query<StatusQuery>) -> Response {
     let mut status = (state.status)();
     if let Some(wanted) = asked.flow {
         if !status.flows.iter().any(|flow| flow.name.as_str() == wanted) {

@@ -42,7 +42,7 @@ async fn request(address: SocketAddr, method: &str, path: &str) -> Page {
     Page { code, head: head.to_ascii_lowercase(), body: body.to_owned() }
 }
 
-struct Running {
+struct RunningServer {
     address: SocketAddr,
     status: Arc<Mutex<MeshStatus>>,
     telemetry: Telemetry,
@@ -50,7 +50,7 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-async fn run() -> Running {
+async fn run() -> RunningServer {
     let status = mesh(vec![
         flow("east-west", vec![partition("orders", 0, PartitionState::Streaming)]),
         flow("east-west-2", vec![]),
@@ -61,12 +61,12 @@ async fn run() -> Running {
     let source: Arc<dyn Fn() -> MeshStatus + Send + Sync> = Arc::new(move || board.lock().clone());
     telemetry.metrics().observe(source.clone());
     let (stop, stopped) = oneshot::channel::<()>();
-    let offsets = Arc::new(offsets::Known::default());
+    let offsets = Arc::new(offsets::KnownOffsets::default());
     let state = HttpState { status: source, offsets, telemetry: telemetry.clone() };
     let shutdown = async move { drop(stopped.await) };
     let Serving { address, task } =
         serve("127.0.0.1:0".parse().expect("an address"), state, shutdown).await.expect("a free port");
-    Running { address, status, telemetry, stop, task }
+    RunningServer { address, status, telemetry, stop, task }
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn pages_only_read_and_unknown_ones_name_those_there_are() {
 #[tokio::test]
 async fn an_address_in_use_is_named_with_its_key_and_a_way_out() {
     let running = run().await;
-    let offsets = Arc::new(offsets::Known::default());
+    let offsets = Arc::new(offsets::KnownOffsets::default());
     let state = HttpState { status: Arc::new(MeshStatus::default), offsets, telemetry: Telemetry::quiet() };
     let error = serve(running.address, state, std::future::pending()).await.expect_err("in use").to_string();
     assert!(error.contains("http.listen") && error.contains(&running.address.to_string()), "{error}");

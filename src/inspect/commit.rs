@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use crate::model::groups::GroupState;
 use crate::model::{Isolation, TopicPartition};
-use crate::wire::{GroupCommit, GroupState, OffsetSpec, Wire, WireError};
+use crate::wire::{GroupCommit, OffsetSpec, Wire, WireError};
 
 /// An offset to be committed.
 #[derive(Clone, Debug, PartialEq, Eq)]

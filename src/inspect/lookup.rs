@@ -9,14 +9,14 @@ use thiserror::Error;
 
 use crate::config::{Loaded, did_you_mean};
 use crate::formats::{GroupSync, GroupSyncKey, offsets_topic};
+use crate::model::groups::{Committed, GroupState};
 use crate::model::{Alias, FlowName, TopicName, TopicPartition};
-use crate::offsets::{Answer, Direction, OffsetMap, Translation};
-use crate::store::{
-    GroupReading, LoadedOffsets, OffsetReading, OffsetsError, OffsetsTopic, stored_checkpoints,
-};
+use crate::offsets::groups::{GroupReading, OffsetReading};
+use crate::offsets::{Direction, OffsetMap, TranslatedOffset, Translation};
+use crate::store::{LoadedOffsets, OffsetsError, OffsetsTopic, stored_checkpoints};
 use crate::topology::java_regex::PatternError;
 use crate::topology::{FlowSpec, GroupSelector, Selector};
-use crate::wire::{Committed, GroupState, Wire, WireError};
+use crate::wire::{Wire, WireError};
 
 /// Topics that an error names at most.
 const NAMED: usize = 10;
@@ -161,7 +161,7 @@ impl FlowOffsets {
         partition: &TopicPartition,
         offset: i64,
         direction: Direction,
-    ) -> Result<Answer, LookupError> {
+    ) -> Result<TranslatedOffset, LookupError> {
         let source = match direction {
             Direction::Forward => Some(partition),
             Direction::Reverse => self.by_remote.get(partition),
@@ -172,7 +172,7 @@ impl FlowOffsets {
             partition: partition.clone(),
             why: self.what_there_is(partition, direction),
         })?;
-        Ok(Answer::by_map(source, map, offset, direction))
+        Ok(TranslatedOffset::by_map(source, map, offset, direction))
     }
 
     /// What a topic is called on the other side, as far as its name tells.

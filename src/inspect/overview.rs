@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::lookup::{AsOf, FlowOffsets, LookupError};
 use crate::model::TopicPartition;
-use crate::model::groups::{GroupPartitionStatus, GroupStatus};
-use crate::offsets::OffsetMap;
-use crate::store::{GroupReading, OffsetReading, state_word};
-use crate::wire::{GroupState, OffsetSpec};
+use crate::model::groups::{GroupState, GroupStatus};
+use crate::offsets::Translation;
+use crate::offsets::groups::{GroupReading, OffsetReading, PartitionFacts, state_text};
+use crate::wire::OffsetSpec;
 
 /// A flow's groups at one moment.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ impl FlowOffsets {
         let shown = groups.into_iter().filter(|(_, both)| !both.source.is_empty() || !both.target.is_empty());
         let groups = shown
             .map(|(group, both)| {
-                let target_state = state_word(target.states.get(&group));
+                let target_state = state_text(target.states.get(&group));
                 self.status(group, both, target_state, &ends)
             })
             .collect();
@@ -142,26 +142,21 @@ impl FlowOffsets {
         let partition = |source: TopicPartition| {
             let read = both.source.get(&source);
             let map = self.map(&source);
-            let remote = read.map(|read| read.target.clone()).or_else(|| {
+            let target = read.map(|read| read.target.clone()).or_else(|| {
                 let topic = map?.identity().remote_topic.clone();
                 Some(TopicPartition::new(topic, source.partition))
             })?;
-            let source_offset = read.map(|read| read.committed.offset);
-            let translated = read.and_then(|read| read.translation.offset());
-            let target_offset = both.target.get(&source).copied();
-            let lag = |end: Option<i64>, offset: Option<i64>| Some((end? - offset?).max(0));
-            Some(GroupPartitionStatus {
-                source_lag: lag(ends.get(&source).copied(), source_offset),
-                target_lag: lag(map.map(OffsetMap::target_next), target_offset),
-                redelivery: redelivery(map, source_offset, translated, target_offset),
-                worth: read.map(|read| read.translation.worth()),
-                target: remote,
-                source,
-                source_offset,
-                translated,
-                target_offset,
+            let facts = PartitionFacts {
+                target,
+                source_offset: read.map(|read| read.committed.offset),
+                translation: read.map_or(Translation::Unknown, |read| read.translation),
+                target_offset: both.target.get(&source).copied(),
+                source_end: ends.get(&source).copied(),
+                mirrored: map.map(|map| (map.source_next(), map.target_next())),
                 refused: None,
-            })
+                source,
+            };
+            Some(facts.into_status())
         };
         let partitions = all.into_iter().filter_map(partition).collect();
         let synced = self.syncs().iter().filter(|(key, _)| key.group == group);
@@ -169,19 +164,7 @@ impl FlowOffsets {
             synced.flat_map(|(_, sync)| &sync.partitions).map(|synced| synced.written_ms).max();
         // A plan that no commit followed yet has no time.
         let last_sync_ms = last_sync_ms.filter(|at_ms| *at_ms > 0);
-        let source_state = state_word(both.source_state.as_ref());
+        let source_state = state_text(both.source_state.as_ref());
         GroupStatus { group, source_state, target_state, partitions, last_sync_ms, refused: None }
     }
-}
-
-/// What a failover now would read again: records that are on the target, and those read but not yet mirrored.
-fn redelivery(
-    map: Option<&OffsetMap>,
-    source_offset: Option<i64>,
-    translated: Option<i64>,
-    target_offset: Option<i64>,
-) -> Option<i64> {
-    let there = (translated? - target_offset?).max(0);
-    let ahead = (source_offset? - map?.source_next()).max(0);
-    Some(there + ahead)
 }

@@ -6,10 +6,10 @@ use super::survey::{Survey, Surveyed};
 use crate::cluster::describe;
 use crate::config::{Loaded, Origin, Problem};
 use crate::formats::{offsets_topic, positions_topic};
-use crate::model::{Alias, TopicName};
+use crate::model::{Alias, ConfigEntry, TopicName};
 use crate::topology::plan::FlowPlan;
 use crate::topology::{FlowSpec, cycles};
-use crate::wire::{ConfigEntry, TopicRights, WireError};
+use crate::wire::{TopicRights, WireError};
 
 /// Looks at the clusters and says what would keep the mesh from running well.
 pub async fn problems(loaded: &Loaded) -> Vec<Problem> {

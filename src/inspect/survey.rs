@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cluster::{Catalogue, describe, topic_config};
+use crate::cluster::{Catalogue, describe};
 use crate::config::Loaded;
 use crate::model::{Alias, FlowName, TopicName};
 use crate::topology::FlowSpec;
@@ -97,7 +97,7 @@ async fn plan_of(
     for (topic, answer) in describe(&source.wire, &topics).await? {
         let Ok(entries) = answer else { continue };
         for known in here.iter_mut().filter(|known| known.name == topic) {
-            known.configs = entries.iter().map(topic_config).collect();
+            known.configs.clone_from(&entries);
         }
     }
     let remotes: Vec<TopicName> = first
@@ -109,7 +109,7 @@ async fn plan_of(
     for (topic, answer) in describe(&target.wire, &remotes).await? {
         let Ok(entries) = answer else { continue };
         for known in there.iter_mut().filter(|known| known.name == topic) {
-            known.configs = entries.iter().map(topic_config).collect();
+            known.configs.clone_from(&entries);
         }
     }
     make(&here, &there)

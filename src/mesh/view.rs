@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::actor::MeshParts;
 use super::shared::GroupsSnapshot;
 use crate::model::{Alias, FlowName, TopicPartition};
-use crate::offsets::{Answer, Direction};
+use crate::offsets::{Direction, TranslatedOffset};
 
 /// A flow with its two ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub trait OffsetsView: Send + Sync {
         partition: &TopicPartition,
         offset: i64,
         direction: Direction,
-    ) -> Option<Answer>;
+    ) -> Option<TranslatedOffset>;
 
     /// A flow's groups as of its last round; `None` if there is no such flow.
     fn groups(&self, flow: &FlowName) -> Option<GroupsSnapshot>;
@@ -57,17 +57,17 @@ impl OffsetsView for MeshView {
         partition: &TopicPartition,
         offset: i64,
         direction: Direction,
-    ) -> Option<Answer> {
+    ) -> Option<TranslatedOffset> {
         let maps = &self.parts.flow(flow)?.maps;
         if direction == Direction::Forward {
             let map = maps.get(partition)?;
             let map = map.lock();
-            return Some(Answer::by_map(partition, &map, offset, direction));
+            return Some(TranslatedOffset::by_map(partition, &map, offset, direction));
         }
         maps.iter().filter(|(source, _)| source.partition == partition.partition).find_map(|(source, map)| {
             let map = map.lock();
             let is_it = map.identity().remote_topic == partition.topic;
-            is_it.then(|| Answer::by_map(&source, &map, offset, direction))
+            is_it.then(|| TranslatedOffset::by_map(&source, &map, offset, direction))
         })
     }
 

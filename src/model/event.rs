@@ -1,5 +1,6 @@
 //! What is worth a log line and a counter: nothing is dropped, skipped or reset without one of these (R10).
 
+use super::groups::RefusalReason;
 use super::{Alias, Fault, TopicName};
 
 /// Something an operator should be able to find later.
@@ -50,8 +51,8 @@ pub enum Event {
     InternalRecordsDamaged { cluster: Alias, topic: TopicName, records: u64 },
     /// A consumer group was committed on both sides, and not to the same place: both are left.
     GroupConflict { group: String, reason: String },
-    /// A consumer group is not kept in step; `class` is a `RefusalReason`.
-    GroupRefused { group: String, class: &'static str, reason: String },
+    /// A consumer group is not kept in step.
+    GroupRefused { group: String, class: RefusalReason, reason: String },
     /// A consumer group is kept in step again.
     GroupRecovered { group: String },
     /// Another process claimed the flow; this one stopped it.

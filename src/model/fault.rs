@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The class of a fault: a bounded set, used as a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// The source refuses our credentials the topic.
@@ -45,6 +45,27 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Every kind, so that its counter exists before the first one.
+    pub const ALL: [Self; 17] = [
+        Self::SourceUnauthorized,
+        Self::TargetUnauthorized,
+        Self::RecordTooLarge,
+        Self::MissingKey,
+        Self::TimestampRefused,
+        Self::TargetRefused,
+        Self::CorruptSource,
+        Self::OldFormat,
+        Self::SourceReset,
+        Self::TargetReset,
+        Self::RemoteNotEmpty,
+        Self::TargetMissing,
+        Self::NoProgress,
+        Self::AnotherWriter,
+        Self::Loop,
+        Self::PositionStore,
+        Self::Other,
+    ];
+
     /// The label used in metrics and in `/status`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,7 +91,7 @@ impl FaultKind {
 }
 
 /// A fault: what happened and where, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     /// The class.
     pub kind: FaultKind,

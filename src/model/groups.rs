@@ -1,12 +1,57 @@
-//! What is known of a flow's consumer groups: what tables, `/offsets` and metrics show.
+//! Consumer groups: what brokers tell of them, and what tables, `/offsets` and metrics show.
 //! Field names are part of the interface; lags are in records.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::TopicPartition;
 
+/// Whether a group has members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupState {
+    /// It has none: it is only its committed offsets.
+    Empty,
+    /// It has some; the state in the broker's word (`Stable`, `PreparingRebalance`, `Assigning` ..).
+    Active(String),
+    /// It is about to be removed.
+    Dead,
+    /// The broker doesn't tell.
+    Unknown,
+}
+
+impl GroupState {
+    /// Whether it certainly has members.
+    pub fn has_members(&self) -> bool {
+        matches!(self, Self::Active(_))
+    }
+}
+
+impl fmt::Display for GroupState {
+    /// The word in tables and JSON.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("empty"),
+            Self::Active(word) => f.write_str(&word.to_lowercase()),
+            Self::Dead => f.write_str("dead"),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// A committed offset, with what was committed beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The next record to read.
+    pub offset: i64,
+    /// Leader epoch of the record before; −1 when it is not known.
+    pub leader_epoch: i32,
+    /// The text that the committer left with it.
+    pub metadata: String,
+}
+
 /// One group of a flow at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupStatus {
     /// The group.
     pub group: String,
@@ -23,7 +68,7 @@ pub struct GroupStatus {
 }
 
 /// One partition of a group.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GroupPartitionStatus {
     /// The partition on the source.
     pub source: TopicPartition,
@@ -35,8 +80,8 @@ pub struct GroupPartitionStatus {
     pub source_lag: Option<i64>,
     /// The source's commit, translated.
     pub translated: Option<i64>,
-    /// What the translation is worth: `exact`, `earliest safe` or `unknown`; `None` without a commit on the source.
-    pub worth: Option<&'static str>,
+    /// What the translation is worth; `None` without a commit on the source.
+    pub worth: Option<Worth>,
     /// Committed on the target.
     pub target_offset: Option<i64>,
     /// Records on the target that follow the committed offset, as far as we mirrored.
@@ -47,8 +92,39 @@ pub struct GroupPartitionStatus {
     pub refused: Option<GroupRefusal>,
 }
 
+/// What a translated offset is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Worth {
+    /// Every record before it was read, none after it.
+    #[serde(rename = "exact")]
+    Exact,
+    /// No unread record lies before it, some that follow may have been read.
+    #[serde(rename = "earliest safe")]
+    EarliestSafe,
+    /// There is no translated offset.
+    #[serde(rename = "unknown")]
+    Unknown,
+}
+
+impl Worth {
+    /// The words in tables and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::EarliestSafe => "earliest safe",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl fmt::Display for Worth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Why an offset is left as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupRefusal {
     /// The class.
     pub reason: RefusalReason,
@@ -57,7 +133,7 @@ pub struct GroupRefusal {
 }
 
 /// Classes of reasons why an offset is left as it is: a bounded set, used as a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalReason {
     /// The group has active members on the side that would be written.
@@ -119,7 +195,7 @@ impl RefusalReason {
 }
 
 /// All groups of a flow, summed up.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GroupsSummary {
     /// Groups with at least one translated offset.
     pub groups: u64,

@@ -135,7 +135,7 @@ impl fmt::Debug for TopicPartition {
 }
 
 /// How often a partition was (re)opened in this process; what carries an older one is discarded.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 

@@ -14,6 +14,14 @@ pub enum Side {
 }
 
 impl Side {
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Source => Self::Target,
+            Self::Target => Self::Source,
+        }
+    }
+
     /// Whether it is the source, which is the usual case and left out of what is stored.
     pub fn is_source(&self) -> bool {
         *self == Self::Source

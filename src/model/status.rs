@@ -1,16 +1,17 @@
-//! What `/status`, the metrics and the live tables show: a snapshot of the whole mesh, ready for JSON.
+//! What `/status`, the metrics and the live tables show: a snapshot of the whole mesh, ready for JSON,
+//! from which it can be read back.
 //! Field names are part of the interface; lags are in records, ages and latencies in milliseconds.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::groups::GroupsSummary;
 use super::job::JobStatus;
-use super::{Alias, Fault, FlowName, Generation, TopicName};
+use super::{Alias, Fault, FaultKind, FlowName, Generation, TopicName};
 
 /// The mesh at one moment.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MeshStatus {
     /// The mesh's name in the topology file.
     pub mesh: String,
@@ -37,7 +38,7 @@ pub struct MeshStatus {
 }
 
 /// How a cluster is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClusterState {
     /// Not yet answered.
@@ -52,7 +53,7 @@ pub enum ClusterState {
 }
 
 /// One cluster.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClusterStatus {
     /// Its alias.
     pub alias: Alias,
@@ -70,13 +71,13 @@ pub struct ClusterStatus {
     pub catalogue_age_ms: Option<i64>,
     /// For how long our own connections were throttled by its quotas since the start, all together, by Kafka's name of
     /// the call. What librdkafka meets in the `records` engine is not known.
-    pub throttled_ms: BTreeMap<&'static str, u64>,
+    pub throttled_ms: BTreeMap<String, u64>,
     /// Who reaches this cluster, as its heartbeats tell.
     pub upstreams: Vec<UpstreamStatus>,
 }
 
 /// An upstream that reaches a cluster through the mesh.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UpstreamStatus {
     /// The upstream cluster.
     pub alias: Alias,
@@ -89,7 +90,7 @@ pub struct UpstreamStatus {
 }
 
 /// One flow.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FlowStatus {
     /// Its name.
     pub name: FlowName,
@@ -120,7 +121,7 @@ pub struct FlowStatus {
 }
 
 /// State of a flow.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FlowState {
     /// Reads positions and builds the session.
@@ -139,7 +140,7 @@ pub enum FlowState {
 }
 
 /// A topic as the flow sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TopicStatus {
     /// Name on the source.
     pub topic: TopicName,
@@ -152,7 +153,7 @@ pub struct TopicStatus {
 }
 
 /// State of a partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartitionState {
     /// Finds out where to go on.
@@ -188,7 +189,7 @@ impl PartitionState {
 }
 
 /// One source partition of a flow.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartitionStatus {
     /// Topic on the source.
     pub topic: TopicName,
@@ -199,7 +200,7 @@ pub struct PartitionStatus {
     /// Why, when it isn't `streaming`.
     pub reason: Option<String>,
     /// Class of the fault, when `faulted`.
-    pub fault: Option<&'static str>,
+    pub fault: Option<FaultKind>,
     /// When a faulted partition is tried again, milliseconds since the epoch.
     pub retry_at_ms: Option<i64>,
     /// Restarts in this process.
@@ -223,3 +224,6 @@ pub struct PartitionStatus {
     /// Bytes fetched and not yet acknowledged.
     pub in_flight_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 //! A translated offset with its names on both sides, as tables and JSON show it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{OffsetMap, Translation};
+use crate::model::groups::Worth;
 use crate::model::{TopicName, TopicPartition};
 
 /// Which way an offset is translated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// From the source to the target.
@@ -16,8 +17,8 @@ pub enum Direction {
 }
 
 /// An offset of one side and what it means on the other. Field names are part of the interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Answer {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranslatedOffset {
     /// The topic, by its name on the side that the offset is of.
     pub topic: TopicName,
     /// The partition, the same on both sides.
@@ -28,11 +29,11 @@ pub struct Answer {
     pub translated_topic: TopicName,
     /// Where to go on on the other side; none when nobody knows.
     pub translated_offset: Option<i64>,
-    /// What the answer is worth: `exact`, `earliest safe` or `unknown`.
-    pub worth: &'static str,
+    /// What the answer is worth.
+    pub worth: Worth,
 }
 
-impl Answer {
+impl TranslatedOffset {
     /// Translates an offset by a partition's map.
     pub fn by_map(source: &TopicPartition, map: &OffsetMap, offset: i64, direction: Direction) -> Self {
         let remote = &map.identity().remote_topic;
@@ -78,7 +79,7 @@ mod tests {
         let mut map = OffsetMap::new(identity, 100, 0);
         map.acknowledged(&[Segment { source_base: 100, target_base: 0, count: 10 }], 110);
         let source = TopicPartition::new("orders", 3);
-        let there = Answer::by_map(&source, &map, 105, Direction::Forward);
+        let there = TranslatedOffset::by_map(&source, &map, 105, Direction::Forward);
         assert_eq!(
             serde_json::to_value(&there).unwrap(),
             serde_json::json!({
@@ -86,8 +87,8 @@ mod tests {
                 "translated_topic": "east.orders", "translated_offset": 5, "worth": "exact",
             })
         );
-        let back = Answer::by_map(&source, &map, 5, Direction::Reverse);
+        let back = TranslatedOffset::by_map(&source, &map, 5, Direction::Reverse);
         assert_eq!((back.topic.as_str(), back.translated_topic.as_str()), ("east.orders", "orders"));
-        assert_eq!((back.offset, back.translated_offset, back.worth), (5, Some(105), "exact"));
+        assert_eq!((back.offset, back.translated_offset, back.worth), (5, Some(105), Worth::Exact));
     }
 }

@@ -39,12 +39,12 @@ impl MapBudget {
 
 /// What one map holds of the budget; gives it back when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Account {
+pub(super) struct MapAccount {
     budget: Option<Arc<MapBudget>>,
     held_bytes: usize,
 }
 
-impl Account {
+impl MapAccount {
     /// Holds nothing of `budget` yet.
     pub fn new(budget: Arc<MapBudget>) -> Self {
         Self { budget: Some(budget), held_bytes: 0 }
@@ -69,7 +69,7 @@ impl Account {
 }
 
 /// Counts for its own.
-impl Clone for Account {
+impl Clone for MapAccount {
     fn clone(&self) -> Self {
         let mut clone = Self { budget: self.budget.clone(), held_bytes: 0 };
         clone.hold(self.held_bytes);
@@ -77,7 +77,7 @@ impl Clone for Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for MapAccount {
     fn drop(&mut self) {
         self.hold(0);
     }

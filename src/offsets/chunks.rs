@@ -3,46 +3,22 @@
 use std::collections::VecDeque;
 
 use super::changes::Changes;
-use super::interval::{Interval, Pair};
-use super::varint::Reader;
+use super::interval::{Interval, OffsetPair};
+use super::varint::VarintReader;
 use crate::formats::FormatError;
+use crate::model::Side;
 
 /// Intervals of a sealed chunk. A look-up reads half of them, about a microsecond; its record has one to two KiB.
 pub(super) const CHUNK_INTERVALS: usize = 512;
-
-/// Which side's offsets are looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Source,
-    Target,
-}
-
-impl Side {
-    /// The offset on this side.
-    pub fn of(self, pair: Pair) -> i64 {
-        match self {
-            Self::Source => pair.source,
-            Self::Target => pair.target,
-        }
-    }
-
-    /// The other one.
-    pub fn other(self) -> Self {
-        match self {
-            Self::Source => Self::Target,
-            Self::Target => Self::Source,
-        }
-    }
-}
 
 /// A chunk to which nothing is added any more.
 #[derive(Clone, Debug)]
 pub(super) struct Sealed {
     pub number: u64,
     /// Where its first interval starts; the encoding counts from here.
-    pub base: Pair,
+    pub base: OffsetPair,
     /// Where its last interval ends.
-    pub next: Pair,
+    pub next: OffsetPair,
     pub intervals: u64,
     pub encoded: Box<[u8]>,
 }
@@ -50,14 +26,14 @@ pub(super) struct Sealed {
 impl Sealed {
     /// Its intervals in order.
     pub fn iter(&self) -> Encoded<'_> {
-        Encoded { after: self.base, bytes: Reader::new(&self.encoded) }
+        Encoded { after: self.base, bytes: VarintReader::new(&self.encoded) }
     }
 }
 
 /// Encodes intervals, counting from the first one's start.
 pub(super) fn encode(intervals: &[Interval]) -> Vec<u8> {
     let mut out = Vec::new();
-    let mut after = intervals.first().map_or(Pair { source: 0, target: 0 }, Interval::base);
+    let mut after = intervals.first().map_or(OffsetPair { source: 0, target: 0 }, Interval::base);
     for interval in intervals {
         interval.encode(after, &mut out);
         after = interval.next();
@@ -68,8 +44,8 @@ pub(super) fn encode(intervals: &[Interval]) -> Vec<u8> {
 /// Walks encoded intervals. Ends where they can't be read: see [`check`].
 #[derive(Clone, Debug)]
 pub(super) struct Encoded<'a> {
-    pub after: Pair,
-    pub bytes: Reader<'a>,
+    pub after: OffsetPair,
+    pub bytes: VarintReader<'a>,
 }
 
 impl Iterator for Encoded<'_> {
@@ -83,8 +59,8 @@ impl Iterator for Encoded<'_> {
 }
 
 /// Makes sure that so many encoded intervals, and nothing else, can be read. Says where the last one ends.
-pub(super) fn check(base: Pair, encoded: &[u8], intervals: u64) -> Result<Pair, FormatError> {
-    let mut bytes = Reader::new(encoded);
+pub(super) fn check(base: OffsetPair, encoded: &[u8], intervals: u64) -> Result<OffsetPair, FormatError> {
+    let mut bytes = VarintReader::new(encoded);
     let mut after = base;
     for _ in 0..intervals {
         after = Interval::decode(after, &mut bytes)?.next();
@@ -178,7 +154,7 @@ impl Chunks {
     }
 
     /// Drops all that reaches `limit` on either side. Returns whether a sealed chunk was opened for it.
-    pub fn cut(&mut self, limit: Pair, changes: &mut Changes) -> bool {
+    pub fn cut(&mut self, limit: OffsetPair, changes: &mut Changes) -> bool {
         let mut reopened = false;
         loop {
             while let Some(last) = self.open.last_mut() {
@@ -238,20 +214,20 @@ impl Chunks {
     }
 
     /// The last interval that starts at or before `offset` on that side, and where the one after it starts.
-    pub fn around(&self, side: Side, offset: i64) -> (Option<Interval>, Option<Pair>) {
-        let open_after = self.open.partition_point(|interval| side.of(interval.base()) <= offset);
+    pub fn around(&self, side: Side, offset: i64) -> (Option<Interval>, Option<OffsetPair>) {
+        let open_after = self.open.partition_point(|interval| interval.base().on(side) <= offset);
         let next = self.open.get(open_after).map(Interval::base);
         if let Some(before) = open_after.checked_sub(1) {
             return (Some(self.open[before]), next);
         }
-        let after = self.sealed.partition_point(|chunk| side.of(chunk.base) <= offset);
+        let after = self.sealed.partition_point(|chunk| chunk.base.on(side) <= offset);
         let next = self.sealed.get(after).map(|chunk| chunk.base).or(next);
         let Some(chunk) = after.checked_sub(1).and_then(|index| self.sealed.get(index)) else {
             return (None, next);
         };
         let mut before = None;
         for interval in chunk.iter() {
-            if side.of(interval.base()) > offset {
+            if interval.base().on(side) > offset {
                 return (before, Some(interval.base()));
             }
             before = Some(interval);

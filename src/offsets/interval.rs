@@ -1,8 +1,8 @@
 //! A run of records, and the few bytes that it takes.
 
-use super::varint::{Reader, put};
+use super::varint::{VarintReader, put};
 use crate::formats::FormatError;
-use crate::model::Segment;
+use crate::model::{Segment, Side};
 
 /// A run of records whose offsets rise by one on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +27,18 @@ impl Interval {
     }
 
     /// Where it starts.
-    pub(super) fn base(&self) -> Pair {
-        Pair { source: self.source_base, target: self.target_base }
+    pub(super) fn base(&self) -> OffsetPair {
+        OffsetPair { source: self.source_base, target: self.target_base }
     }
 
     /// Where it ends.
-    pub(super) fn next(&self) -> Pair {
-        Pair { source: self.source_next(), target: self.target_next() }
+    pub(super) fn next(&self) -> OffsetPair {
+        OffsetPair { source: self.source_next(), target: self.target_next() }
     }
 
     /// Appends it, as what follows `after`: the gap on the source and whether there is one on the target, that gap,
     /// and the count. Behind a transaction marker that is two bytes for up to 128 records.
-    pub(super) fn encode(&self, after: Pair, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, after: OffsetPair, out: &mut Vec<u8>) {
         let source_gap = self.source_base.abs_diff(after.source);
         let target_gap = self.target_base.abs_diff(after.target);
         put(out, source_gap << 1 | u64::from(target_gap > 0));
@@ -49,7 +49,7 @@ impl Interval {
     }
 
     /// Reads what [`encode`](Self::encode) wrote. Fails if the bytes end, or an offset leaves its range.
-    pub(super) fn decode(after: Pair, bytes: &mut Reader<'_>) -> Result<Self, FormatError> {
+    pub(super) fn decode(after: OffsetPair, bytes: &mut VarintReader<'_>) -> Result<Self, FormatError> {
         let head = bytes.varint("gap")?;
         let target_gap = if head & 1 == 1 { bytes.varint("gap")? } else { 0 };
         let count = bytes.varint("count")?;
@@ -77,12 +77,20 @@ impl From<&Segment> for Interval {
 
 /// An offset on each side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pair {
+pub(super) struct OffsetPair {
     pub source: i64,
     pub target: i64,
 }
 
-impl Pair {
+impl OffsetPair {
+    /// The offset on a side.
+    pub fn on(self, side: Side) -> i64 {
+        match side {
+            Side::Source => self.source,
+            Side::Target => self.target,
+        }
+    }
+
     /// The lower of each side.
     pub fn min(self, other: Self) -> Self {
         Self { source: self.source.min(other.source), target: self.target.min(other.target) }

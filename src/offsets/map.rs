@@ -8,17 +8,17 @@
 //! A source offset that is mirrored again (after a truncation, or by a repeat) replaces what was known from there on:
 //! the newest copy is the one behind which every later record follows once.
 //!
-//! Of what is forgotten, below the source's log start or to save memory, a few landmarks stay: the earliest safe answer
+//! Of what is forgotten, below the source's log start or to save memory, a few pairs stay: the earliest safe answer
 //! there comes from the nearest of them.
 
 use std::sync::Arc;
 
 use super::MapIdentity;
-use super::budget::{Account, MapBudget};
+use super::budget::{MapAccount, MapBudget};
 use super::changes::Changes;
 use super::chunks::Chunks;
-use super::interval::{Interval, Pair};
-use super::landmarks::Landmarks;
+use super::interval::{Interval, OffsetPair};
+use super::kept_pairs::KeptPairs;
 use crate::model::Segment;
 
 /// The offset map of one partition.
@@ -30,24 +30,24 @@ pub struct OffsetMap {
     pub(super) identity: MapIdentity,
     pub(super) incarnation: u64,
     /// Where the map began before it was trimmed; nothing is known of what was mirrored before.
-    pub(super) origin: Pair,
+    pub(super) origin: OffsetPair,
     /// Where it begins: what was mirrored between origin and begin lies there on both sides.
-    pub(super) begin: Pair,
+    pub(super) begin: OffsetPair,
     /// What is still known of what lies there.
-    pub(super) landmarks: Landmarks,
+    pub(super) kept_pairs: KeptPairs,
     /// Every source offset before this is mirrored, or has no record to mirror; what is mirrored next lies here or
     /// after on the target.
-    pub(super) next: Pair,
+    pub(super) next: OffsetPair,
     pub(super) chunks: Chunks,
     pub(super) changes: Changes,
-    pub(super) account: Account,
+    pub(super) account: MapAccount,
     pub(super) shed_intervals: u64,
 }
 
 impl OffsetMap {
     /// A map that begins where mirroring begins.
     pub fn new(identity: MapIdentity, source_next: i64, target_next: i64) -> Self {
-        let begin = Pair { source: source_next, target: target_next };
+        let begin = OffsetPair { source: source_next, target: target_next };
         let mut changes = Changes::default();
         changes.add(0);
         Self {
@@ -55,11 +55,11 @@ impl OffsetMap {
             incarnation: 0,
             origin: begin,
             begin,
-            landmarks: Landmarks::default(),
+            kept_pairs: KeptPairs::default(),
             next: begin,
             chunks: Chunks::new(0),
             changes,
-            account: Account::default(),
+            account: MapAccount::default(),
             shed_intervals: 0,
         }
     }
@@ -105,7 +105,7 @@ impl OffsetMap {
         size_of::<Self>()
             + self.identity.remote_topic.as_str().len()
             + self.chunks.memory_bytes()
-            + self.landmarks.memory_bytes()
+            + self.kept_pairs.memory_bytes()
             + self.changes.memory_bytes()
     }
 
@@ -123,7 +123,7 @@ impl OffsetMap {
         matched: &[Segment],
     ) {
         let before = self.next;
-        let next = Pair { source: source_next, target: target_next };
+        let next = OffsetPair { source: source_next, target: target_next };
         let anew = self.identity.differs_from(identity);
         let agreed = |segment: &&Segment| !anew && self.chunks.hold(&Interval::from(*segment));
         let found = &matched[matched.iter().take_while(agreed).count()..];
@@ -133,7 +133,7 @@ impl OffsetMap {
             self.identity = identity.clone();
             let begin = found.first().map_or(next, |first| Interval::from(first).base().min(next));
             (self.origin, self.begin) = (begin, begin);
-            self.landmarks = Landmarks::default();
+            self.kept_pairs = KeptPairs::default();
         } else if self.identity.learn(identity) {
             self.changes.add(self.chunks.open_number());
         }
@@ -142,7 +142,7 @@ impl OffsetMap {
             self.push(segment);
         }
         let end = self.chunks.last().map_or(next, Interval::next);
-        self.next = Pair { source: source_next.max(end.source), target: target_next.max(end.target) };
+        self.next = OffsetPair { source: source_next.max(end.source), target: target_next.max(end.target) };
         if self.next != before {
             self.changes.add(self.chunks.open_number());
         }
@@ -189,14 +189,14 @@ impl OffsetMap {
 
     /// Counts its memory towards `budget` from now on. Sheds at once if that is too much.
     pub fn set_budget(&mut self, budget: Arc<MapBudget>) {
-        self.account = Account::new(budget);
+        self.account = MapAccount::new(budget);
         self.account.hold(self.memory_bytes());
         while self.account.is_overdrawn() && self.shed() {}
     }
 
     fn drop_oldest(&mut self) -> Option<u64> {
         let chunk = self.chunks.drop_oldest(&mut self.changes)?;
-        self.landmarks.push(chunk.base);
+        self.kept_pairs.push(chunk.base);
         self.begin = chunk.next;
         self.changes.add(self.chunks.open_number());
         Some(chunk.intervals)
@@ -219,11 +219,11 @@ impl OffsetMap {
     }
 
     /// Voids what reaches `limit` on either side.
-    fn cut(&mut self, limit: Pair) {
+    fn cut(&mut self, limit: OffsetPair) {
         if self.chunks.cut(limit, &mut self.changes) {
             self.incarnation = self.incarnation.saturating_add(1);
         }
-        self.landmarks.cut(limit);
+        self.kept_pairs.cut(limit);
         self.origin = self.origin.min(limit);
         self.begin = self.begin.min(limit);
         self.next = self.next.min(limit);
@@ -234,7 +234,7 @@ impl PartialEq for OffsetMap {
     fn eq(&self, other: &Self) -> bool {
         self.identity == other.identity
             && (self.origin, self.begin, self.next) == (other.origin, other.begin, other.next)
-            && self.landmarks == other.landmarks
+            && self.kept_pairs == other.kept_pairs
             && self.intervals().eq(other.intervals())
     }
 }

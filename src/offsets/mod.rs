@@ -5,9 +5,10 @@ mod budget;
 mod changes;
 mod chunks;
 mod emission;
+pub mod groups;
 mod identity;
 mod interval;
-mod landmarks;
+mod kept_pairs;
 mod map;
 mod record;
 mod stored;
@@ -19,7 +20,7 @@ mod varint;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Direction};
+pub use answer::{Direction, TranslatedOffset};
 pub use budget::MapBudget;
 pub use changes::ChunkChange;
 pub use emission::{Emitted, due};

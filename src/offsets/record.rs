@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use super::MapIdentity;
 use super::chunks::check;
-use super::interval::Pair;
-use super::landmarks::MOST_LANDMARKS;
-use super::varint::{RECORD, Reader, put};
+use super::interval::OffsetPair;
+use super::kept_pairs::MOST_KEPT_PAIRS;
+use super::varint::{RECORD, VarintReader, put};
 use crate::formats::FormatError;
 use crate::model::{TopicId, TopicName};
 
 /// The version of a map that has forgotten nothing.
 const WHOLE: u8 = 1;
-/// The version with landmarks, the newest that this program reads.
-const WITH_LANDMARKS: u8 = 2;
+/// The version with kept pairs, the newest that this program reads.
+const WITH_KEPT_PAIRS: u8 = 2;
 
 /// A stored chunk, and the map's state when it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record<'a> {
+pub(super) struct ChunkRecord<'a> {
     /// Raised whenever stored chunks become void: those with a higher number than the newest of the highest incarnation,
     /// and those with a lower one than its `first_chunk`.
     pub incarnation: u64,
@@ -28,25 +28,25 @@ pub(super) struct Record<'a> {
     pub first_chunk: u64,
     pub identity: MapIdentity,
     /// Where the map began before it was trimmed.
-    pub origin: Pair,
+    pub origin: OffsetPair,
     /// Where it begins.
-    pub begin: Pair,
+    pub begin: OffsetPair,
     /// Pairs between both that rise on both sides.
-    pub landmarks: Vec<Pair>,
+    pub kept_pairs: Vec<OffsetPair>,
     /// Where mirroring goes on.
-    pub next: Pair,
+    pub next: OffsetPair,
     pub intervals: u64,
     /// Where the first interval starts; `begin` if there is none.
-    pub base: Pair,
+    pub base: OffsetPair,
     pub encoded: &'a [u8],
 }
 
-impl<'a> Record<'a> {
+impl<'a> ChunkRecord<'a> {
     /// The record's value.
     pub fn encode(&self) -> Vec<u8> {
         let name = self.identity.remote_topic.as_str();
         let mut out = Vec::with_capacity(128 + name.len() + self.encoded.len());
-        out.push(if self.landmarks.is_empty() { WHOLE } else { WITH_LANDMARKS });
+        out.push(if self.kept_pairs.is_empty() { WHOLE } else { WITH_KEPT_PAIRS });
         put(&mut out, self.incarnation);
         put(&mut out, self.first_chunk);
         out.extend_from_slice(self.identity.source_topic_id.0.as_bytes());
@@ -57,8 +57,8 @@ impl<'a> Record<'a> {
             put(&mut out, pair.source.unsigned_abs());
             put(&mut out, pair.target.unsigned_abs());
         }
-        if !self.landmarks.is_empty() {
-            self.put_landmarks(&mut out);
+        if !self.kept_pairs.is_empty() {
+            self.put_kept_pairs(&mut out);
         }
         put(&mut out, self.intervals);
         out.extend_from_slice(self.encoded);
@@ -66,10 +66,10 @@ impl<'a> Record<'a> {
     }
 
     /// Appends how many there are, and of each how far it lies above the one before, or the origin, on both sides.
-    fn put_landmarks(&self, out: &mut Vec<u8>) {
-        put(out, self.landmarks.len() as u64);
+    fn put_kept_pairs(&self, out: &mut Vec<u8>) {
+        put(out, self.kept_pairs.len() as u64);
         let mut after = self.origin;
-        for pair in &self.landmarks {
+        for pair in &self.kept_pairs {
             put(out, pair.source.abs_diff(after.source));
             put(out, pair.target.abs_diff(after.target));
             after = *pair;
@@ -79,11 +79,11 @@ impl<'a> Record<'a> {
     /// Reads a value. Says also where the last interval ends.
     ///
     /// Fails if a newer program wrote it, if it can't be read, or if its offsets don't rise.
-    pub fn decode(value: &'a [u8]) -> Result<(Self, Pair), FormatError> {
-        let mut bytes = Reader::new(value);
+    pub fn decode(value: &'a [u8]) -> Result<(Self, OffsetPair), FormatError> {
+        let mut bytes = VarintReader::new(value);
         let [version] = bytes.array("version")?;
-        if version != WHOLE && version != WITH_LANDMARKS {
-            let (version, known) = (version.into(), WITH_LANDMARKS.into());
+        if version != WHOLE && version != WITH_KEPT_PAIRS {
+            let (version, known) = (version.into(), WITH_KEPT_PAIRS.into());
             return Err(FormatError::Version { record: RECORD, version, known });
         }
         let incarnation = bytes.varint("incarnation")?;
@@ -93,11 +93,12 @@ impl<'a> Record<'a> {
         let name_bytes = bytes.varint("remote_topic")?;
         let name = std::str::from_utf8(bytes.bytes("remote_topic", name_bytes)?)
             .map_err(|_| FormatError::NotText { record: RECORD, field: "remote_topic" })?;
-        let mut pair =
-            |field| Ok::<_, FormatError>(Pair { source: bytes.offset(field)?, target: bytes.offset(field)? });
+        let mut pair = |field| {
+            Ok::<_, FormatError>(OffsetPair { source: bytes.offset(field)?, target: bytes.offset(field)? })
+        };
         let (origin, begin, next, base) = (pair("origin")?, pair("begin")?, pair("next")?, pair("base")?);
-        let landmarks =
-            if version == WHOLE { Vec::new() } else { read_landmarks(origin, begin, &mut bytes)? };
+        let kept_pairs =
+            if version == WHOLE { Vec::new() } else { read_kept_pairs(origin, begin, &mut bytes)? };
         let intervals = bytes.varint("intervals")?;
         let record = Self {
             incarnation,
@@ -105,7 +106,7 @@ impl<'a> Record<'a> {
             identity: MapIdentity { source_topic_id, remote_topic: TopicName::from(name), target_topic_id },
             origin,
             begin,
-            landmarks,
+            kept_pairs,
             next,
             intervals,
             base,
@@ -117,23 +118,27 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Reads what [`Record::put_landmarks`] wrote.
-fn read_landmarks(origin: Pair, begin: Pair, bytes: &mut Reader<'_>) -> Result<Vec<Pair>, FormatError> {
-    let count = bytes.varint("landmarks")?;
-    if count > MOST_LANDMARKS as u64 {
-        return Err(bytes.damaged("it has more landmarks than are ever kept"));
+/// Reads what [`ChunkRecord::put_kept_pairs`] wrote.
+fn read_kept_pairs(
+    origin: OffsetPair,
+    begin: OffsetPair,
+    bytes: &mut VarintReader<'_>,
+) -> Result<Vec<OffsetPair>, FormatError> {
+    let count = bytes.varint("kept pairs")?;
+    if count > MOST_KEPT_PAIRS as u64 {
+        return Err(bytes.damaged("it keeps more pairs than are ever kept"));
     }
-    let mut landmarks = Vec::new();
+    let mut kept_pairs = Vec::new();
     let mut after = origin;
     for _ in 0..count {
-        let (source, target) = (bytes.varint("landmark")?, bytes.varint("landmark")?);
+        let (source, target) = (bytes.varint("kept pair")?, bytes.varint("kept pair")?);
         let pair = after.source.checked_add_unsigned(source).zip(after.target.checked_add_unsigned(target));
-        let pair = pair.map(|(source, target)| Pair { source, target });
+        let pair = pair.map(|(source, target)| OffsetPair { source, target });
         let Some(pair) = pair.filter(|pair| pair.is_within(begin)) else {
-            return Err(bytes.damaged("a landmark lies behind the begin"));
+            return Err(bytes.damaged("a kept pair lies behind the begin"));
         };
-        landmarks.push(pair);
+        kept_pairs.push(pair);
         after = pair;
     }
-    Ok(landmarks)
+    Ok(kept_pairs)
 }

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::budget::Account;
+use super::budget::MapAccount;
 use super::changes::{Changes, ChunkChange};
 use super::chunks::{Chunks, Encoded, Sealed, encode};
-use super::interval::{Interval, Pair};
-use super::landmarks::Landmarks;
+use super::interval::{Interval, OffsetPair};
+use super::kept_pairs::KeptPairs;
 use super::map::OffsetMap;
-use super::record::Record;
-use super::varint::{RECORD, Reader};
+use super::record::ChunkRecord;
+use super::varint::{RECORD, VarintReader};
 use crate::formats::FormatError;
 
 impl OffsetMap {
@@ -53,7 +53,7 @@ impl OffsetMap {
         values.sort_unstable_by_key(|(number, _)| *number);
         let mut stored = Vec::with_capacity(values.len());
         for (number, value) in &values {
-            let (record, end) = Record::decode(value)?;
+            let (record, end) = ChunkRecord::decode(value)?;
             stored.push((*number, record, end));
         }
         let newest = stored.iter().max_by_key(|(number, record, _)| (record.incarnation, *number));
@@ -88,17 +88,17 @@ impl OffsetMap {
                 encoded: record.encoded.into(),
             });
         }
-        let open = Encoded { after: newest.base, bytes: Reader::new(newest.encoded) }.collect();
+        let open = Encoded { after: newest.base, bytes: VarintReader::new(newest.encoded) }.collect();
         Ok(Self {
             identity: newest.identity.clone(),
             incarnation: newest.incarnation,
             origin: newest.origin,
             begin: newest.begin,
-            landmarks: Landmarks::stored(newest.landmarks.clone()),
+            kept_pairs: KeptPairs::stored(newest.kept_pairs.clone()),
             next: newest.next,
             chunks: Chunks::stored(sealed, *open_number, open),
             changes,
-            account: Account::default(),
+            account: MapAccount::default(),
             shed_intervals: 0,
         })
     }
@@ -114,14 +114,14 @@ impl OffsetMap {
         Some(self.record(chunk.intervals, chunk.base, &chunk.encoded))
     }
 
-    fn record(&self, intervals: u64, base: Pair, encoded: &[u8]) -> Vec<u8> {
-        Record {
+    fn record(&self, intervals: u64, base: OffsetPair, encoded: &[u8]) -> Vec<u8> {
+        ChunkRecord {
             incarnation: self.incarnation,
             first_chunk: self.chunks.first_number(),
             identity: self.identity.clone(),
             origin: self.origin,
             begin: self.begin,
-            landmarks: self.landmarks.as_slice().to_vec(),
+            kept_pairs: self.kept_pairs.as_slice().to_vec(),
             next: self.next,
             intervals,
             base,

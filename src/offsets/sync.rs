@@ -18,7 +18,7 @@ pub const REFRESH_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Two commits that mean the same place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pair {
+pub struct SyncPair {
     /// Committed on the source.
     pub source: i64,
     /// Committed on the target.
@@ -27,7 +27,7 @@ pub struct Pair {
     pub owner: Side,
 }
 
-impl Pair {
+impl SyncPair {
     /// The side that follows, and what it is to hold.
     pub fn follower(&self) -> (Side, i64) {
         match self.owner {
@@ -39,18 +39,18 @@ impl Pair {
 
 /// What is remembered of one partition of one group, across restarts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct SyncMemory {
     /// How the sides were when they were last in step.
-    pub synced: Option<Pair>,
+    pub synced: Option<SyncPair>,
     /// A write that may have been sent.
-    pub planned: Option<Pair>,
+    pub planned: Option<SyncPair>,
     /// When we last wrote, milliseconds since the epoch; 0 if never.
     pub written_ms: i64,
 }
 
 /// What is known of one partition of one group.
-#[derive(Clone, Copy, Debug)]
-pub struct Seen {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncFacts {
     /// Committed on the source.
     pub source: Option<i64>,
     /// Committed on the target.
@@ -71,34 +71,34 @@ pub struct Seen {
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum SyncStep {
     /// Nothing.
     Keep,
     /// Write the side that follows.
-    Write(Pair),
+    Write(SyncPair),
     /// Write again what is there, before the broker forgets it.
-    Refresh(Pair),
+    Refresh(SyncPair),
     /// Nothing, although the sides are not in step.
     Leave(RefusalReason),
 }
 
 /// The rule's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub struct SyncDecision {
     /// What to do.
-    pub step: Step,
-    /// What is to be remembered from here on; a write's plan is added by [`Memory::plan`].
-    pub memory: Memory,
+    pub step: SyncStep,
+    /// What is to be remembered from here on; a write's plan is added by [`SyncMemory::plan`].
+    pub memory: SyncMemory,
 }
 
-impl Memory {
+impl SyncMemory {
     /// Whether there is anything to remember.
     pub fn is_empty(&self) -> bool {
         self.synced.is_none() && self.planned.is_none()
     }
 
     /// Notes a write that is about to be sent; to be durable before it is.
-    pub fn plan(self, pair: Pair) -> Self {
+    pub fn plan(self, pair: SyncPair) -> Self {
         Self { planned: Some(pair), ..self }
     }
 
@@ -116,7 +116,7 @@ impl Memory {
     }
 
     /// Finds out what became of a planned write.
-    fn settle(self, seen: &Seen, now_ms: i64) -> Self {
+    fn settle(self, seen: &SyncFacts, now_ms: i64) -> Self {
         let Some(planned) = self.planned else { return self };
         let (side, value) = planned.follower();
         // Anything else means that it did not arrive, or that somebody wrote after it: the older pair decides.
@@ -124,44 +124,44 @@ impl Memory {
     }
 
     /// Notes that both sides are in step without a write of ours.
-    pub fn in_step(self, pair: Pair, now_ms: i64) -> Self {
+    pub fn in_step(self, pair: SyncPair, now_ms: i64) -> Self {
         let written_ms = if self.written_ms == 0 { now_ms } else { self.written_ms };
         Self { synced: Some(pair), planned: None, written_ms }
     }
 }
 
 /// Decides about one partition of one group.
-pub fn decide(memory: Memory, seen: &Seen, now_ms: i64) -> Decision {
+pub fn decide(memory: SyncMemory, seen: &SyncFacts, now_ms: i64) -> SyncDecision {
     let rule = Rule { memory: memory.settle(seen, now_ms), seen, now_ms };
     let decision = match (seen.source, seen.target) {
-        (None, None) => Decision { step: Step::Keep, memory: Memory::default() },
+        (None, None) => SyncDecision { step: SyncStep::Keep, memory: SyncMemory::default() },
         (Some(source), None) => rule.follow_source(source),
         (None, Some(target)) => rule.without_source(target),
         (Some(source), Some(target)) => rule.with_both(source, target),
     };
     let step = match decision.step {
-        Step::Write(pair) | Step::Refresh(pair) if !seen.is_free(pair.follower().0) => {
-            Step::Leave(RefusalReason::Active)
+        SyncStep::Write(pair) | SyncStep::Refresh(pair) if !seen.is_free(pair.follower().0) => {
+            SyncStep::Leave(RefusalReason::Active)
         }
         // Each side works for itself, as a group of the same name on both does.
-        Step::Leave(RefusalReason::Conflict) if !seen.source_free && !seen.target_free => {
-            Step::Leave(RefusalReason::Active)
+        SyncStep::Leave(RefusalReason::Conflict) if !seen.source_free && !seen.target_free => {
+            SyncStep::Leave(RefusalReason::Active)
         }
         step => step,
     };
-    Decision { step, ..decision }
+    SyncDecision { step, ..decision }
 }
 
 /// A pair whose follower is kept within the log that it points into: `[start, end]`.
-pub fn within(pair: Pair, start: i64, end: i64) -> Pair {
+pub fn within(pair: SyncPair, start: i64, end: i64) -> SyncPair {
     let bounded = |value: i64| value.min(end).max(start);
     match pair.owner {
-        Side::Source => Pair { target: bounded(pair.target), ..pair },
-        Side::Target => Pair { source: bounded(pair.source), ..pair },
+        Side::Source => SyncPair { target: bounded(pair.target), ..pair },
+        Side::Target => SyncPair { source: bounded(pair.source), ..pair },
     }
 }
 
-impl Seen {
+impl SyncFacts {
     /// What is committed on a side.
     pub fn at(&self, side: Side) -> Option<i64> {
         match side {
@@ -179,13 +179,13 @@ impl Seen {
 }
 
 struct Rule<'a> {
-    memory: Memory,
-    seen: &'a Seen,
+    memory: SyncMemory,
+    seen: &'a SyncFacts,
     now_ms: i64,
 }
 
 impl Rule<'_> {
-    fn without_source(&self, target: i64) -> Decision {
+    fn without_source(&self, target: i64) -> SyncDecision {
         match self.memory.synced {
             // It worked on the source, and nothing happened on the target since: deleted or expired there.
             Some(pair) if pair.target == target && pair.owner == Side::Source => {
@@ -197,7 +197,7 @@ impl Rule<'_> {
         }
     }
 
-    fn with_both(&self, source: i64, target: i64) -> Decision {
+    fn with_both(&self, source: i64, target: i64) -> SyncDecision {
         let Some(pair) = self.memory.synced else { return self.meet(source, target) };
         match (pair.source != source, pair.target != target) {
             (true, true) => self.meet(source, target),
@@ -208,71 +208,72 @@ impl Rule<'_> {
     }
 
     /// Nobody knows which side decides, unless one is where the other would lead it.
-    fn meet(&self, source: i64, target: i64) -> Decision {
+    fn meet(&self, source: i64, target: i64) -> SyncDecision {
         if self.seen.forward.offset() == Some(target) {
-            self.in_step(Pair { source, target, owner: Side::Source })
+            self.in_step(SyncPair { source, target, owner: Side::Source })
         } else if self.seen.backward.offset() == Some(source) {
-            self.in_step(Pair { source, target, owner: Side::Target })
+            self.in_step(SyncPair { source, target, owner: Side::Target })
         } else {
             self.leave(RefusalReason::Conflict)
         }
     }
 
     /// Nobody committed; the translation may have become better, or the broker may be about to forget.
-    fn unchanged(&self, pair: Pair) -> Decision {
+    fn unchanged(&self, pair: SyncPair) -> SyncDecision {
         let decision = match pair.owner {
             Side::Source => self.follow_source(pair.source),
             Side::Target => self.follow_target(pair.target),
         };
         match decision.step {
             // What can't be translated any more was written when it could.
-            Step::Keep | Step::Leave(RefusalReason::Unknown) => {
+            SyncStep::Keep | SyncStep::Leave(RefusalReason::Unknown) => {
                 let age_ms = self.now_ms.saturating_sub(self.memory.written_ms);
                 let ours = pair.owner == Side::Source || self.seen.back;
-                let step = if ours && age_ms >= REFRESH_MS { Step::Refresh(pair) } else { Step::Keep };
-                Decision { step, memory: self.memory }
+                let step =
+                    if ours && age_ms >= REFRESH_MS { SyncStep::Refresh(pair) } else { SyncStep::Keep };
+                SyncDecision { step, memory: self.memory }
             }
             _ => decision,
         }
     }
 
-    fn follow_source(&self, source: i64) -> Decision {
+    fn follow_source(&self, source: i64) -> SyncDecision {
         let went_on = self.memory.synced.is_some_and(|pair| source >= pair.source);
         let kept = self.seen.target.filter(|_| self.seen.forgotten && went_on);
         match place(self.seen.forward, kept) {
-            Some(target) => self.bring(Pair { source, target, owner: Side::Source }),
+            Some(target) => self.bring(SyncPair { source, target, owner: Side::Source }),
             None => self.leave(RefusalReason::Unknown),
         }
     }
 
-    fn follow_target(&self, target: i64) -> Decision {
+    fn follow_target(&self, target: i64) -> SyncDecision {
         match place(self.seen.backward, None) {
             Some(source) if self.seen.back || self.seen.source == Some(source) => {
-                self.bring(Pair { source, target, owner: Side::Target })
+                self.bring(SyncPair { source, target, owner: Side::Target })
             }
             _ if !self.seen.back => self.leave(RefusalReason::TargetOwns),
             _ => self.leave(RefusalReason::Unknown),
         }
     }
 
-    fn bring(&self, pair: Pair) -> Decision {
+    fn bring(&self, pair: SyncPair) -> SyncDecision {
         let (side, value) = pair.follower();
         match self.seen.at(side) == Some(value) {
             true => self.in_step(pair),
-            false => Decision { step: Step::Write(pair), memory: self.memory },
+            false => SyncDecision { step: SyncStep::Write(pair), memory: self.memory },
         }
     }
 
-    fn in_step(&self, pair: Pair) -> Decision {
+    fn in_step(&self, pair: SyncPair) -> SyncDecision {
         self.keep(self.memory.in_step(pair, self.now_ms))
     }
 
-    fn keep(&self, memory: Memory) -> Decision {
-        Decision { step: Step::Keep, memory }
+    fn keep(&self, memory: SyncMemory) -> SyncDecision {
+        SyncDecision { step: SyncStep::Keep, memory }
     }
 
-    fn leave(&self, reason: RefusalReason) -> Decision {
-        Decision { step: Step::Leave(reason), memory: self.memory }
+    fn leave(&self, reason: RefusalReason) -> SyncDecision {
+        SyncDecision { step: SyncStep::Leave(reason), memory: self.memory }
     }
 }
 

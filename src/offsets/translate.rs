@@ -1,9 +1,9 @@
 //! What a map answers, in both directions.
 
 use super::Translation;
-use super::chunks::Side;
-use super::interval::{Interval, Pair};
+use super::interval::{Interval, OffsetPair};
 use super::map::OffsetMap;
+use crate::model::Side;
 
 impl OffsetMap {
     /// Where on the target a group goes on that committed `source` on the source.
@@ -16,7 +16,7 @@ impl OffsetMap {
         {
             return Translation::Exact(interval.target_base + (source - interval.source_base));
         }
-        let Pair { source: from_source, target: from_target } =
+        let OffsetPair { source: from_source, target: from_target } =
             before.as_ref().map_or(self.begin, Interval::next);
         if source < from_source {
             return self.before_begin(Side::Source, source);
@@ -40,7 +40,7 @@ impl OffsetMap {
         {
             return Translation::Exact(interval.source_base + (target - interval.target_base));
         }
-        let Pair { source: from_source, target: from_target } =
+        let OffsetPair { source: from_source, target: from_target } =
             before.as_ref().map_or(self.begin, Interval::next);
         if target < from_target {
             return self.before_begin(Side::Target, target);
@@ -61,12 +61,12 @@ impl OffsetMap {
     /// The answer below the map's begin, for an offset of that side.
     fn before_begin(&self, side: Side, offset: i64) -> Translation {
         let other = side.other();
-        if let Some(landmark) = self.landmarks.at_or_before(side, offset) {
-            return Translation::EarliestSafe(other.of(landmark));
+        if let Some(kept) = self.kept_pairs.at_or_before(side, offset) {
+            return Translation::EarliestSafe(kept.on(other));
         }
-        let answer = other.of(self.origin);
+        let answer = self.origin.on(other);
         // What began at 0 has nothing before it.
-        if offset >= side.of(self.origin) || answer == 0 {
+        if offset >= self.origin.on(side) || answer == 0 {
             Translation::EarliestSafe(answer)
         } else {
             Translation::Unknown

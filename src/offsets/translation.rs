@@ -1,5 +1,7 @@
 //! What a map answers.
 
+use crate::model::groups::Worth;
+
 /// Where a group that committed an offset on one side goes on on the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Translation {
@@ -20,12 +22,12 @@ impl Translation {
         }
     }
 
-    /// What the answer is worth, as tables and JSON name it.
-    pub fn worth(self) -> &'static str {
+    /// What the answer is worth.
+    pub fn worth(self) -> Worth {
         match self {
-            Self::Exact(_) => "exact",
-            Self::EarliestSafe(_) => "earliest safe",
-            Self::Unknown => "unknown",
+            Self::Exact(_) => Worth::Exact,
+            Self::EarliestSafe(_) => Worth::EarliestSafe,
+            Self::Unknown => Worth::Unknown,
         }
     }
 }

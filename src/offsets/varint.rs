@@ -16,11 +16,11 @@ pub(super) fn put(out: &mut Vec<u8>, mut number: u64) {
 
 /// Reads numbers and bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a> {
+pub(super) struct VarintReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> VarintReader<'a> {
     /// Starts at the first byte.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }

@@ -2,7 +2,7 @@
 //!
 //! The shell drives a [`Machine`]. When that says [`Output::Resolve`], the shell gathers facts, calls
 //! [`resume::decide`], reads the tail through a [`tail::TailMatcher`] if asked to, and hands the outcome of
-//! [`resume::Verdict::conclude`] back as [`Input::Resolved`].
+//! [`resume::ResumeVerdict::conclude`] back as [`Input::Resolved`].
 
 mod machine;
 pub mod resume;

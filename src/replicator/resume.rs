@@ -1,7 +1,7 @@
 //! Where a partition goes on: the stored position against what both clusters say now.
 //!
 //! [`decide`] looks at facts only. Where the target holds more than the position says, it asks for a
-//! [tail match](super::tail), and [`Verdict::conclude`] draws the conclusion from both.
+//! [tail match](super::tail), and [`ResumeVerdict::conclude`] draws the conclusion from both.
 //!
 //! Losses are told with the range that is gone. Where only the tail can show whether a record was mirrored before
 //! it vanished, the report waits for the tail.
@@ -15,7 +15,7 @@ mod fingerprint;
 mod tests;
 
 pub use decide::decide;
-pub use facts::{EpochEnd, ResumePolicy, SourceFacts, TargetFacts};
+pub use facts::{ResumePolicy, SourceFacts, TargetFacts};
 pub use fingerprint::fingerprint;
 
 use super::machine::Reached;
@@ -25,17 +25,17 @@ use crate::model::{Event, Fault};
 
 /// What the facts come to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    /// What is certain already. Part of [`Resolution::events`](super::Resolution) after [`Verdict::conclude`].
+pub struct ResumeVerdict {
+    /// What is certain already. Part of [`Resolution::events`](super::Resolution) after [`ResumeVerdict::conclude`].
     pub events: Vec<Event>,
     /// What to do.
-    pub next: Next,
+    pub next: ResumeNext,
     case: Case,
 }
 
 /// What to do after [`decide`].
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub enum ResumeNext {
     /// Go on here.
     Go {
         /// Next source offset.

@@ -32,7 +32,7 @@ mod matcher;
 mod tests;
 
 pub use digest::RecordDigest;
-pub use matcher::{TailMatcher, Wants};
+pub use matcher::{TailMatcher, TailNeed};
 
 use crate::model::Segment;
 

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use tracing::{info, warn};
 
 use super::internal_topics;
-use super::reading::{GroupReading, OffsetReading};
 use crate::formats::{Checkpoint, FormatError};
 use crate::model::{TopicName, TopicPartition};
+use crate::offsets::groups::{GroupReading, OffsetReading};
 use crate::offsets::{Emitted, due};
 use crate::wire::{NewRecord, Wire, WireError};
 
@@ -74,7 +74,7 @@ impl Checkpoints {
             self.reload().await?;
         }
         let mut written = 0;
-        let mut part = Part::default();
+        let mut part = CheckpointsPart::default();
         for reading in readings {
             for offset in &reading.offsets {
                 let Some(now) = self.due(&reading.group, offset) else { continue };
@@ -109,7 +109,7 @@ impl Checkpoints {
         }
     }
 
-    async fn write(&mut self, part: Part) -> Result<usize, WireError> {
+    async fn write(&mut self, part: CheckpointsPart) -> Result<usize, WireError> {
         if part.records.is_empty() {
             return Ok(0);
         }
@@ -152,12 +152,12 @@ impl Checkpoints {
 
 /// Records to be written, with what they say.
 #[derive(Default)]
-struct Part {
+struct CheckpointsPart {
     records: Vec<NewRecord>,
     emitted: Vec<(String, TopicPartition, Emitted)>,
 }
 
-impl Part {
+impl CheckpointsPart {
     fn push(&mut self, group: &str, reading: &OffsetReading, now: Emitted) -> Result<(), FormatError> {
         let checkpoint = Checkpoint {
             group: group.to_owned(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::batch::{Codec, Record};
-use crate::model::{Isolation, TopicName, TopicPartition};
+use crate::batch::Record;
+use crate::model::{Codec, Isolation, TopicName, TopicPartition};
 use crate::telemetry::clock;
 use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, Wire, WireError};
 

@@ -13,7 +13,6 @@ mod maps;
 mod offsets;
 mod positions;
 mod process;
-mod reading;
 
 pub use book::PositionBook;
 pub use checkpoints::{Checkpoints, StoredCheckpoints, stored_checkpoints};
@@ -23,4 +22,3 @@ pub use maps::{MapBook, SharedMap};
 pub use offsets::{OffsetsError, OffsetsTopic};
 pub use positions::{LoadError, PositionsTopic};
 pub use process::ProcessIdentity;
-pub use reading::{GroupReading, OffsetReading, state_word};

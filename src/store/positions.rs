@@ -8,12 +8,11 @@ use super::claims::{ClaimReader, InTail, Loaded, in_tail};
 use super::internal_topics;
 use super::offsets::OffsetsError;
 use super::process::ProcessIdentity;
-use crate::batch::Codec;
 use crate::cluster::ClusterHandle;
 use crate::formats::{
     self, Claim, FormatError, Position, PositionKey, Scope, StoredPosition, Token, positions_topic,
 };
-use crate::model::{Alias, Fault, FaultKind, FlowName, TopicName, TopicPartition};
+use crate::model::{Alias, Codec, Fault, FaultKind, FlowName, TopicName, TopicPartition};
 use crate::telemetry::clock;
 use crate::topology::Isolation;
 use crate::wire::{FetchRange, OffsetSpec, WireError};

@@ -8,7 +8,7 @@ use crate::model::groups::RefusalReason;
 /// How serious an event is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Severity {
+pub enum EventSeverity {
     /// The normal course of things.
     Info,
     /// Worth a look: records are affected, or something is left out.
@@ -72,7 +72,7 @@ pub struct Details {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {
     /// How serious it is.
-    pub severity: Severity,
+    pub severity: EventSeverity,
     /// What happened.
     pub message: &'static str,
     /// Its figures.
@@ -113,7 +113,7 @@ pub(super) const EVENT_NAMES: [&str; 28] = [
 
 /// Puts an event into words.
 pub fn describe(event: &Event) -> Description {
-    use Severity::{Error, Info, Warn};
+    use EventSeverity::{Error, Info, Warn};
     let nothing = Details::default();
     let range = |from: i64, to: i64| Details { from: Some(from), to: Some(to), ..Details::default() };
     let (severity, message, details) = match event {
@@ -239,11 +239,11 @@ pub fn describe(event: &Event) -> Description {
         ),
         Event::GroupRefused { group, class, reason } => (
             // Working on the other side is what groups are for; anything else is worth a look.
-            if *class == RefusalReason::Active.as_str() { Info } else { Warn },
+            if *class == RefusalReason::Active { Info } else { Warn },
             "a consumer group is not kept in step on both sides",
             Details {
                 group: Some(group.clone()),
-                class: Some(class),
+                class: Some(class.as_str()),
                 reason: Some(reason.clone()),
                 ..nothing
             },

@@ -10,9 +10,8 @@ use serde::Serialize;
 use tracing::Level;
 
 use super::clock;
-use super::describe::{Description, Details, EVENT_NAMES, Severity, describe};
-use super::metrics::FAULT_KINDS;
-use crate::model::{Alias, Event, FlowName, TopicName};
+use super::describe::{Description, Details, EVENT_NAMES, EventSeverity, describe};
+use crate::model::{Alias, Event, FaultKind, FlowName, TopicName};
 
 /// Events kept for `/events`: a night's worth of a troubled mesh in well under a megabyte.
 const KEPT: usize = 1_000;
@@ -61,7 +60,7 @@ pub struct EventRecord {
     /// When, milliseconds since the epoch.
     pub at_ms: i64,
     /// How serious it is.
-    pub severity: Severity,
+    pub severity: EventSeverity,
     /// Its name: [`Event::name`].
     pub event: &'static str,
     /// What happened.
@@ -107,7 +106,7 @@ impl Events {
         for name in EVENT_NAMES {
             self.0.events.add(0, &labels(&scope, "event", name));
         }
-        for kind in FAULT_KINDS {
+        for kind in FaultKind::ALL {
             self.0.faults.add(0, &labels(&scope, "class", kind.as_str()));
         }
     }
@@ -186,9 +185,9 @@ fn log(at: &Scope, name: &'static str, description: &Description) {
         };
     }
     match description.severity {
-        Severity::Info => line!(Level::INFO),
-        Severity::Warn => line!(Level::WARN),
-        Severity::Error => line!(Level::ERROR),
+        EventSeverity::Info => line!(Level::INFO),
+        EventSeverity::Warn => line!(Level::WARN),
+        EventSeverity::Error => line!(Level::ERROR),
     }
 }
 

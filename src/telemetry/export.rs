@@ -84,11 +84,11 @@ fn without_user(endpoint: &str) -> String {
 pub(super) struct Health {
     signal: &'static str,
     endpoint: String,
-    state: Mutex<State>,
+    state: Mutex<HealthState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct HealthState {
     failures: u64,
     last_told: Option<Instant>,
     counter: Option<Counter<u64>>,

@@ -10,7 +10,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 use super::events::Events;
 use super::observe::{Board, StatusSource};
 use crate::model::groups::RefusalReason;
-use crate::model::{Alias, FaultKind, FlowName, TopicName};
+use crate::model::{Alias, FlowName, TopicName};
 
 /// Bounds of the replication latency histogram, in seconds: 1 ms to 5 min, so that one link across a room and one
 /// across the world both show their percentiles.
@@ -303,24 +303,3 @@ impl TopicMetrics {
         }
     }
 }
-
-/// Every class of fault, so that its counter exists before the first one.
-pub(super) const FAULT_KINDS: [FaultKind; 17] = [
-    FaultKind::SourceUnauthorized,
-    FaultKind::TargetUnauthorized,
-    FaultKind::RecordTooLarge,
-    FaultKind::MissingKey,
-    FaultKind::TimestampRefused,
-    FaultKind::TargetRefused,
-    FaultKind::CorruptSource,
-    FaultKind::OldFormat,
-    FaultKind::SourceReset,
-    FaultKind::TargetReset,
-    FaultKind::RemoteNotEmpty,
-    FaultKind::TargetMissing,
-    FaultKind::NoProgress,
-    FaultKind::AnotherWriter,
-    FaultKind::Loop,
-    FaultKind::PositionStore,
-    FaultKind::Other,
-];

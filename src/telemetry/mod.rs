@@ -29,7 +29,7 @@ use opentelemetry_sdk::metrics::{Instrument, PeriodicReader, SdkMeterProvider, S
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use prometheus::{Registry, TextEncoder};
 
-pub use describe::{Description, Details, Severity, describe};
+pub use describe::{Description, Details, EventSeverity, describe};
 pub use error::TelemetryError;
 pub use events::{EventRecord, Events, Scope};
 pub use metrics::{FlowMetrics, Metrics, Restarted, TopicMetrics};

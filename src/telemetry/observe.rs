@@ -172,7 +172,7 @@ impl Board {
                 for cluster in &board.latest().clusters {
                     for (call, ms) in &cluster.throttled_ms {
                         let labels = [
-                            KeyValue::new("call", *call),
+                            KeyValue::new("call", call.clone()),
                             KeyValue::new("cluster", cluster.alias.to_string()),
                         ];
                         counter.observe(*ms as f64 / 1_000.0, &labels);

@@ -10,7 +10,6 @@ use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use parking_lot::Mutex;
 
-use super::metrics::FAULT_KINDS;
 use super::summary::{FLOW_STATES, PARTITION_STATES};
 use super::testing::{Lines, every_event, flow, mesh, partition, spec};
 use super::*;
@@ -176,8 +175,8 @@ fn the_snapshot_of_telemetry_holds() {
     let mut text = String::new();
     metrics_text(&mut text).expect("a string takes text");
     events_text(&mut text).expect("a string takes text");
-    words(&mut text, "classes of faults in metrics", FAULT_KINDS.map(FaultKind::as_str));
-    words(&mut text, "classes of faults in JSON", FAULT_KINDS);
+    words(&mut text, "classes of faults in metrics", FaultKind::ALL.map(FaultKind::as_str));
+    words(&mut text, "classes of faults in JSON", FaultKind::ALL);
     words(&mut text, "reasons of groups in metrics", RefusalReason::ALL.map(RefusalReason::as_str));
     words(&mut text, "reasons of groups in JSON", RefusalReason::ALL);
     words(&mut text, "states of flows in metrics", FLOW_STATES.map(|(_, label)| label));

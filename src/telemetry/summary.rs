@@ -46,7 +46,7 @@ pub(super) struct ClusterRow {
     pub alias: Alias,
     pub reachable: bool,
     pub catalogue_age_ms: Option<i64>,
-    pub throttled_ms: BTreeMap<&'static str, u64>,
+    pub throttled_ms: BTreeMap<String, u64>,
 }
 
 /// One way by which an upstream's heartbeats reach a cluster.

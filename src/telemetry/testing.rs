@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::model::groups::GroupsSummary;
+use crate::model::groups::{GroupsSummary, RefusalReason};
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
     UpstreamStatus,
@@ -92,7 +92,7 @@ pub fn cluster(alias: &str, state: ClusterState, upstreams: Vec<UpstreamStatus>)
         brokers: 1,
         topics: 3,
         catalogue_age_ms: Some(2_000),
-        throttled_ms: BTreeMap::from([("Fetch", 1_500)]),
+        throttled_ms: BTreeMap::from([("Fetch".to_owned(), 1_500)]),
         upstreams,
     }
 }
@@ -232,7 +232,7 @@ pub fn every_event() -> Vec<Event> {
         Event::GroupConflict { group: "billing".to_owned(), reason: "both were committed".to_owned() },
         Event::GroupRefused {
             group: "billing".to_owned(),
-            class: "active",
+            class: RefusalReason::Active,
             reason: "has members".to_owned(),
         },
         Event::GroupRecovered { group: "billing".to_owned() },

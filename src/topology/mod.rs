@@ -23,7 +23,7 @@ pub use groups::GroupSelector;
 pub use naming::Naming;
 pub use selection::{Choice, LeaveReason, Selector};
 pub use spec::{
-    ClusterSpec, Codec, DefaultsFrom, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, Isolation, LogFormat,
+    ClusterSpec, DefaultsFrom, FlowSpec, GroupsSpec, HeartbeatSpec, HttpSpec, Isolation, LogFormat,
     NamingSpec, OffsetSyncsOn, OtlpSpec, PolicyKind, ProcessSpec, ReplicationFactor, ResetPolicy, StartPoint,
     TargetResetPolicy, TelemetrySpec, TopicConfigSpec, Topology,
 };

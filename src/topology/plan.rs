@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::model::{FlowName, TopicName};
+use crate::model::{ConfigEntry, FlowName, TopicName};
 
 use super::engine::{self, EngineChoice};
 use super::java_regex::PatternError;
 use super::selection::{Choice, LeaveReason, Selector};
-use super::topic_config::{ConfigEdit, ConfigRules, TopicConfig};
+use super::topic_config::{ConfigEdit, ConfigRules};
 use super::{FlowSpec, ReplicationFactor, Topology};
 
 /// What Kafka takes for "the broker's default" number of replicas.
@@ -27,7 +27,7 @@ pub struct SourceTopic {
     /// How many replicas its partitions have.
     pub replication_factor: i16,
     /// Its configuration; empty where it could not be read.
-    pub configs: Vec<TopicConfig>,
+    pub configs: Vec<ConfigEntry>,
 }
 
 /// A topic of the target.
@@ -38,7 +38,7 @@ pub struct TargetTopic {
     /// How many partitions it has.
     pub partitions: i32,
     /// Its configuration; empty where it could not be read.
-    pub configs: Vec<TopicConfig>,
+    pub configs: Vec<ConfigEntry>,
 }
 
 /// Everything a flow would do now.

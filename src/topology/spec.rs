@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::EngineSpec;
-use crate::model::{Alias, FlowName};
+use crate::model::{Alias, Codec, FlowName};
 pub use crate::model::{Isolation, ResetPolicy, TargetResetPolicy};
 
 /// A mesh: clusters, flows between them, and how this process runs them.
@@ -118,18 +118,6 @@ pub enum ReplicationFactor {
     Source,
     /// This many.
     Fixed(i16),
-}
-
-/// Compression of what the `records` engine writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Codec {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
 }
 
 /// Topic configuration sync.

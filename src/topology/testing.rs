@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_yaml::{Mapping, Value};
 
 use super::*;
+use crate::model::Codec;
 
 /// A mesh of flows: from, to, and what else the file says of the flow, as in `topics: [orders], max_hops: 2`.
 pub(crate) fn mesh(flows: &[(&str, &str, &str)]) -> Topology {

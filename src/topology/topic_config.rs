@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::java_regex::{JavaPattern, PatternError};
 use super::{DefaultsFrom, TopicConfigSpec};
+use crate::model::ConfigEntry;
 
 /// Decides how far in the future a record's timestamp may be. Since Kafka 4.0 brokers refuse more than an hour by
 /// default, so a remote topic gets what applies on the source, whatever the rules say of other entries.
@@ -14,56 +15,6 @@ pub const TIMESTAMP_AFTER: &str = "message.timestamp.after.max.ms";
 
 /// No bound: what brokers do that don't know [`TIMESTAMP_AFTER`] (before 3.6).
 const UNLIMITED_MS: &str = "9223372036854775807";
-
-/// One configuration entry of a topic.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TopicConfig {
-    /// Its name.
-    pub name: String,
-    /// Its value; `None` for one that is null or secret.
-    pub value: Option<String>,
-    /// Where the value comes from.
-    pub source: ConfigSource,
-    /// Whether it can't be changed.
-    pub read_only: bool,
-    /// Whether its value is secret.
-    pub sensitive: bool,
-}
-
-impl std::fmt::Debug for TopicConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let value = if self.sensitive { Some("(hidden)") } else { self.value.as_deref() };
-        write!(f, "{}={value:?} from {:?}", self.name, self.source)
-    }
-}
-
-impl TopicConfig {
-    /// Whether nobody set it on the topic.
-    pub fn is_default(&self) -> bool {
-        self.source != ConfigSource::Topic
-    }
-
-    fn can_be_copied(&self) -> bool {
-        !self.read_only && !self.sensitive
-    }
-}
-
-/// Where a configuration value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConfigSource {
-    /// Set on the topic.
-    Topic,
-    /// Set at run time on this broker.
-    DynamicBroker,
-    /// Set at run time on all brokers.
-    DynamicDefaultBroker,
-    /// Set in the broker's file.
-    StaticBroker,
-    /// Kafka's default.
-    Default,
-    /// Something newer than this program.
-    Unknown,
-}
 
 /// A change of one entry of a remote topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -103,7 +54,7 @@ impl ConfigRules {
     }
 
     /// The entries a remote topic is created with; an empty `source` means that the source could not be asked.
-    pub fn creation(&self, source: &[TopicConfig]) -> Vec<(String, String)> {
+    pub fn creation(&self, source: &[ConfigEntry]) -> Vec<(String, String)> {
         let mut entries = vec![(TIMESTAMP_AFTER.to_owned(), timestamp_after(source))];
         for entry in source.iter().filter(|entry| self.concerns(entry)) {
             if (!entry.is_default() || self.defaults_from == DefaultsFrom::Source)
@@ -117,7 +68,7 @@ impl ConfigRules {
     }
 
     /// What has to change on a remote topic so that it follows the source; empty when it does already.
-    pub fn changes(&self, source: &[TopicConfig], target: &[TopicConfig]) -> Vec<ConfigEdit> {
+    pub fn changes(&self, source: &[ConfigEntry], target: &[ConfigEntry]) -> Vec<ConfigEdit> {
         let on_target = |name: &str| target.iter().find(|entry| entry.name == name);
         let mut edits = Vec::new();
         let mut wants = |name: &str, value: &str| {
@@ -149,7 +100,7 @@ impl ConfigRules {
     }
 
     /// Entries set on the remote topic that the source leaves at its default.
-    fn removals(&self, source: &[TopicConfig], target: &[TopicConfig]) -> Vec<ConfigEdit> {
+    fn removals(&self, source: &[ConfigEntry], target: &[ConfigEntry]) -> Vec<ConfigEdit> {
         let removed = target.iter().filter(|now| !now.is_default() && now.can_be_copied()).filter(|now| {
             let here = source.iter().find(|entry| entry.name == now.name);
             here.is_some_and(|entry| entry.is_default() && self.concerns(entry))
@@ -157,7 +108,7 @@ impl ConfigRules {
         removed.map(|now| ConfigEdit::Delete { name: now.name.clone(), was: now.value.clone() }).collect()
     }
 
-    fn concerns(&self, entry: &TopicConfig) -> bool {
+    fn concerns(&self, entry: &ConfigEntry) -> bool {
         entry.can_be_copied() && entry.name != TIMESTAMP_AFTER && !self.is_excluded(&entry.name)
     }
 
@@ -168,7 +119,7 @@ impl ConfigRules {
 }
 
 /// What applies on the source, set on the topic or not.
-fn timestamp_after(source: &[TopicConfig]) -> String {
+fn timestamp_after(source: &[ConfigEntry]) -> String {
     let entry = source.iter().find(|entry| entry.name == TIMESTAMP_AFTER);
     entry.and_then(|entry| entry.value.clone()).unwrap_or_else(|| UNLIMITED_MS.to_owned())
 }

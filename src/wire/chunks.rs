@@ -7,12 +7,12 @@ use bytes::{Buf, Bytes};
 
 /// Pieces of a request, in order. None is empty.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Chunks {
+pub(super) struct RequestPieces {
     pieces: VecDeque<Bytes>,
     remaining: usize,
 }
 
-impl Chunks {
+impl RequestPieces {
     /// Appends a piece.
     pub(super) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
@@ -22,7 +22,7 @@ impl Chunks {
     }
 }
 
-impl From<Bytes> for Chunks {
+impl From<Bytes> for RequestPieces {
     fn from(piece: Bytes) -> Self {
         let mut chunks = Self::default();
         chunks.push(piece);
@@ -30,7 +30,7 @@ impl From<Bytes> for Chunks {
     }
 }
 
-impl Buf for Chunks {
+impl Buf for RequestPieces {
     fn remaining(&self) -> usize {
         self.remaining
     }
@@ -124,7 +124,7 @@ mod tests {
             sizes in prop::collection::vec(1..90_usize, 1..8),
             vectored: bool,
         ) {
-            let mut chunks = Chunks::default();
+            let mut chunks = RequestPieces::default();
             for piece in &pieces {
                 chunks.push(Bytes::from(piece.clone()));
             }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn pieces_are_offered_together() {
-        let mut chunks = Chunks::from(Bytes::from_static(b"head"));
+        let mut chunks = RequestPieces::from(Bytes::from_static(b"head"));
         chunks.push(Bytes::new());
         chunks.push(Bytes::from_static(b"body"));
         let mut slices = [IoSlice::new(&[]); 4];

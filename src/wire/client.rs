@@ -14,7 +14,7 @@ use super::dial::Address;
 use super::error::{WireError, WireErrorKind};
 use super::pool::{Pool, Purpose, Target};
 use super::retry::Retry;
-use super::view::{Leader, View};
+use super::view::{Leader, RoutingView};
 use crate::config::client::ClientSettings;
 use crate::model::{Alias, TopicPartition};
 
@@ -33,7 +33,7 @@ struct Inner {
     settings: ClientSettings,
     bootstrap: Vec<Address>,
     pool: Pool,
-    view: RwLock<View>,
+    view: RwLock<RoutingView>,
 }
 
 impl Wire {
@@ -105,7 +105,7 @@ impl Wire {
         Retry::within(&self.inner.settings, patience)
     }
 
-    pub(super) fn view(&self) -> &RwLock<View> {
+    pub(super) fn view(&self) -> &RwLock<RoutingView> {
         &self.inner.view
     }
 

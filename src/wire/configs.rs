@@ -15,7 +15,7 @@ use super::client::Wire;
 use super::error::{WireError, WireErrorKind};
 use super::names::text;
 use super::pool::Purpose;
-use crate::model::TopicName;
+use crate::model::{ConfigEntry, ConfigSource, TopicName};
 
 /// The numbers of configuration resources.
 const TOPIC: i8 = 2;
@@ -25,48 +25,15 @@ const BROKER: i8 = 4;
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 
-/// One configuration entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigEntry {
-    /// Its name.
-    pub name: String,
-    /// Its value; `None` for one that is null or secret.
-    pub value: Option<String>,
-    /// Whether it can't be changed.
-    pub read_only: bool,
-    /// Whether its value is secret.
-    pub sensitive: bool,
-    /// Where its value comes from.
-    pub source: ConfigSource,
-}
-
-/// Where a configuration value comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ConfigSource {
-    /// Set on the topic.
-    Topic,
-    /// Set at run time on this broker.
-    DynamicBroker,
-    /// Set at run time on all brokers.
-    DynamicDefaultBroker,
-    /// Set in the broker's `server.properties`.
-    StaticBroker,
-    /// Kafka's default.
-    Default,
-    /// Something newer than this program.
-    Unknown,
-}
-
-impl ConfigSource {
-    fn from_number(number: i8) -> Self {
-        match number {
-            1 => Self::Topic,
-            2 => Self::DynamicBroker,
-            3 => Self::DynamicDefaultBroker,
-            4 => Self::StaticBroker,
-            5 => Self::Default,
-            _ => Self::Unknown,
-        }
+/// The source with this number; brokers may have more.
+fn source(number: i8) -> ConfigSource {
+    match number {
+        1 => ConfigSource::Topic,
+        2 => ConfigSource::DynamicBroker,
+        3 => ConfigSource::DynamicDefaultBroker,
+        4 => ConfigSource::StaticBroker,
+        5 => ConfigSource::Default,
+        _ => ConfigSource::Unknown,
     }
 }
 
@@ -181,7 +148,7 @@ fn read_entry(entry: &DescribeConfigsResourceResult) -> ConfigEntry {
         value: entry.value.as_ref().map(|value| value.to_string()),
         read_only: entry.read_only,
         sensitive: entry.is_sensitive,
-        source: ConfigSource::from_number(entry.config_source),
+        source: source(entry.config_source),
     }
 }
 

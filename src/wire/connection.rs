@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::buffers::Buffers;
 use super::call::{Call, Offered};
-use super::chunks::Chunks;
+use super::chunks::RequestPieces;
 use super::encoding::{self, decode, encode};
 use super::error::{WireError, WireErrorKind};
 use super::serve::serve;
@@ -34,8 +34,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A connection to a broker. It closes when it is dropped, fails, or has been idle for a while.
 pub(super) struct Connection {
-    shared: Arc<Shared>,
-    requests: mpsc::Sender<Outgoing>,
+    shared: Arc<ConnectionShared>,
+    requests: mpsc::Sender<OutgoingRequest>,
     client_id: StrBytes,
     offered: Offered,
     expires: Option<Instant>,
@@ -43,17 +43,17 @@ pub(super) struct Connection {
 }
 
 /// What a connection shares with its task.
-pub(super) struct Shared {
+pub(super) struct ConnectionShared {
     pub(super) cluster: Alias,
     pub(super) broker: String,
     throttling: Arc<Throttling>,
     correlation: AtomicI32,
-    pub(super) state: Mutex<State>,
+    pub(super) state: Mutex<ConnectionState>,
     pub(super) stop: Notify,
 }
 
 /// How far a connection is.
-pub(super) struct State {
+pub(super) struct ConnectionState {
     /// Written requests whose answers are to come, oldest first.
     pub(super) pending: VecDeque<Pending>,
     /// Why the connection ended.
@@ -67,8 +67,8 @@ pub(super) struct State {
 }
 
 /// A request on its way to the task.
-pub(super) struct Outgoing {
-    pub(super) frame: Chunks,
+pub(super) struct OutgoingRequest {
+    pub(super) frame: RequestPieces,
     pub(super) pending: Pending,
 }
 
@@ -85,7 +85,7 @@ type Deliver = Box<dyn FnOnce(Result<Bytes, WireError>) + Send>;
 
 /// The answer to a request that was handed to the task.
 pub(super) struct Awaited<A> {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     receiver: oneshot::Receiver<Result<A, WireError>>,
 }
 
@@ -110,12 +110,12 @@ impl Connection {
         buffers: Arc<Buffers>,
         throttling: Arc<Throttling>,
     ) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ConnectionShared {
             cluster,
             broker,
             throttling,
             correlation: AtomicI32::new(0),
-            state: Mutex::new(State {
+            state: Mutex::new(ConnectionState {
                 pending: VecDeque::new(),
                 ended: None,
                 quiet_until: Instant::now(),
@@ -225,8 +225,9 @@ impl Connection {
     ) -> Result<C::Answer, WireError> {
         let deadline = Instant::now() + limit;
         self.keep_quiet(deadline).await?;
-        let encode =
-            |correlation, client_id: &_| encode(&request, version, correlation, client_id).map(Chunks::from);
+        let encode = |correlation, client_id: &_| {
+            encode(&request, version, correlation, client_id).map(RequestPieces::from)
+        };
         let (outgoing, mut awaited) = self.prepare::<C>(version, None, encode)?;
         match timeout_at(deadline, self.requests.send(outgoing)).await {
             Err(_) => return Err(self.time_out(limit)),
@@ -250,7 +251,7 @@ impl Connection {
         &self,
         version: i16,
         limit: Duration,
-        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<Chunks>,
+        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<RequestPieces>,
     ) -> Result<Awaited<C::Answer>, WireError> {
         let (outgoing, awaited) = self.prepare::<C>(version, Some(limit), encode)?;
         // A failure to queue means that the task is gone and took nothing.
@@ -262,8 +263,8 @@ impl Connection {
         &self,
         version: i16,
         limit: Option<Duration>,
-        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<Chunks>,
-    ) -> Result<(Outgoing, Awaited<C::Answer>), WireError> {
+        encode: impl FnOnce(i32, &StrBytes) -> encoding::Result<RequestPieces>,
+    ) -> Result<(OutgoingRequest, Awaited<C::Answer>), WireError> {
         let correlation = self.shared.correlation.fetch_add(1, Ordering::Relaxed);
         let frame = encode(correlation, &self.client_id).map_err(|error| {
             self.error(WireErrorKind::Protocol(format!("can't encode the request: {error}")))
@@ -282,7 +283,7 @@ impl Connection {
             // A caller that stopped waiting needs no answer.
             drop(answer.send(decoded));
         });
-        let outgoing = Outgoing { frame, pending: Pending { correlation, limit, deliver } };
+        let outgoing = OutgoingRequest { frame, pending: Pending { correlation, limit, deliver } };
         Ok((outgoing, Awaited { shared: self.shared.clone(), receiver }))
     }
 
@@ -316,7 +317,7 @@ impl Drop for Connection {
     }
 }
 
-impl Shared {
+impl ConnectionShared {
     pub(super) fn error(&self, kind: WireErrorKind) -> WireError {
         WireError::new(&self.cluster, kind).at(&self.broker)
     }

@@ -12,7 +12,7 @@ use super::error::{WireError, WireErrorKind};
 use super::names::kafka_topic;
 use super::offsets::isolation_level;
 use super::pool::Purpose;
-use crate::batch::{AbortedFilter, BatchError, Record, Verdict, split};
+use crate::batch::{AbortedFilter, BatchContent, BatchError, Record, split};
 use crate::model::{Isolation, TopicPartition};
 
 /// From this version on a request carries the leader epoch, and a stale leader refuses it (KIP-320, Kafka 2.1).
@@ -152,7 +152,7 @@ fn decode(range: &FetchRange, data: PartitionData) -> Result<FetchedRecords, Bat
         let batch = batch?;
         batch.verify_crc()?;
         let header = batch.header();
-        if filter.takes(&batch)? == Verdict::Data {
+        if filter.takes(&batch)? == BatchContent::Data {
             // A broker sends whole batches: the first may start before the offset asked for.
             fetched
                 .records

@@ -9,6 +9,7 @@ mod list;
 
 use super::error::WireError;
 use crate::model::TopicPartition;
+use crate::model::groups::{Committed, GroupState};
 
 /// The groups of a cluster, as far as its brokers told.
 #[derive(Clone, Debug, Default)]
@@ -46,19 +47,6 @@ impl ListedGroup {
     }
 }
 
-/// Whether a group has members.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum GroupState {
-    /// It has none: it is only its committed offsets.
-    Empty,
-    /// It has some; the state in the broker's word (`Stable`, `PreparingRebalance`, `Assigning` ..).
-    Active(String),
-    /// It is about to be removed.
-    Dead,
-    /// The broker doesn't tell.
-    Unknown,
-}
-
 /// The protocol that a group follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupKind {
@@ -78,17 +66,6 @@ pub struct CommittedOffset {
     pub partition: TopicPartition,
     /// The commit; [`WireError::is_unstable_offset`] while a transaction that commits another is open.
     pub committed: Result<Committed, WireError>,
-}
-
-/// A committed offset, with what was committed beside it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The next record to read.
-    pub offset: i64,
-    /// Leader epoch of the record before; −1 when it is not known.
-    pub leader_epoch: i32,
-    /// The text that the committer left with it.
-    pub metadata: String,
 }
 
 /// Offsets to be committed for a group.

@@ -6,7 +6,7 @@ use kafka_protocol::messages::{FetchRequest, FetchResponse, ProduceRequest, Prod
 use tokio::time::Instant;
 
 use super::call::Call;
-use super::chunks::Chunks;
+use super::chunks::RequestPieces;
 use super::client::Wire;
 use super::connection::{Awaited, Connection};
 use super::encoding;
@@ -81,7 +81,7 @@ impl Link {
         let version = self.fetch_version()?;
         let request = build(version);
         let encode = |correlation, client_id: &_| {
-            encoding::encode(&request, version, correlation, client_id).map(Chunks::from)
+            encoding::encode(&request, version, correlation, client_id).map(RequestPieces::from)
         };
         let post = self.connection.post::<FetchRequest>(version, self.limit + wait, encode);
         let answer = match post.await {

@@ -47,17 +47,15 @@ pub(crate) mod testing;
 mod tests;
 
 pub use client::Wire;
-pub use configs::{ConfigChange, ConfigEntry, ConfigSource};
+pub use configs::ConfigChange;
 pub use error::{WireError, WireErrorKind};
 pub use fetch::{FetchRange, FetchedRecords};
-pub use groups::{
-    CommitOutcome, Committed, CommittedOffset, GroupCommit, GroupKind, GroupListing, GroupState, ListedGroup,
-};
+pub use groups::{CommitOutcome, CommittedOffset, GroupCommit, GroupKind, GroupListing, ListedGroup};
 pub use kafka_protocol::error::ResponseError;
 pub use kafka_protocol::messages::ApiKey;
 pub use link::{Link, PendingProduce};
 pub use metadata::{BrokerInfo, ClusterMetadata, PartitionMetadata, TopicMetadata};
-pub use offsets::{EpochEnd, EpochQuery, ListedOffset, OffsetSpec};
+pub use offsets::{EpochQuery, ListedOffset, OffsetSpec};
 pub use produce::{NewRecord, Produced};
 pub use produce_frame::{PartitionPart, ProduceParts};
 pub use producers::ActiveProducer;

@@ -17,7 +17,7 @@ use super::error::WireError;
 use super::names::by_topic;
 use super::retry::Retry;
 use super::routing::{Ask, in_order};
-use crate::model::{Isolation, TopicPartition};
+use crate::model::{EpochEnd, Isolation, TopicPartition};
 
 /// Which offset of a partition to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,15 +52,6 @@ pub struct EpochQuery {
     pub epoch: i32,
     /// The partition's present epoch as the asker knows it; −1 when it doesn't.
     pub current_epoch: i32,
-}
-
-/// Where an epoch ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EpochEnd {
-    /// The largest epoch not above the one asked for; −1 when there is none.
-    pub epoch: i32,
-    /// The offset after its last record; −1 when there is none.
-    pub end_offset: i64,
 }
 
 const CONSUMER: i32 = -1;

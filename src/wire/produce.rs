@@ -13,8 +13,8 @@ use super::error::{WireError, WireErrorKind};
 use super::names::kafka_topic;
 use super::pool::Purpose;
 use super::retry::Retry;
-use crate::batch::{BatchBuilder, Codec};
-use crate::model::TopicPartition;
+use crate::batch::BatchBuilder;
+use crate::model::{Codec, TopicPartition};
 
 /// All in-sync replicas.
 pub(super) const ACKS_ALL: i16 = -1;

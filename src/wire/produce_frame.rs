@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 
-use super::chunks::Chunks;
+use super::chunks::RequestPieces;
 use super::encoding::{self, request_header};
 use super::produce::ACKS_ALL;
 use crate::model::TopicName;
@@ -44,10 +44,10 @@ pub(super) fn encode(
     version: i16,
     correlation: i32,
     client_id: &StrBytes,
-) -> encoding::Result<Chunks> {
+) -> encoding::Result<RequestPieces> {
     let header = request_header::<ProduceRequest>(version, correlation, client_id);
     let header_version = ProduceRequest::header_version(version);
-    let mut writer = Writer::new(version, &parts);
+    let mut writer = FrameWriter::new(version, &parts);
     // The frame's length, when it is known.
     writer.own.put_u32(0);
     header.encode(&mut writer.own, header_version)?;
@@ -71,7 +71,7 @@ pub(super) fn encode(
     writer.finish()
 }
 
-struct Writer {
+struct FrameWriter {
     flexible: bool,
     /// All bytes of our own, in one piece of memory.
     own: BytesMut,
@@ -80,7 +80,7 @@ struct Writer {
     bodies_bytes: usize,
 }
 
-impl Writer {
+impl FrameWriter {
     fn new(version: i16, parts: &ProduceParts) -> Self {
         let partitions: usize = parts.topics.iter().map(|(_, partitions)| partitions.len()).sum();
         let names: usize = parts.topics.iter().map(|(topic, _)| topic.as_str().len() + 12).sum();
@@ -141,12 +141,12 @@ impl Writer {
         self.bodies.push((self.own.len(), body));
     }
 
-    fn finish(mut self) -> encoding::Result<Chunks> {
+    fn finish(mut self) -> encoding::Result<RequestPieces> {
         let prefix = size_of::<u32>();
         let length = i32::try_from(self.own.len() - prefix + self.bodies_bytes)?;
         self.own[..prefix].copy_from_slice(&length.to_be_bytes());
         let own = self.own.freeze();
-        let mut chunks = Chunks::default();
+        let mut chunks = RequestPieces::default();
         let mut from = 0;
         for (to, body) in self.bodies {
             chunks.push(own.slice(from..to));

@@ -28,7 +28,7 @@ pub(super) struct Ask {
 type Group = (i32, u8, usize);
 
 /// Answers in the order of the questions.
-type Answers<A> = Vec<Option<Result<A, WireError>>>;
+type LeaderAnswers<A> = Vec<Option<Result<A, WireError>>>;
 
 impl Wire {
     /// Answers each question by the leader of its partition.
@@ -47,7 +47,7 @@ impl Wire {
         F: Fn(Arc<Connection>, Vec<Ask>, Duration) -> Fut,
         Fut: Future<Output = Result<Vec<Result<A, WireError>>, WireError>>,
     {
-        let mut answers: Answers<A> = questions.iter().map(|_| None).collect();
+        let mut answers: LeaderAnswers<A> = questions.iter().map(|_| None).collect();
         let mut open: Vec<usize> = (0..questions.len()).collect();
         while !open.is_empty() {
             let refusals =
@@ -131,7 +131,7 @@ impl Wire {
     fn forget_moved<'a, A>(
         &self,
         open: &[usize],
-        answers: &Answers<A>,
+        answers: &LeaderAnswers<A>,
         partition: impl Fn(usize) -> &'a TopicPartition,
     ) {
         let mut view = self.view().write();

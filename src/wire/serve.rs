@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::buffers::Buffers;
-use super::connection::{Outgoing, Shared, Stream};
+use super::connection::{ConnectionShared, OutgoingRequest, Stream};
 use super::error::{WireError, WireErrorKind};
 use super::frame::FrameReader;
 use super::tls;
@@ -24,9 +24,9 @@ const WATCH: Duration = Duration::from_secs(1);
 
 /// Serves the stream until it fails, idles, or is told to stop.
 pub(super) async fn serve(
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionShared>,
     stream: Box<dyn Stream>,
-    queue: mpsc::Receiver<Outgoing>,
+    queue: mpsc::Receiver<OutgoingRequest>,
     buffers: Arc<Buffers>,
 ) {
     let (reader, writer) = tokio::io::split(stream);
@@ -41,7 +41,7 @@ pub(super) async fn serve(
 }
 
 async fn read_answers(
-    shared: &Shared,
+    shared: &ConnectionShared,
     mut reader: ReadHalf<Box<dyn Stream>>,
     buffers: Arc<Buffers>,
 ) -> WireError {
@@ -82,9 +82,9 @@ fn explain(kind: WireErrorKind, hint: Option<&str>) -> WireErrorKind {
 }
 
 async fn write_requests(
-    shared: &Shared,
+    shared: &ConnectionShared,
     mut writer: WriteHalf<Box<dyn Stream>>,
-    mut queue: mpsc::Receiver<Outgoing>,
+    mut queue: mpsc::Receiver<OutgoingRequest>,
 ) -> WireError {
     loop {
         let outgoing = match timeout(IDLE, queue.recv()).await {
@@ -105,7 +105,7 @@ async fn write_requests(
 }
 
 /// Waits until the broker wants to hear from us again, however long that is.
-async fn wait_out_throttle(shared: &Shared) {
+async fn wait_out_throttle(shared: &ConnectionShared) {
     loop {
         let until = shared.state.lock().quiet_until;
         if until <= Instant::now() {
@@ -116,9 +116,9 @@ async fn wait_out_throttle(shared: &Shared) {
 }
 
 async fn write_one(
-    shared: &Shared,
+    shared: &ConnectionShared,
     writer: &mut WriteHalf<Box<dyn Stream>>,
-    mut outgoing: Outgoing,
+    mut outgoing: OutgoingRequest,
     last: bool,
 ) -> io::Result<()> {
     {
@@ -145,7 +145,7 @@ async fn write_one(
 ///
 /// Neither the answers before it nor the broker's quiet time count against it, so that requests may be piled up
 /// behind each other; nor does time in which bytes move, so that a slow network is not taken for a dead one.
-async fn watch(shared: &Shared) -> WireError {
+async fn watch(shared: &ConnectionShared) -> WireError {
     loop {
         let due = {
             let state = shared.state.lock();

@@ -218,11 +218,11 @@ pub(crate) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
 /// A broker whose answers are a function in the test.
 pub(crate) struct Scripted {
     address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Observed>>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Observed {
     requests: Vec<ApiKey>,
     connections: usize,
 }
@@ -249,7 +249,7 @@ impl Scripted {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a local port is free");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let seen = Arc::new(Mutex::new(Observed::default()));
         let (script, log): (Script, _) = (Arc::new(script), seen.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -308,7 +308,7 @@ impl Scripted {
     }
 }
 
-async fn serve(mut stream: impl Stream, broker: SocketAddr, script: Script, seen: Arc<Mutex<Seen>>) {
+async fn serve(mut stream: impl Stream, broker: SocketAddr, script: Script, seen: Arc<Mutex<Observed>>) {
     let mut held = Vec::new();
     let mut frames = FrameReader::new(Arc::default());
     while let Ok(mut body) = frames.read(&mut stream, || {}).await {

@@ -83,9 +83,9 @@ fn certificates(key: &'static str, pem: &str) -> Result<Vec<CertificateDer<'stat
     Ok(found)
 }
 
-type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+type ClientCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
-fn client_certificate(settings: &TlsSettings) -> Result<Option<Identity>, WireErrorKind> {
+fn client_certificate(settings: &TlsSettings) -> Result<Option<ClientCertificate>, WireErrorKind> {
     const CHAIN: &str = "ssl.keystore.certificate.chain";
     const KEY: &str = "ssl.keystore.key";
     let (chain, key) = match (&settings.certificate_pem, &settings.key_pem) {

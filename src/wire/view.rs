@@ -17,7 +17,7 @@ pub struct Leader {
 
 /// The newest answer of Metadata, as far as routing needs it.
 #[derive(Debug, Default)]
-pub(super) struct View {
+pub(super) struct RoutingView {
     brokers: HashMap<i32, Address>,
     controller: Option<i32>,
     leaders: HashMap<TopicName, HashMap<i32, Leader>>,
@@ -28,7 +28,7 @@ pub(super) struct View {
 /// Groups that are gone stay until then; 100,000 names are some 10 MB.
 const MOST_COORDINATORS: usize = 100_000;
 
-impl View {
+impl RoutingView {
     /// Takes over an answer; `all` when it covers every topic, so that others are gone.
     pub(super) fn update(&mut self, metadata: &ClusterMetadata, all: bool) {
         self.brokers = metadata

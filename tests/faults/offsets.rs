@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mirrormesh::model::TopicPartition;
+use mirrormesh::model::groups::GroupState;
 use mirrormesh::store::stored_checkpoints;
-use mirrormesh::wire::{GroupCommit, GroupState, Wire};
+use mirrormesh::wire::{GroupCommit, Wire};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::{Value, json};
 

@@ -1,10 +1,11 @@
 //! MirrorMaker 2's checkpoints on a real cluster: what is written, what is left out, and how a start goes on.
 
 use mirrormesh::formats::Checkpoint;
+use mirrormesh::model::groups::{Committed, GroupState};
 use mirrormesh::model::{TopicName, TopicPartition};
 use mirrormesh::offsets::Translation::{self, EarliestSafe, Exact, Unknown};
-use mirrormesh::store::{Checkpoints, GroupReading, OffsetReading, stored_checkpoints};
-use mirrormesh::wire::{Committed, GroupState};
+use mirrormesh::offsets::groups::{GroupReading, OffsetReading};
+use mirrormesh::store::{Checkpoints, stored_checkpoints};
 
 use crate::common::{KafkaClient, TestRecord, pair, random_text};
 use crate::wire::wire;

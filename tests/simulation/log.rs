@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use mirrormesh::model::TopicId;
-use mirrormesh::replicator::resume::EpochEnd;
+use mirrormesh::model::{EpochEnd, TopicId};
 use mirrormesh::replicator::tail::RecordDigest;
 use uuid::Uuid;
 

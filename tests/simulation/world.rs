@@ -11,8 +11,8 @@ use mirrormesh::model::status::PartitionState;
 use mirrormesh::model::{
     BatchInfo, Fault, FaultKind, Generation, ResetPolicy, Segment, TargetResetPolicy, WriteErrorClass,
 };
-use mirrormesh::replicator::resume::{Next, ResumePolicy, SourceFacts, TargetFacts, decide};
-use mirrormesh::replicator::tail::{MatchRules, TailMatch, TailMatcher, TailPlan, Wants};
+use mirrormesh::replicator::resume::{ResumeNext, ResumePolicy, SourceFacts, TargetFacts, decide};
+use mirrormesh::replicator::tail::{MatchRules, TailMatch, TailMatcher, TailNeed, TailPlan};
 use mirrormesh::replicator::{Input, Machine, MachineConfig, Output};
 
 use crate::checks::Ledger;
@@ -337,16 +337,12 @@ impl World {
             self.tell(Input::SourceMoved);
         }
         if knows[1] != (self.target.incarnation, self.target.epoch) {
-            self.tell(Input::TargetMoved { leader_epoch: self.target.epoch });
+            self.tell(Input::TargetMoved);
         }
     }
 
     fn bounds(&mut self) {
-        self.tell(Input::Bounds {
-            log_start: self.source.start,
-            end: self.source.end,
-            leader_epoch: self.source.epoch,
-        });
+        self.tell(Input::Bounds { end: self.source.end, leader_epoch: self.source.epoch });
     }
 
     fn tick(&mut self) {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::batch::header::CONTROL;
-use crate::batch::{AbortedFilter, ControlKind, Verdict, control_kind};
+use crate::batch::{AbortedFilter, BatchContent, ControlKind, control_kind};
 
 fn data_batch(offset: i64, producer: Option<i64>) -> RawBatch {
     let mut builder = BatchBuilder::new(Codec::None)
@@ -88,9 +88,9 @@ proptest! {
         let mut filter = AbortedFilter::new(aborted);
         for (batch, transaction) in &log[start as usize..stable as usize] {
             let expected = match transaction {
-                _ if batch.header().is_control() => Verdict::Control,
-                Some(index) if transactions[*index].last.unwrap().1 => Verdict::Aborted,
-                _ => Verdict::Data,
+                _ if batch.header().is_control() => BatchContent::Control,
+                Some(index) if transactions[*index].last.unwrap().1 => BatchContent::Aborted,
+                _ => BatchContent::Data,
             };
             prop_assert_eq!(filter.takes(batch).unwrap(), expected);
         }
@@ -113,7 +113,7 @@ fn an_emptied_control_batch_marks_nothing() {
     });
     let batch = only(&emptied);
     assert_eq!(control_kind(&batch), Ok(None));
-    assert_eq!(AbortedFilter::new(Vec::new()).takes(&batch), Ok(Verdict::Control));
+    assert_eq!(AbortedFilter::new(Vec::new()).takes(&batch), Ok(BatchContent::Control));
 }
 
 #[test]

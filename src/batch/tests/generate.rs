@@ -5,7 +5,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::batch::{BatchBuilder, Codec, Record, RecordHeader};
+use crate::batch::{BatchBuilder, Record, RecordHeader};
+use crate::model::Codec;
 
 #[derive(Clone, Debug)]
 pub(super) struct Pushed {

@@ -6,7 +6,7 @@
 use super::repack::{TARGET, read, read_packed};
 use super::*;
 use crate::batch::{
-    AbortedFilter, BatchProblem, Carriage, ControlKind, Record, Stamp, Verdict, carriage, control_kind,
+    AbortedFilter, BatchContent, BatchProblem, Carriage, ControlKind, Record, Stamp, carriage, control_kind,
     repack,
 };
 
@@ -169,7 +169,7 @@ fn append_time_counts_for_every_record() {
 
 #[test]
 fn transactions_are_told_apart() {
-    use Verdict::{Aborted, Control, Data};
+    use BatchContent::{Aborted, Control, Data};
     let all = batches(gold!("magic2-transactions"));
     let kinds: Vec<_> = all.iter().filter_map(|batch| control_kind(batch).unwrap()).collect();
     assert_eq!(kinds, [ControlKind::Abort, ControlKind::Commit, ControlKind::Commit]);

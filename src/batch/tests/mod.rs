@@ -12,7 +12,8 @@ mod round_trip;
 use bytes::Bytes;
 
 use super::header::CHECKED_FROM;
-use super::{BatchBuilder, Codec, RawBatch, RecordHeader, split};
+use super::{BatchBuilder, RawBatch, RecordHeader, split};
+use crate::model::Codec;
 
 const CODECS: [Codec; 5] = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
 

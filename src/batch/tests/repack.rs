@@ -17,7 +17,7 @@ pub(super) const TARGET: Acceptance =
 
 /// One batch of a partition, or what stands for one.
 #[derive(Clone, Debug)]
-enum Stored {
+enum StoredBatches {
     /// Magic 2, with flags: append time, transactional, delete horizon.
     Batch { codec: Codec, flags: u8, pushes: Vec<Pushed> },
     /// Magic 0 or 1.
@@ -28,34 +28,34 @@ enum Stored {
     Emptied,
 }
 
-fn stored() -> impl Strategy<Value = Stored> {
+fn stored() -> impl Strategy<Value = StoredBatches> {
     let codec = || proptest::sample::select(&CODECS[..]);
     let flags = proptest::sample::select(&[0, 0, 0x08, 0x10, 0x40, 0x58][..]);
     let values = vec(vec(any::<u8>(), 0..60), 1..5);
     prop_oneof![
         6 => (codec(), flags, vec(pushed(), 1..12))
-            .prop_map(|(codec, flags, pushes)| Stored::Batch { codec, flags, pushes }),
+            .prop_map(|(codec, flags, pushes)| StoredBatches::Batch { codec, flags, pushes }),
         1 => (0..2_u8, proptest::sample::select(&CODECS[1..4]), values)
-            .prop_map(|(magic, codec, values)| Stored::Legacy { magic, codec, values }),
-        1 => Just(Stored::Control),
-        1 => Just(Stored::Emptied),
+            .prop_map(|(magic, codec, values)| StoredBatches::Legacy { magic, codec, values }),
+        1 => Just(StoredBatches::Control),
+        1 => Just(StoredBatches::Emptied),
     ]
 }
 
 /// The batches of a log that holds these from `base_offset` on.
-fn log(base_offset: i64, stored: &[Stored]) -> Vec<RawBatch> {
+fn log(base_offset: i64, stored: &[StoredBatches]) -> Vec<RawBatch> {
     let mut offset = base_offset;
     let mut log = Vec::new();
     for one in stored {
         let bytes = match one {
-            Stored::Batch { codec, flags, pushes } => {
+            StoredBatches::Batch { codec, flags, pushes } => {
                 let mut builder = BatchBuilder::new(*codec).base_offset(offset).producer(9, 1, 2);
                 push_all(&mut builder, offset, pushes);
                 forge(&builder.build().unwrap(), |bytes| bytes[22] |= flags)
             }
-            Stored::Legacy { magic, codec, values } => message_set(*magic, *codec, offset, values),
-            Stored::Control => forge(&at(offset, b"marker"), |bytes| bytes[22] |= 0x30),
-            Stored::Emptied => forge(&at(offset, b""), |bytes| {
+            StoredBatches::Legacy { magic, codec, values } => message_set(*magic, *codec, offset, values),
+            StoredBatches::Control => forge(&at(offset, b"marker"), |bytes| bytes[22] |= 0x30),
+            StoredBatches::Emptied => forge(&at(offset, b""), |bytes| {
                 bytes.truncate(61);
                 bytes[57..61].copy_from_slice(&[0; 4]);
             }),
@@ -147,7 +147,7 @@ proptest! {
         pushes in vec(pushed(), 1..30),
         limit in 400_000..800_000_usize,
     ) {
-        let stored = [Stored::Batch { codec: Codec::None, flags: 0, pushes }];
+        let stored = [StoredBatches::Batch { codec: Codec::None, flags: 0, pushes }];
         let packed = repack(&log(0, &stored), 0, &Acceptance { max_message_bytes: limit, ..TARGET });
         for pair in packed.unwrap().windows(2) {
             let next = alone(&pair[1].batch.records().unwrap()[0]).bytes().len() - 61;

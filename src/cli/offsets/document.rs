@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::model::{Alias, FlowName};
-use crate::offsets::{Answer, Direction};
-use crate::store::{GroupReading, OffsetReading};
+use crate::offsets::groups::{GroupReading, OffsetReading};
+use crate::offsets::{Direction, TranslatedOffset};
 use crate::topology::FlowSpec;
 
 /// Translated offsets of one flow.
@@ -24,18 +24,18 @@ pub struct Document {
     /// The group for which the translated offsets were committed, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     committed: Option<String>,
-    offsets: Vec<Entry>,
+    offsets: Vec<OffsetEntry>,
 }
 
 /// One translated offset.
 #[derive(Debug, Serialize)]
-pub struct Entry {
+pub struct OffsetEntry {
     /// Whose commit it is, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// The offset and its translation.
     #[serde(flatten)]
-    pub answer: Answer,
+    pub answer: TranslatedOffset,
     /// What was committed beside the offset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
@@ -44,14 +44,14 @@ pub struct Entry {
     pub more: Map<String, Value>,
 }
 
-impl Entry {
+impl OffsetEntry {
     /// An offset that nobody committed.
-    pub fn bare(answer: Answer) -> Self {
+    pub fn bare(answer: TranslatedOffset) -> Self {
         Self { group: None, answer, metadata: None, more: Map::new() }
     }
 
     /// A group's commit.
-    pub fn of_group(group: &str, answer: Answer, metadata: &str) -> Self {
+    pub fn of_group(group: &str, answer: TranslatedOffset, metadata: &str) -> Self {
         let (group, metadata) = (Some(group.to_owned()), Some(metadata.to_owned()));
         Self { group, answer, metadata, more: Map::new() }
     }
@@ -59,7 +59,7 @@ impl Entry {
 
 impl Document {
     /// Puts entries of a flow together, sorted by group, topic and partition.
-    pub fn new(flow: &FlowSpec, direction: Direction, mut offsets: Vec<Entry>) -> Self {
+    pub fn new(flow: &FlowSpec, direction: Direction, mut offsets: Vec<OffsetEntry>) -> Self {
         offsets.sort_by(|a, b| key(a).cmp(&key(b)));
         let (from, to) = (flow.from.clone(), flow.to.clone());
         let at_ms = crate::telemetry::clock::now_ms();
@@ -111,7 +111,7 @@ impl Document {
                 answer.offset.to_string(),
                 answer.translated_topic.to_string(),
                 answer.translated_offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
-                answer.worth.to_owned(),
+                answer.worth.to_string(),
             ];
             if with_groups {
                 row.insert(0, entry.group.clone().unwrap_or_default());
@@ -122,16 +122,21 @@ impl Document {
     }
 }
 
-fn key(entry: &Entry) -> (Option<&str>, &str, i32) {
+fn key(entry: &OffsetEntry) -> (Option<&str>, &str, i32) {
     (entry.group.as_deref(), entry.answer.topic.as_str(), entry.answer.partition)
 }
 
 /// What a group committed on the source, as entries.
-pub fn entries_of(reading: &GroupReading) -> impl Iterator<Item = Entry> {
+pub fn entries_of(reading: &GroupReading) -> impl Iterator<Item = OffsetEntry> {
     reading.offsets.iter().map(|offset| {
         let OffsetReading { source, target, committed, translation } = offset;
-        let answer =
-            Answer::new(&source.topic, source.partition, committed.offset, &target.topic, *translation);
-        Entry::of_group(&reading.group, answer, &committed.metadata)
+        let answer = TranslatedOffset::new(
+            &source.topic,
+            source.partition,
+            committed.offset,
+            &target.topic,
+            *translation,
+        );
+        OffsetEntry::of_group(&reading.group, answer, &committed.metadata)
     })
 }

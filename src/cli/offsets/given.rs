@@ -11,7 +11,7 @@ const ANSWERED: [&str; 3] = ["translated_topic", "translated_offset", "worth"];
 
 /// One offset that a document gives.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Given {
+pub struct GivenOffset {
     /// The partition, by the topic's name on the side that the offset is of.
     pub partition: TopicPartition,
     /// The next record to read.
@@ -28,7 +28,7 @@ pub struct Given {
 ///
 /// # Errors
 /// What is wrong with it, with the place of each mistake; ten at most.
-pub fn read(bytes: &[u8], flow: &str) -> Result<Vec<Given>, Vec<String>> {
+pub fn read(bytes: &[u8], flow: &str) -> Result<Vec<GivenOffset>, Vec<String>> {
     let document: Value =
         serde_json::from_slice(bytes).map_err(|error| vec![format!("is not JSON: {error}")])?;
     if let Some(of) = document.get("flow").and_then(Value::as_str).filter(|of| *of != flow) {
@@ -60,7 +60,7 @@ pub fn read(bytes: &[u8], flow: &str) -> Result<Vec<Given>, Vec<String>> {
     Err(mistakes)
 }
 
-fn read_entry(entry: &Value) -> Result<Given, String> {
+fn read_entry(entry: &Value) -> Result<GivenOffset, String> {
     let mut more = entry.as_object().ok_or("is not an object")?.clone();
     for field in ANSWERED {
         more.remove(field);
@@ -75,7 +75,7 @@ fn read_entry(entry: &Value) -> Result<Given, String> {
         i32::try_from(partition).map_err(|_| format!("partition: {partition} is more than Kafka has"))?;
     let offset = number(&mut more, "offset")?;
     let (group, metadata) = (text(&mut more, "group")?, text(&mut more, "metadata")?);
-    Ok(Given { partition: TopicPartition::new(topic, partition), offset, group, metadata, more })
+    Ok(GivenOffset { partition: TopicPartition::new(topic, partition), offset, group, metadata, more })
 }
 
 fn number(fields: &mut Map<String, Value>, field: &str) -> Result<i64, String> {

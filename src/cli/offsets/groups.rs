@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::FlowArgs;
 use crate::cli::Exit;
 use crate::cli::output;
-use crate::model::groups::GroupStatus;
+use crate::model::groups::{GroupStatus, Worth};
 use crate::model::{Alias, FlowName};
 use crate::telemetry::clock::now_ms;
 
@@ -30,7 +30,7 @@ pub struct GroupsArgs {
 
 /// What `--json` prints; `groups` is as `/offsets` has it.
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct GroupsReport<'a> {
     pub flow: &'a FlowName,
     pub from: &'a Alias,
     pub to: &'a Alias,
@@ -55,11 +55,11 @@ pub fn run(args: &GroupsArgs) -> Exit {
         if args.json {
             let as_of = overview.as_of.as_str();
             let (flow, from, to) = (&flow.name, &flow.from, &flow.to);
-            output::print_json(&Report { flow, from, to, as_of, groups });
+            output::print_json(&GroupsReport { flow, from, to, as_of, groups });
         } else {
             output::print(&table(&flow.from, &flow.to, groups));
         }
-        let unknown = |group: &GroupStatus| group.partitions.iter().any(|p| p.worth == Some("unknown"));
+        let unknown = |group: &GroupStatus| group.partitions.iter().any(|p| p.worth == Some(Worth::Unknown));
         Ok(if incomplete || groups.iter().any(unknown) { Exit::Problems } else { Exit::Fine })
     })
 }
@@ -90,7 +90,7 @@ fn table(from: &Alias, to: &Alias, groups: &[GroupStatus]) -> String {
                 number(partition.source_offset),
                 number(partition.source_lag),
                 number(partition.translated),
-                partition.worth.unwrap_or("-").to_owned(),
+                partition.worth.map_or("-", Worth::as_str).to_owned(),
                 group.target_state.clone(),
                 number(partition.target_offset),
                 number(partition.target_lag),

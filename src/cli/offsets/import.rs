@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::document::{Document, Entry};
-use super::given::{self, Given};
+use super::document::{Document, OffsetEntry};
+use super::given::{self, GivenOffset};
 use super::{FlowArgs, show, with_offsets};
 use crate::cli::{Exit, output};
 use crate::inspect::{FlowOffsets, WantedCommit, commit};
 use crate::model::TopicPartition;
-use crate::offsets::{Answer, Direction, Translation};
+use crate::offsets::{Direction, TranslatedOffset, Translation};
 
 /// Reads a document of offsets and translates each; with --commit also commits them on the target.
 ///
@@ -65,7 +65,7 @@ pub fn run(args: &ImportArgs) -> Exit {
             given.retain(|given| given.group.as_ref().is_none_or(|of| of == group));
         }
         let direction = if args.reverse { Direction::Reverse } else { Direction::Forward };
-        let mut entries: Vec<Entry> =
+        let mut entries: Vec<OffsetEntry> =
             given.into_iter().map(|given| translated(&offsets, given, direction)).collect();
         let Some(group) = &args.commit else {
             return Ok(show(&Document::new(offsets.flow(), direction, entries), args.json));
@@ -91,8 +91,8 @@ fn read_bytes(args: &ImportArgs) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn wanted_commit(entry: &Entry) -> WantedCommit {
-    let Entry { answer, metadata, .. } = entry;
+fn wanted_commit(entry: &OffsetEntry) -> WantedCommit {
+    let OffsetEntry { answer, metadata, .. } = entry;
     WantedCommit {
         asked: TopicPartition::new(answer.topic.clone(), answer.partition),
         offset: answer.offset,
@@ -102,13 +102,13 @@ fn wanted_commit(entry: &Entry) -> WantedCommit {
     }
 }
 
-fn translated(offsets: &FlowOffsets, given: Given, direction: Direction) -> Entry {
-    let Given { partition, offset, group, metadata, more } = given;
+fn translated(offsets: &FlowOffsets, given: GivenOffset, direction: Direction) -> OffsetEntry {
+    let GivenOffset { partition, offset, group, metadata, more } = given;
     let answer = offsets.translate(&partition, offset, direction).unwrap_or_else(|error| {
         eprintln!("error: {error}");
         let topic = &partition.topic;
         let other = offsets.other_name(topic, direction);
-        Answer::new(topic, partition.partition, offset, &other, Translation::Unknown)
+        TranslatedOffset::new(topic, partition.partition, offset, &other, Translation::Unknown)
     });
-    Entry { group, answer, metadata, more }
+    OffsetEntry { group, answer, metadata, more }
 }

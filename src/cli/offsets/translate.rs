@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use super::document::{Document, Entry, entries_of};
+use super::document::{Document, OffsetEntry, entries_of};
 use super::{FlowArgs, nothing_committed, show, tell_missing};
 use crate::cli::Exit;
 use crate::inspect::FlowOffsets;
 use crate::model::TopicPartition;
-use crate::offsets::{Answer, Direction};
+use crate::offsets::{Direction, TranslatedOffset};
 
 /// Translates one offset, or all that a group committed.
 ///
@@ -50,7 +50,7 @@ pub fn run(args: &TranslateArgs) -> Exit {
             let partition = TopicPartition::new(topic.as_str(), partition);
             let answer =
                 offsets.translate(&partition, offset, direction).map_err(|error| error.to_string())?;
-            let entries = vec![Entry::bare(answer)];
+            let entries = vec![OffsetEntry::bare(answer)];
             Ok(show(&Document::new(offsets.flow(), direction, entries), args.json))
         }
         _ => Err("--topic, --partition and --offset belong together".to_owned()),
@@ -60,7 +60,7 @@ pub fn run(args: &TranslateArgs) -> Exit {
 async fn source_group(args: &TranslateArgs, offsets: &FlowOffsets, group: &str) -> Result<Exit, String> {
     let read = offsets.committed(Some(group)).await.map_err(|error| error.to_string())?;
     let incomplete = tell_missing(offsets, &read.as_of, &read.missing);
-    let entries: Vec<Entry> = read.readings.iter().flat_map(entries_of).collect();
+    let entries: Vec<OffsetEntry> = read.readings.iter().flat_map(entries_of).collect();
     if entries.is_empty() && !incomplete {
         return Err(nothing_committed(offsets.flow(), group));
     }
@@ -84,8 +84,8 @@ async fn target_group(args: &TranslateArgs, offsets: &FlowOffsets, group: &str) 
         let Some(map) = offsets.map(source) else { continue };
         match commit.committed {
             Ok(committed) => {
-                let answer = Answer::by_map(source, map, committed.offset, Direction::Reverse);
-                entries.push(Entry::of_group(group, answer, &committed.metadata));
+                let answer = TranslatedOffset::by_map(source, map, committed.offset, Direction::Reverse);
+                entries.push(OffsetEntry::of_group(group, answer, &committed.metadata));
             }
             Err(error) => {
                 eprintln!("error: group {group}, {}: {error}", commit.partition);

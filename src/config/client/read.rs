@@ -23,7 +23,7 @@ const RECONNECT_BACKOFF: Duration = Duration::from_millis(50);
 const RECONNECT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// A setting as it was given.
-pub(super) struct Given<'a> {
+pub(super) struct GivenSetting<'a> {
     pub key: String,
     pub origin: &'a Origin,
     pub text: &'a Text,
@@ -31,18 +31,18 @@ pub(super) struct Given<'a> {
 
 /// Which part of a cluster's settings.
 #[derive(Clone, Copy, PartialEq)]
-enum Part {
+enum SettingsPart {
     Client,
     Consumer,
     Producer,
     Admin,
 }
 
-const PARTS: [(Part, &str); 4] = [
-    (Part::Client, "client"),
-    (Part::Consumer, "consumer"),
-    (Part::Producer, "producer"),
-    (Part::Admin, "admin"),
+const PARTS: [(SettingsPart, &str); 4] = [
+    (SettingsPart::Client, "client"),
+    (SettingsPart::Consumer, "consumer"),
+    (SettingsPart::Producer, "producer"),
+    (SettingsPart::Admin, "admin"),
 ];
 
 /// Reads the settings of one cluster; `base` is the folder that relative paths start from.
@@ -53,7 +53,7 @@ pub(crate) fn read(
     base: &Path,
     problems: &mut Vec<Problem>,
 ) -> ClientSettings {
-    let mut reader = Reader {
+    let mut reader = SettingsReader {
         problems,
         connection: BTreeMap::new(),
         settings: ClientSettings {
@@ -75,23 +75,27 @@ pub(crate) fn read(
             if let Tree::Leaf(leaf) = tree
                 && let Parsed::Secret(text) = &leaf.parsed
             {
-                reader.setting(part, setting, Given { key: leaf.path.join("."), origin: &leaf.origin, text });
+                reader.setting(
+                    part,
+                    setting,
+                    GivenSetting { key: leaf.path.join("."), origin: &leaf.origin, text },
+                );
             }
         }
     }
-    let Reader { connection, mut settings, problems } = reader;
+    let SettingsReader { connection, mut settings, problems } = reader;
     (settings.tls, settings.sasl) = security::read(alias, &connection, base, problems);
     settings
 }
 
-struct Reader<'a> {
+struct SettingsReader<'a> {
     problems: &'a mut Vec<Problem>,
-    connection: BTreeMap<&'static str, Given<'a>>,
+    connection: BTreeMap<&'static str, GivenSetting<'a>>,
     settings: ClientSettings,
 }
 
-impl<'a> Reader<'a> {
-    fn setting(&mut self, part: Part, name: &str, given: Given<'a>) {
+impl<'a> SettingsReader<'a> {
+    fn setting(&mut self, part: SettingsPart, name: &str, given: GivenSetting<'a>) {
         let Some(setting) = table::find(name) else {
             let message = "is not a setting of Kafka's clients";
             let problem = Problem::error("unknown_setting", &given.key, given.origin, message);
@@ -100,7 +104,9 @@ impl<'a> Reader<'a> {
             return;
         };
         match setting.meaning {
-            Meaning::Connection if part == Part::Client => drop(self.connection.insert(setting.name, given)),
+            Meaning::Connection if part == SettingsPart::Client => {
+                drop(self.connection.insert(setting.name, given))
+            }
             Meaning::Connection => {
                 let message =
                     "is about the connection, which is the same for everything that talks to a cluster";
@@ -123,7 +129,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn refuse(&mut self, name: &str, given: &Given<'_>, reason: &str, allowed: Option<String>) {
+    fn refuse(&mut self, name: &str, given: &GivenSetting<'_>, reason: &str, allowed: Option<String>) {
         let message = format!("can't be set: {reason}");
         let mut problem = Problem::error("refused_setting", &given.key, given.origin, message);
         problem.given = Some(shown(name, given));
@@ -131,13 +137,20 @@ impl<'a> Reader<'a> {
         self.problems.push(problem);
     }
 
-    fn nothing(&mut self, given: &Given<'_>, reason: &str) {
+    fn nothing(&mut self, given: &GivenSetting<'_>, reason: &str) {
         let message = format!("has no meaning here and is left out: {reason}");
         self.problems.push(Problem::warning("setting_without_meaning", &given.key, given.origin, message));
     }
 
     /// Names and times: for both our clients under `client` and `admin`, else for librdkafka only.
-    fn both(&mut self, part: Part, name: &str, consumer: &str, producer: &str, given: &Given<'_>) {
+    fn both(
+        &mut self,
+        part: SettingsPart,
+        name: &str,
+        consumer: &str,
+        producer: &str,
+        given: &GivenSetting<'_>,
+    ) {
         let text = given.text.value.trim().to_owned();
         let length = match name {
             "client.id" | "client.rack" => None,
@@ -151,8 +164,10 @@ impl<'a> Reader<'a> {
             }
         };
         match part {
-            Part::Client | Part::Admin => self.typed(name, text, length),
-            Part::Consumer | Part::Producer => self.native(part, consumer, producer, &text, given),
+            SettingsPart::Client | SettingsPart::Admin => self.typed(name, text, length),
+            SettingsPart::Consumer | SettingsPart::Producer => {
+                self.native(part, consumer, producer, &text, given)
+            }
         }
     }
 
@@ -169,12 +184,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn native(&mut self, part: Part, consumer: &str, producer: &str, text: &str, given: &Given<'_>) {
+    fn native(
+        &mut self,
+        part: SettingsPart,
+        consumer: &str,
+        producer: &str,
+        text: &str,
+        given: &GivenSetting<'_>,
+    ) {
         let (reads, writes) = match part {
-            Part::Client => (true, true),
-            Part::Consumer => (true, false),
-            Part::Producer => (false, true),
-            Part::Admin => (false, false),
+            SettingsPart::Client => (true, true),
+            SettingsPart::Consumer => (true, false),
+            SettingsPart::Producer => (false, true),
+            SettingsPart::Admin => (false, false),
         };
         let (reads, writes) = (reads && !consumer.is_empty(), writes && !producer.is_empty());
         if reads {
@@ -185,16 +207,16 @@ impl<'a> Reader<'a> {
         }
         if !reads && !writes {
             let reason = match part {
-                Part::Consumer => "it is about writing records",
-                Part::Producer => "it is about reading records",
-                Part::Client | Part::Admin => "it is about records, not about administration",
+                SettingsPart::Consumer => "it is about writing records",
+                SettingsPart::Producer => "it is about reading records",
+                SettingsPart::Client | SettingsPart::Admin => "it is about records, not about administration",
             };
             self.nothing(given, reason);
         }
     }
 
     /// The value in librdkafka's words, or nothing and a problem.
-    fn value(&mut self, name: &str, kind: Value, given: &Given<'_>) -> Option<String> {
+    fn value(&mut self, name: &str, kind: Value, given: &GivenSetting<'_>) -> Option<String> {
         let text = given.text.value.trim();
         let (fits, allowed) = match kind {
             Value::Number(low, high) => {
@@ -231,7 +253,7 @@ fn put(options: &mut Vec<(String, String)>, name: &str, value: &str) {
     options.push((name.to_owned(), value.to_owned()));
 }
 
-pub(super) fn shown(name: &str, given: &Given<'_>) -> String {
+pub(super) fn shown(name: &str, given: &GivenSetting<'_>) -> String {
     if table::is_secret(name) {
         crate::config::secrets::HIDDEN.to_owned()
     } else {

@@ -9,10 +9,10 @@ use secrecy::SecretString;
 
 use crate::config::problem::Problem;
 
-use super::read::{Given, shown};
+use super::read::{GivenSetting, shown};
 use super::{SaslSettings, TlsSettings, jaas};
 
-type Settings<'a> = BTreeMap<&'static str, Given<'a>>;
+type Settings<'a> = BTreeMap<&'static str, GivenSetting<'a>>;
 
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];

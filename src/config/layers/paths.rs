@@ -84,12 +84,12 @@ pub(super) fn value(path: &[String], text: &str) -> Value {
 
 /// Goes down the table of keys and the names in use side by side.
 struct Walk<'a> {
-    place: Place,
+    place: PathPlace,
     known: Option<&'a Dict>,
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum PathPlace {
     Keys(&'static [Key]),
     Names(&'static [Key]),
     Settings,
@@ -98,19 +98,19 @@ enum Place {
 
 impl<'a> Walk<'a> {
     fn new(known: &'a Dict) -> Self {
-        Self { place: Place::Keys(ROOT), known: Some(known) }
+        Self { place: PathPlace::Keys(ROOT), known: Some(known) }
     }
 
     fn step(&mut self, segment: &str) {
         self.place = match self.place {
-            Place::Keys(keys) => match find(keys, segment).map(|key| &key.shape) {
-                Some(Shape::Section(below)) => Place::Keys(below),
-                Some(Shape::Named(below)) => Place::Names(below),
-                Some(Shape::Settings) => Place::Settings,
-                _ => Place::Beyond,
+            PathPlace::Keys(keys) => match find(keys, segment).map(|key| &key.shape) {
+                Some(Shape::Section(below)) => PathPlace::Keys(below),
+                Some(Shape::Named(below)) => PathPlace::Names(below),
+                Some(Shape::Settings) => PathPlace::Settings,
+                _ => PathPlace::Beyond,
             },
-            Place::Names(keys) => Place::Keys(keys),
-            Place::Settings | Place::Beyond => Place::Beyond,
+            PathPlace::Names(keys) => PathPlace::Keys(keys),
+            PathPlace::Settings | PathPlace::Beyond => PathPlace::Beyond,
         };
         self.known = self.known.and_then(|dict| dict.get(segment)).and_then(|value| value.as_dict());
     }
@@ -123,13 +123,13 @@ impl<'a> Walk<'a> {
     fn loosely(&self, segment: &str) -> Result<String, Vec<&'a str>> {
         let plain = plain(segment);
         let candidates: Vec<&str> = match self.place {
-            Place::Keys(keys) => {
+            PathPlace::Keys(keys) => {
                 keys.iter().map(|key| key.name).filter(|name| self::plain(name) == plain).collect()
             }
-            Place::Names(_) | Place::Beyond => {
+            PathPlace::Names(_) | PathPlace::Beyond => {
                 self.names().filter(|name| self::plain(name) == plain).collect()
             }
-            Place::Settings => {
+            PathPlace::Settings => {
                 let used: Vec<_> = self.names().filter(|name| self::plain(name) == plain).collect();
                 let known = table::names().find(|name| self::plain(name) == plain);
                 return Ok(used.first().copied().or(known).map_or(plain.replace('_', "."), str::to_owned));
@@ -146,8 +146,8 @@ impl<'a> Walk<'a> {
     fn strictly<'k>(&self, rest: &'k str) -> &'k str {
         let first = rest.find('.').map_or(rest, |dot| &rest[..dot]);
         match self.place {
-            Place::Settings => rest,
-            Place::Names(_) => {
+            PathPlace::Settings => rest,
+            PathPlace::Names(_) => {
                 let longest = self
                     .names()
                     .filter(|name| {
@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
                     .max_by_key(|name| name.len());
                 longest.map_or(first, |name| &rest[..name.len()])
             }
-            Place::Keys(_) | Place::Beyond => first,
+            PathPlace::Keys(_) | PathPlace::Beyond => first,
         }
     }
 }

@@ -22,7 +22,6 @@ use self::sink::{Sink, SinkSpec};
 use self::source::{Source, SourceSpec};
 use super::budget::Account;
 use super::session_core::{OnLost, SessionCore};
-use super::start::batch_codec;
 use super::{Batch, EngineError, LaneId, LaneOpened, LaneSpec, Session, SessionSpec, TargetLimits};
 use crate::formats::ProducerState;
 use crate::model::Generation;
@@ -52,7 +51,7 @@ impl PassthroughSession {
             round_trips: round_trips.clone(),
         };
         let source = Source::start(source, shared.clone());
-        let codec = batch_codec(spec.codec);
+        let codec = spec.codec;
         let sink = SinkSpec { flow: spec.flow, wire: spec.target.wire, codec, round_trips };
         let sink = Sink::start(sink, shared.clone());
         Arc::new(Self { shared, source, sink, account: spec.account })

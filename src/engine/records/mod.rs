@@ -61,8 +61,7 @@ use super::{
 };
 use crate::config::client::ClientSettings;
 use crate::formats::ProducerState;
-use crate::model::{Alias, Fault, FaultKind, FlowName, Generation, WriteErrorClass};
-use crate::topology::Codec;
+use crate::model::{Alias, Codec, Fault, FaultKind, FlowName, Generation, WriteErrorClass};
 
 /// A session of the `records` engine.
 pub(super) struct RecordsSession {

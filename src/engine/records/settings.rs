@@ -8,7 +8,8 @@ use secrecy::ExposeSecret;
 
 use crate::config::client::ClientSettings;
 use crate::engine::EngineError;
-use crate::topology::{Codec, Isolation};
+use crate::model::Codec;
+use crate::topology::Isolation;
 
 /// Most that librdkafka puts into one batch before compression. A topic that takes Kafka's default of 1,048,588
 /// bytes takes every such batch, compressed or not.
@@ -104,13 +105,6 @@ pub(super) struct TargetSettings<'a> {
 
 /// Settings of a producer.
 pub(super) fn producer(spec: &TargetSettings<'_>) -> Result<ClientConfig, EngineError> {
-    let codec = match spec.codec {
-        Codec::None => "none",
-        Codec::Gzip => "gzip",
-        Codec::Snappy => "snappy",
-        Codec::Lz4 => "lz4",
-        Codec::Zstd => "zstd",
-    };
     let guarded = [
         ("enable.idempotence", "true".to_owned()),
         // Without it a failed batch is left out and what follows it is written.
@@ -124,7 +118,7 @@ pub(super) fn producer(spec: &TargetSettings<'_>) -> Result<ClientConfig, Engine
         ("allow.auto.create.topics", "false".to_owned()),
         ("message.max.bytes", LONGEST_RECORD_BYTES.to_string()),
         ("batch.size", spec.batch_bytes.to_string()),
-        ("compression.codec", codec.to_owned()),
+        ("compression.codec", spec.codec.as_str().to_owned()),
         ("transactional.id", String::new()),
     ];
     let tuned = [

@@ -112,12 +112,3 @@ async fn the_records_engine_writes_no_stored_batches() {
 async fn the_records_engine_writes_no_records_in_a_form_that_it_does_not_know() {
     a_foreign_body_fails_the_write(EngineKind::Records, || Body::Records(Box::new(ForeignRecords))).await;
 }
-
-#[test]
-fn a_codec_keeps_its_name() {
-    use Codec as C;
-    for codec in [C::None, C::Gzip, C::Snappy, C::Lz4, C::Zstd] {
-        let (ours, formats) = (format!("{codec:?}"), format!("{:?}", batch_codec(codec)));
-        assert_eq!(ours, formats);
-    }
-}

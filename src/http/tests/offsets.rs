@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use super::{Page, get, run};
 use crate::mesh::{FlowEnds, OffsetsView};
 use crate::mesh::{GroupBoard, GroupsSnapshot};
-use crate::model::groups::{GroupPartitionStatus, GroupStatus};
+use crate::model::groups::{GroupPartitionStatus, GroupStatus, Worth};
 use crate::model::{FlowName, Segment, TopicId, TopicPartition};
-use crate::offsets::{Answer, Direction, MapIdentity, OffsetMap};
+use crate::offsets::{Direction, MapIdentity, OffsetMap, TranslatedOffset};
 
 /// Two flows; the first has a map of `orders-0` (source 100 is target 0) and a group.
-pub(super) struct Known {
+pub(super) struct KnownOffsets {
     map: OffsetMap,
     board: GroupBoard,
 }
 
-impl Default for Known {
+impl Default for KnownOffsets {
     fn default() -> Self {
         let identity = MapIdentity {
             source_topic_id: TopicId::default(),
@@ -31,7 +31,7 @@ impl Default for Known {
             source_offset: Some(110),
             source_lag: Some(40),
             translated: Some(10),
-            worth: Some("exact"),
+            worth: Some(Worth::Exact),
             target_offset: Some(10),
             target_lag: Some(40),
             redelivery: Some(0),
@@ -49,7 +49,7 @@ impl Default for Known {
     }
 }
 
-impl OffsetsView for Known {
+impl OffsetsView for KnownOffsets {
     fn flows(&self) -> Vec<FlowEnds> {
         let ends = |flow: &str, from: &str, to: &str| FlowEnds {
             flow: flow.into(),
@@ -65,10 +65,12 @@ impl OffsetsView for Known {
         partition: &TopicPartition,
         offset: i64,
         direction: Direction,
-    ) -> Option<Answer> {
+    ) -> Option<TranslatedOffset> {
         let topic = if direction == Direction::Forward { "orders" } else { "east.orders" };
         let known = flow.as_str() == "there" && *partition == TopicPartition::new(topic, 0);
-        known.then(|| Answer::by_map(&TopicPartition::new("orders", 0), &self.map, offset, direction))
+        known.then(|| {
+            TranslatedOffset::by_map(&TopicPartition::new("orders", 0), &self.map, offset, direction)
+        })
     }
 
     fn groups(&self, flow: &FlowName) -> Option<GroupsSnapshot> {

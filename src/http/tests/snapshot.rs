@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Page, Running, get, run};
-use crate::model::groups::{GroupPartitionStatus, GroupRefusal, GroupStatus, GroupsSummary, RefusalReason};
+use super::{Page, RunningServer, get, run};
+use crate::model::groups::{
+    GroupPartitionStatus, GroupRefusal, GroupStatus, GroupsSummary, RefusalReason, Worth,
+};
 use crate::model::job::{JobState, JobStatus, RunsIn};
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
@@ -40,7 +42,7 @@ fn cluster() -> ClusterStatus {
         brokers: 3,
         topics: 12,
         catalogue_age_ms: Some(5),
-        throttled_ms: [("Fetch", 12)].into(),
+        throttled_ms: [("Fetch".to_owned(), 12)].into(),
         upstreams: vec![UpstreamStatus {
             alias: "west".into(),
             path: vec!["west".into(), "east".into()],
@@ -56,7 +58,7 @@ fn partition() -> PartitionStatus {
         partition: 0,
         state: PartitionState::Faulted,
         reason: text("no right"),
-        fault: Some(FaultKind::SourceUnauthorized.as_str()),
+        fault: Some(FaultKind::SourceUnauthorized),
         retry_at_ms: Some(8),
         generation: Generation(1),
         source_next: Some(1),
@@ -129,7 +131,7 @@ pub(crate) fn full_group() -> GroupStatus {
             source_offset: Some(1),
             source_lag: Some(2),
             translated: Some(3),
-            worth: Some("exact"),
+            worth: Some(Worth::Exact),
             target_offset: Some(4),
             target_lag: Some(5),
             redelivery: Some(6),
@@ -151,7 +153,7 @@ fn page_text(out: &mut String, path: &str, page: &Page, json: Option<&Value>) {
 }
 
 /// Every detail that any event carries, in one record.
-fn all_events(running: &Running) {
+fn all_events(running: &RunningServer) {
     let scope = Scope {
         flow: Some("east-west".into()),
         cluster: Some("east".into()),
@@ -167,7 +169,7 @@ fn all_events(running: &Running) {
 }
 
 /// Gives `/readyz` every reason that it knows.
-fn unready(running: &Running) {
+fn unready(running: &RunningServer) {
     let mut status = running.status.lock();
     status.clusters[0].cluster_id = None;
     status.flows[0].state = FlowState::Faulted;

@@ -5,7 +5,7 @@ use tracing::{error, info, warn};
 
 use super::actor::{FlowMsg, FlowRun, Phase};
 use crate::formats::{Scope, offsets_topic};
-use crate::mesh::jobs::groups::Cycle;
+use crate::mesh::jobs::groups::GroupRounds;
 use crate::mesh::jobs::{Heartbeats, MapTrim, OffsetSyncs, TopicConfigs, job};
 use crate::mesh::position_store::PositionStoreActor;
 use crate::mesh::shared::FlowContext;
@@ -153,8 +153,8 @@ impl FlowRun {
         }
         if flow.spec.groups.enabled {
             let groups = GroupSelector::new(&flow.spec.groups)?;
-            let cycle = Cycle::new(flow.clone(), selector.clone(), groups);
-            self.helpers.push(job::start(cycle, board(), cell()).await?);
+            let rounds = GroupRounds::new(flow.clone(), selector.clone(), groups);
+            self.helpers.push(job::start(rounds, board(), cell()).await?);
         }
         if flow.spec.topic_configs.enabled {
             let rules = ConfigRules::new(&flow.spec.topic_configs)?;

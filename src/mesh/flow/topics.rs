@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::cluster::{Catalogue, describe, topic_config};
+use crate::cluster::{Catalogue, describe};
 use crate::mesh::shared::{FlowContext, limits};
 use crate::model::status::TopicStatus;
 use crate::model::{Event, Fault, FaultKind, TopicName};
@@ -100,7 +100,7 @@ async fn bring_about(
         match answer {
             Ok(entries) => {
                 for known in here.iter_mut().filter(|known| known.name == topic) {
-                    known.configs = entries.iter().map(topic_config).collect();
+                    known.configs.clone_from(&entries);
                 }
             }
             // Without the right to describe, the copy gets the target's defaults.

@@ -164,7 +164,7 @@ impl FlowRun {
         for (_, child) in self.children.iter_mut().filter(|(_, child)| changed.contains(&child.target.topic))
         {
             if let Some(actor) = &child.actor {
-                let _ = actor.cast(PartitionMsg::TargetMoved { leader_epoch: child.sides.target_epoch });
+                let _ = actor.cast(PartitionMsg::TargetMoved);
             }
         }
     }
@@ -183,7 +183,7 @@ impl FlowRun {
                 let _ = actor.cast(PartitionMsg::SourceMoved);
             }
             if (now.target_id, now.target_epoch) != (before.target_id, before.target_epoch) {
-                let _ = actor.cast(PartitionMsg::TargetMoved { leader_epoch: now.target_epoch });
+                let _ = actor.cast(PartitionMsg::TargetMoved);
             }
         }
     }

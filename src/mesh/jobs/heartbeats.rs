@@ -6,11 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::job::{Job, Refusal, Round};
-use crate::batch::Codec;
 use crate::formats::Heartbeat;
 use crate::mesh::shared::FlowContext;
 use crate::model::job::RunsIn;
-use crate::model::{Event, TopicPartition};
+use crate::model::{Codec, Event, TopicPartition};
 use crate::store::internal_topics;
 use crate::telemetry::clock;
 use crate::wire::{NewRecord, WireError};

@@ -7,13 +7,13 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::job::{Job, Round};
-use crate::cluster::{describe, topic_config};
+use crate::cluster::describe;
 use crate::mesh::shared::FlowContext;
 use crate::model::job::RunsIn;
-use crate::model::{Event, TopicName};
-use crate::topology::topic_config::{ConfigEdit, ConfigRules, TopicConfig};
+use crate::model::{ConfigEntry, Event, TopicName};
+use crate::topology::topic_config::{ConfigEdit, ConfigRules};
 use crate::topology::{Choice, Selector};
-use crate::wire::{ConfigChange, ConfigEntry, WireError};
+use crate::wire::{ConfigChange, WireError};
 
 /// Topics compared at a time, so that memory stays bounded with many topics.
 const TOPICS_AT_A_TIME: usize = 200;
@@ -94,9 +94,7 @@ impl TopicConfigs {
         here: &[ConfigEntry],
         there: &[ConfigEntry],
     ) -> Result<(), WireError> {
-        let as_plan =
-            |entries: &[ConfigEntry]| entries.iter().map(topic_config).collect::<Vec<TopicConfig>>();
-        let edits = self.rules.changes(&as_plan(here), &as_plan(there));
+        let edits = self.rules.changes(here, there);
         let changes: Vec<ConfigChange> = edits.into_iter().map(as_change).collect();
         if changes.is_empty() {
             return Ok(());

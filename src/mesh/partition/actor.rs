@@ -41,7 +41,7 @@ pub struct PartitionActor;
 type Timer = JoinHandle<Result<(), ractor::MessagingErr<PartitionMsg>>>;
 
 /// A batch between its arrival and its acknowledgement.
-pub(super) struct InFlight {
+pub(super) struct InFlightBatch {
     pub(super) info: BatchInfo,
     /// Kept only of batches that may become spans.
     pub(super) trace: Option<Box<Trace>>,
@@ -66,7 +66,7 @@ pub struct PartitionShell {
     /// When it arrived, if it may become a span.
     pub(super) arrived: Option<SystemTime>,
     /// Facts of the batches in flight, oldest first.
-    pub(super) in_flight: VecDeque<InFlight>,
+    pub(super) in_flight: VecDeque<InFlightBatch>,
     pub(super) lag: LagClock,
     pub(super) source_end: Option<i64>,
     pub(super) mirrored_ms: Option<i64>,
@@ -145,12 +145,10 @@ impl Actor for PartitionActor {
                 shell.source_end = Some(end);
                 shell.lag.saw_end(end, clock::now_ms());
                 shell.step(&myself, Input::CreditBlocked(shell.args.flow.is_held_back()));
-                shell.step(&myself, Input::Bounds { log_start: 0, end, leader_epoch });
+                shell.step(&myself, Input::Bounds { end, leader_epoch });
             }
             PartitionMsg::SourceMoved => shell.step(&myself, Input::SourceMoved),
-            PartitionMsg::TargetMoved { leader_epoch } => {
-                shell.step(&myself, Input::TargetMoved { leader_epoch });
-            }
+            PartitionMsg::TargetMoved => shell.step(&myself, Input::TargetMoved),
             PartitionMsg::Drain => shell.step(&myself, Input::Drain),
             PartitionMsg::Tick => {
                 shell.timer = None;
@@ -237,7 +235,7 @@ impl PartitionShell {
         });
     }
 
-    fn trace(&self, batch: &InFlight, segments: &[Segment]) {
+    fn trace(&self, batch: &InFlightBatch, segments: &[Segment]) {
         let Some(trace) = &batch.trace else { return };
         let flow = &self.args.flow;
         let told = BatchTrace {
@@ -288,7 +286,7 @@ impl PartitionShell {
         self.args.flow.board.update(&self.args.source, |status| {
             status.state = machine.state();
             status.reason = machine.reason();
-            status.fault = machine.fault().map(|fault| fault.kind.as_str());
+            status.fault = machine.fault().map(|fault| fault.kind);
             status.retry_at_ms = retry_at_ms;
             status.generation = machine.generation();
             status.source_next = next;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ractor::ActorRef;
 
-use super::actor::{InFlight, PartitionShell, Trace};
-use super::resolve::{self, Question};
+use super::actor::{InFlightBatch, PartitionShell, Trace};
+use super::resolve::{self, ResolveQuestion};
 use crate::cluster::ClusterHandle;
 use crate::engine::{LaneSpec, SourceError};
 use crate::formats::{Position, ProducerState};
@@ -38,7 +38,7 @@ impl PartitionShell {
                         let parents = batch.body.trace_parents(MAX_LINKS);
                         Box::new(Trace { arrived, written: clock::now(), parents })
                     });
-                    self.in_flight.push_back(InFlight { info: batch.info, trace });
+                    self.in_flight.push_back(InFlightBatch { info: batch.info, trace });
                     session.write(&self.args.source, generation, batch);
                 }
             }
@@ -82,7 +82,7 @@ impl PartitionShell {
     }
 
     fn resolve(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
-        let question = Question {
+        let question = ResolveQuestion {
             source: self.args.source.clone(),
             target: self.args.target.clone(),
             appeared: self.args.appeared,

@@ -8,9 +8,9 @@ use super::{old_format, tail};
 use crate::cluster::ClusterHandle;
 use crate::formats::Position;
 use crate::mesh::shared::{FlowContext, Unresolved};
-use crate::model::{Fault, FaultKind, TopicPartition};
+use crate::model::{EpochEnd, Fault, FaultKind, Side, TopicPartition};
 use crate::replicator::Resolution;
-use crate::replicator::resume::{self, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts, fingerprint};
+use crate::replicator::resume::{self, ResumeNext, ResumePolicy, SourceFacts, TargetFacts, fingerprint};
 use crate::topology::{Isolation, StartPoint};
 use crate::wire::{OffsetSpec, WireError};
 
@@ -22,7 +22,7 @@ const STILL_LOOKS: usize = 20;
 
 /// What is to be resolved.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct ResolveQuestion {
     /// The source partition.
     pub source: TopicPartition,
     /// The partition on the target.
@@ -50,15 +50,9 @@ fn unresolved(error: &WireError, side: Side) -> Unresolved {
     Unresolved::Waits(error.to_string())
 }
 
-#[derive(Clone, Copy)]
-enum Side {
-    Source,
-    Target,
-}
-
 /// Finds out where to go on. Cancel safe: it only reads.
 #[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name, partition = %question.source))]
-pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resolution, Unresolved> {
+pub async fn resolve(flow: &FlowContext, question: &ResolveQuestion) -> Result<Resolution, Unresolved> {
     let position = question.position.clone().or_else(|| flow.book.get(&question.source));
     let policy = ResumePolicy {
         place: format!("flow {}: {} of {}", flow.spec.name, question.source, flow.spec.from),
@@ -78,15 +72,15 @@ pub async fn resolve(flow: &FlowContext, question: &Question) -> Result<Resoluti
         debug!(partition = %question.source, ?position, ?source, ?target, "facts to resume by");
         let verdict = resume::decide(position.as_ref(), &source, &target, &policy);
         let tail = match verdict.next {
-            Next::Settle => {
+            ResumeNext::Settle => {
                 tokio::time::sleep(STILL).await;
                 continue;
             }
-            Next::MatchTail(plan) => {
+            ResumeNext::MatchTail(plan) => {
                 let isolation = position.as_ref().map_or(flow.spec.isolation, |saved| read_as(flow, saved));
                 Some(tail::find(flow, question, plan, isolation).await?)
             }
-            Next::Go { .. } | Next::Fault(_) => None,
+            ResumeNext::Go { .. } | ResumeNext::Fault(_) => None,
         };
         let resolution = verdict.conclude(tail).map_err(Unresolved::Fault)?;
         old_format::refuse(flow, &question.source, resolution.source_next, source.log_end).await?;
@@ -108,7 +102,7 @@ fn read_as(flow: &FlowContext, position: &Position) -> Isolation {
 
 async fn source_facts(
     flow: &FlowContext,
-    question: &Question,
+    question: &ResolveQuestion,
     position: Option<&Position>,
 ) -> Result<SourceFacts, Unresolved> {
     let failed = |error: WireError| unresolved(&error, Side::Source);
@@ -146,7 +140,7 @@ async fn source_facts(
 
 async fn target_facts(
     flow: &FlowContext,
-    question: &Question,
+    question: &ResolveQuestion,
     position: Option<&Position>,
 ) -> Result<TargetFacts, Unresolved> {
     let failed = |error: WireError| unresolved(&error, Side::Target);
@@ -183,9 +177,7 @@ async fn epoch_end(
 ) -> Result<Option<EpochEnd>, WireError> {
     let Some(epoch) = epoch.filter(|epoch| *epoch >= 0) else { return Ok(None) };
     match cluster.epoch_end(partition, epoch).await {
-        Ok(end) => {
-            Ok((end.end_offset >= 0).then_some(EpochEnd { epoch: end.epoch, end_offset: end.end_offset }))
-        }
+        Ok(end) => Ok(Some(end).filter(|end| end.end_offset >= 0)),
         Err(error) if error.is_unsupported() => Ok(None),
         Err(error) => Err(error),
     }

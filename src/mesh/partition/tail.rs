@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::resolve::Question;
+use super::resolve::ResolveQuestion;
 use crate::batch::Record;
 use crate::mesh::shared::{FlowContext, Unresolved};
 use crate::model::TopicPartition;
-use crate::replicator::tail::{MatchRules, RecordDigest, TailMatch, TailMatcher, TailPlan, Wants};
+use crate::replicator::tail::{MatchRules, RecordDigest, TailMatch, TailMatcher, TailNeed, TailPlan};
 use crate::topology::Isolation;
 use crate::wire::{FetchRange, Wire, WireError};
 
@@ -18,7 +18,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// Reads both sides as far as the matcher wants. Holds one read of each side.
 pub async fn find(
     flow: &FlowContext,
-    question: &Question,
+    question: &ResolveQuestion,
     plan: TailPlan,
     isolation: Isolation,
 ) -> Result<TailMatch, Unresolved> {
@@ -27,7 +27,7 @@ pub async fn find(
     let limits = flow.limits.get(&question.target.topic);
     let rules = MatchRules { target_append_time: limits.append_time, target_compacted: limits.compacted };
     let mut matcher = TailMatcher::new(plan, rules);
-    let mut target = Side {
+    let mut target = TailSide {
         wire: flow.target.wire(),
         partition: &question.target,
         // Whoever wrote it and however it ended: it is in the log.
@@ -35,7 +35,7 @@ pub async fn find(
         next: plan.target_from,
         end: plan.target_to,
     };
-    let mut source = Side {
+    let mut source = TailSide {
         wire: flow.source.wire(),
         partition: &question.source,
         isolation,
@@ -44,12 +44,12 @@ pub async fn find(
     };
     loop {
         match matcher.wants() {
-            Wants::Nothing => return Ok(matcher.finish()),
-            Wants::Target => match target.read().await.map_err(waits)? {
+            TailNeed::Nothing => return Ok(matcher.finish()),
+            TailNeed::Target => match target.read().await.map_err(waits)? {
                 Some(records) => matcher.target(&records),
                 None => matcher.target_end(),
             },
-            Wants::Source => match source.read().await.map_err(waits)? {
+            TailNeed::Source => match source.read().await.map_err(waits)? {
                 Some(records) => matcher.source(&records),
                 None => matcher.source_end(),
             },
@@ -58,7 +58,7 @@ pub async fn find(
 }
 
 /// One side of the comparison, read in steps.
-struct Side<'a> {
+struct TailSide<'a> {
     wire: &'a Wire,
     partition: &'a TopicPartition,
     isolation: Isolation,
@@ -66,7 +66,7 @@ struct Side<'a> {
     end: i64,
 }
 
-impl Side<'_> {
+impl TailSide<'_> {
     /// The next records; `None` at the end.
     async fn read(&mut self) -> Result<Option<Vec<RecordDigest>>, WireError> {
         if self.next >= self.end {

@@ -9,12 +9,13 @@ use parking_lot::Mutex;
 use super::group_board::GroupBoard;
 use super::job_board::JobBoard;
 use crate::model::status::{FlowState, FlowStatus, PartitionState, PartitionStatus, TopicStatus};
-use crate::model::{Alias, FlowName, Generation, TopicName, TopicPartition};
+use crate::model::{Alias, FaultKind, FlowName, Generation, TopicName, TopicPartition};
 use crate::telemetry::clock;
 use crate::topology::EngineChoice;
 
 /// Faults that may pass when the target topic's configuration changes.
-const REFUSALS: [&str; 4] = ["record_too_large", "missing_key", "timestamp_refused", "target_refused"];
+const REFUSALS: [FaultKind; 4] =
+    [FaultKind::RecordTooLarge, FaultKind::MissingKey, FaultKind::TimestampRefused, FaultKind::TargetRefused];
 
 /// The board of one flow. Cheap to clone.
 #[derive(Clone, Debug)]

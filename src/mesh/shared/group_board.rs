@@ -1,4 +1,4 @@
-//! The status board of a flow's groups: each cycle writes it, `/offsets`, tables and metrics read it.
+//! The status board of a flow's groups: each round writes it, `/offsets`, tables and metrics read it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -40,7 +40,7 @@ struct Shown {
     /// Groups whose partitions found no room.
     left_out: usize,
     summary: GroupsSummary,
-    cycle_ms: Option<i64>,
+    round_ms: Option<i64>,
 }
 
 /// What the board shows at one moment; cheap to clone.
@@ -66,22 +66,22 @@ impl GroupsSnapshot {
         self.shown.left_out
     }
 
-    /// When the last cycle ended, milliseconds since the epoch; `None` before the first.
-    pub fn cycle_ms(&self) -> Option<i64> {
-        self.shown.cycle_ms
+    /// When the last round ended, milliseconds since the epoch; `None` before the first.
+    pub fn round_ms(&self) -> Option<i64> {
+        self.shown.round_ms
     }
 }
 
 impl GroupBoard {
-    /// The groups at the end of the last cycle.
+    /// The groups at the end of the last round.
     pub fn snapshot(&self) -> GroupsSnapshot {
         GroupsSnapshot { shown: self.inner.shown.lock().clone() }
     }
 
-    /// All groups summed up; `None` before the first cycle ended.
+    /// All groups summed up; `None` before the first round ended.
     pub fn summary(&self) -> Option<GroupsSummary> {
         let shown = self.inner.shown.lock().clone();
-        shown.cycle_ms?;
+        shown.round_ms?;
         let at = self.inner.checkpointed_ms.load(Ordering::Relaxed);
         let age = (at >= 0).then(|| clock::now_ms().saturating_sub(at));
         let damaged = self.inner.damaged_checkpoints.load(Ordering::Relaxed);
@@ -98,7 +98,7 @@ impl GroupBoard {
         self.inner.damaged_checkpoints.swap(records, Ordering::Relaxed) < records
     }
 
-    /// Replaces everything by what a cycle found.
+    /// Replaces everything by what a round found.
     pub fn replace(&self, mut groups: Vec<GroupStatus>) {
         groups.sort_by(|a, b| a.group.cmp(&b.group));
         let summary = summarize(&groups);
@@ -112,7 +112,7 @@ impl GroupBoard {
             None => false,
         });
         let left_out = all - groups.len();
-        let shown = Shown { groups, left_out, summary, cycle_ms: Some(clock::now_ms()) };
+        let shown = Shown { groups, left_out, summary, round_ms: Some(clock::now_ms()) };
         *self.inner.shown.lock() = Arc::new(shown);
     }
 }
@@ -134,7 +134,7 @@ fn summarize(groups: &[GroupStatus]) -> GroupsSummary {
 mod tests {
     use super::*;
     use crate::model::TopicPartition;
-    use crate::model::groups::GroupPartitionStatus;
+    use crate::model::groups::{GroupPartitionStatus, Worth};
 
     fn group(name: &str, partitions: usize, translated: Option<i64>) -> GroupStatus {
         let partition = |index: usize| GroupPartitionStatus {
@@ -143,7 +143,7 @@ mod tests {
             source_offset: Some(5),
             source_lag: None,
             translated,
-            worth: Some("exact"),
+            worth: Some(Worth::Exact),
             target_offset: None,
             target_lag: None,
             redelivery: Some(2),

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::Mutex;
 
 use crate::engine::TargetLimits;
-use crate::model::TopicName;
-use crate::wire::ConfigEntry;
+use crate::model::{ConfigEntry, TopicName};
 
 /// Limits by remote topic.
 #[derive(Debug, Default)]
@@ -52,7 +51,7 @@ pub fn from_configs(entries: &[ConfigEntry]) -> TargetLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::ConfigSource;
+    use crate::model::ConfigSource;
 
     fn entry(name: &str, value: &str) -> ConfigEntry {
         ConfigEntry {

@@ -32,10 +32,7 @@ pub enum PartitionMsg {
     /// The source was re-created or changed its leader.
     SourceMoved,
     /// The target was re-created or changed its leader.
-    TargetMoved {
-        /// The new leader epoch.
-        leader_epoch: i32,
-    },
+    TargetMoved,
     /// Finish what is in flight, save, stop.
     Drain,
     /// A deadline passed.

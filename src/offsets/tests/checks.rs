@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::world::World;
+use super::world::MapWorld;
 use crate::offsets::{OffsetMap, Translation};
 
 /// Nobody who follows the map's answers misses a record.
-pub fn check_safety(world: &World, map: &OffsetMap) {
+pub fn check_safety(world: &MapWorld, map: &OffsetMap) {
     let copies = world.copies();
     // Where records were written again, older copies don't count: not those that will be written again next, nor those
     // of records that can't, because the source has them no more.
@@ -56,7 +56,7 @@ pub fn check_safety(world: &World, map: &OffsetMap) {
 }
 
 /// The map knows all that it was told, and nobody who follows its answers misses a record.
-pub fn check(world: &World) {
+pub fn check(world: &MapWorld) {
     let map = &world.map;
     check_safety(world, map);
     let knows = |source: i64, target: i64| source >= map.begin.source && target >= map.begin.target;
@@ -92,7 +92,7 @@ fn known(answer: Translation, asked: i64, origin: i64, other: i64) -> i64 {
 }
 
 /// Intervals rise on both sides, and none could be one with the next.
-fn check_rising(world: &World) {
+fn check_rising(world: &MapWorld) {
     let map = &world.map;
     let mut end = (map.begin.source, map.begin.target);
     let mut first = true;
@@ -106,7 +106,7 @@ fn check_rising(world: &World) {
         first = false;
     }
     assert!(end.0 <= map.source_next() && end.1 <= map.target_next(), "{map:?}");
-    let landmarks = map.landmarks.as_slice().iter().copied();
-    let places: Vec<_> = [map.origin].into_iter().chain(landmarks).chain([map.begin]).collect();
+    let kept_pairs = map.kept_pairs.as_slice().iter().copied();
+    let places: Vec<_> = [map.origin].into_iter().chain(kept_pairs).chain([map.begin]).collect();
     assert!(places.is_sorted_by(|a, b| a.is_within(*b)), "{map:?}");
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::checks::{check, check_safety};
-use super::world::World;
+use super::world::MapWorld;
 
 /// What may happen.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-fn happen(world: &mut World, happening: &Happening) {
+fn happen(world: &mut MapWorld, happening: &Happening) {
     match happening {
         Happening::Produce(gaps) => world.produce(gaps),
         Happening::Mark(offsets) => world.mark(*offsets),
@@ -100,7 +100,7 @@ proptest! {
         foreign in 0..3_usize,
         story in prop::collection::vec(happening(), 1..60),
     ) {
-        let mut world = World::new(source_start, foreign);
+        let mut world = MapWorld::new(source_start, foreign);
         for event in &story {
             happen(&mut world, event);
             check(&world);

@@ -61,8 +61,8 @@ fn a_chunk_is_stored_as_it_always_was() {
     assert_eq!(OffsetMap::load([(0, Bytes::from_static(STORED))]).unwrap(), map);
 }
 
-/// With landmarks, after two chunks were forgotten.
-const STORED_WITH_LANDMARKS: &[u8] = b"\x02\x00\x02\
+/// With kept pairs, after two chunks were forgotten.
+const STORED_WITH_KEPT_PAIRS: &[u8] = b"\x02\x00\x02\
     \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\
     \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\
     \x03e.t\
@@ -72,7 +72,7 @@ const STORED_WITH_LANDMARKS: &[u8] = b"\x02\x00\x02\
     \x00\x01";
 
 #[test]
-fn a_chunk_with_landmarks_is_stored_as_it_always_was() {
+fn a_chunk_with_kept_pairs_is_stored_as_it_always_was() {
     let mut map = OffsetMap::new(identity(1, 2), 10, 5);
     map.chunks.full = 1;
     for (source_base, target_base, count) in [(10, 5, 100), (150, 106, 1), (162, 108, 2)] {
@@ -82,8 +82,8 @@ fn a_chunk_with_landmarks_is_stored_as_it_always_was() {
     assert!(map.shed() && map.shed() && !map.shed());
     let changes = map.take_changes();
     let [ChunkChange::Write { chunk: 2, value }, ..] = changes.as_slice() else { panic!("{changes:?}") };
-    assert_eq!(value.escape_ascii().to_string(), STORED_WITH_LANDMARKS.escape_ascii().to_string());
-    let loaded = OffsetMap::load([(2, Bytes::from_static(STORED_WITH_LANDMARKS))]).unwrap();
+    assert_eq!(value.escape_ascii().to_string(), STORED_WITH_KEPT_PAIRS.escape_ascii().to_string());
+    let loaded = OffsetMap::load([(2, Bytes::from_static(STORED_WITH_KEPT_PAIRS))]).unwrap();
     assert_eq!(loaded, map);
     assert_eq!(loaded.forward(155), Translation::EarliestSafe(107));
     assert_eq!(loaded.forward(150), Translation::EarliestSafe(106));
@@ -230,17 +230,17 @@ fn damage_is_told_by_name() {
     assert!(refused(vec![(0, STORED.to_vec()), (1, STORED.to_vec())]).to_string().contains("contradict"));
     let huge = [&STORED[..39], &[0x80; 9], b"\x02", &STORED[40..]].concat();
     assert!(refused(vec![(0, huge)]).to_string().contains("more than 64 bits"));
-    for end in 0..STORED_WITH_LANDMARKS.len() {
-        let error = refused(vec![(2, STORED_WITH_LANDMARKS[..end].to_vec())]);
+    for end in 0..STORED_WITH_KEPT_PAIRS.len() {
+        let error = refused(vec![(2, STORED_WITH_KEPT_PAIRS[..end].to_vec())]);
         assert!(matches!(error, FormatError::Short { record: "map", .. }), "{end}: {error}");
     }
-    let landmarks = |at: usize, byte: u8| {
-        let mut value = STORED_WITH_LANDMARKS.to_vec();
+    let kept_pairs = |at: usize, byte: u8| {
+        let mut value = STORED_WITH_KEPT_PAIRS.to_vec();
         value[at] = byte;
         refused(vec![(2, value)]).to_string()
     };
-    assert!(landmarks(50, 33).contains("more landmarks"), "{}", landmarks(50, 33));
-    assert!(landmarks(55, 0x70).contains("behind the begin"), "{}", landmarks(55, 0x70));
+    assert!(kept_pairs(50, 33).contains("more pairs"), "{}", kept_pairs(50, 33));
+    assert!(kept_pairs(55, 0x70).contains("behind the begin"), "{}", kept_pairs(55, 0x70));
     let large = [&STORED[..39], &[0xff; 9], b"\x01", &STORED[40..]].concat();
     assert!(refused(vec![(0, large)]).to_string().contains("out of range"));
 }

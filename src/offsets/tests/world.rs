@@ -21,7 +21,7 @@ const FOREIGN: u64 = 0;
 
 /// What is stored of how far mirroring got.
 #[derive(Clone, Debug)]
-struct Position {
+struct SavedPosition {
     identity: MapIdentity,
     source_next: i64,
     target_next: i64,
@@ -30,7 +30,7 @@ struct Position {
 }
 
 #[derive(Debug)]
-pub struct World {
+pub struct MapWorld {
     /// Every record that was ever written to this source and not truncated: offset and content.
     source: BTreeMap<i64, u64>,
     /// Those of them that the cleaner removed.
@@ -49,7 +49,7 @@ pub struct World {
     identity: MapIdentity,
     next_content: u64,
     next_id: u128,
-    position: Option<Position>,
+    position: Option<SavedPosition>,
     stored: BTreeMap<u64, Bytes>,
     /// Where the map must know the copy of a source offset.
     pub told: BTreeMap<i64, i64>,
@@ -60,7 +60,7 @@ pub struct World {
     fetch: i64,
 }
 
-impl World {
+impl MapWorld {
     /// Empty topics whose first offsets are these, and a mirror that has resolved.
     pub fn new(source_start: i64, foreign: usize) -> Self {
         let identity = MapIdentity {
@@ -172,7 +172,7 @@ impl World {
         let mut anchors = self.position.take().map(|position| position.anchors).unwrap_or_default();
         anchors.retain(|&(source, target)| source <= reached.0 && target <= reached.1);
         anchors.push(reached);
-        self.position = Some(Position {
+        self.position = Some(SavedPosition {
             identity: self.map.identity().clone(),
             source_next: reached.0,
             target_next: reached.1,
@@ -210,7 +210,7 @@ impl World {
     }
 
     /// Finds out where to go on, as the mirror does, and stores that before anything is written.
-    fn resolve(&mut self, position: &Position, dies_while_saving: Option<usize>) {
+    fn resolve(&mut self, position: &SavedPosition, dies_while_saving: Option<usize>) {
         let end = self.target_end();
         let known = end.min(position.target_next).min(self.lost.unwrap_or(i64::MAX));
         let source_from = position.source_next.min(self.cut.unwrap_or(i64::MAX)).max(self.source_start);

@@ -9,12 +9,12 @@ const CAP: Duration = Duration::from_secs(30);
 
 /// Exponential delays from 1 s to 30 s, with jitter so that partitions that failed together don't return together.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(super) struct RetryBackoff {
     attempt: u32,
     random: u64,
 }
 
-impl Backoff {
+impl RetryBackoff {
     pub(super) fn new(seed: u64) -> Self {
         Self { attempt: 0, random: seed }
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_the_cap_and_start_again_after_a_reset() {
-        let mut backoff = Backoff::new(7);
+        let mut backoff = RetryBackoff::new(7);
         for whole in [1, 2, 4, 8, 16, 30, 30] {
             let delay = backoff.next();
             let whole = Duration::from_secs(whole);
@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn seeds_spread_the_delays() {
-        let first: std::collections::BTreeSet<_> = (0..50).map(|seed| Backoff::new(seed).next()).collect();
+        let first: std::collections::BTreeSet<_> =
+            (0..50).map(|seed| RetryBackoff::new(seed).next()).collect();
         assert!(first.len() > 40, "only {} different delays of 50", first.len());
     }
 }

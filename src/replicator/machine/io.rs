@@ -30,7 +30,7 @@ pub(in crate::replicator) struct Reached {
     pub target_epoch: i32,
 }
 
-/// Where a resolving partition was found to go on; made by [`Verdict::conclude`](crate::replicator::resume::Verdict).
+/// Where a resolving partition was found to go on; made by [`ResumeVerdict::conclude`](crate::replicator::resume::Verdict).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolution {
     /// Next source offset to mirror.
@@ -95,16 +95,11 @@ pub enum Input {
     /// The source was re-created, truncated, or its leader changed epoch in a way that must be checked.
     SourceMoved,
     /// The target's topic id or leader epoch changed.
-    TargetMoved {
-        /// The epoch of the leader there is now; −1 when unknown.
-        leader_epoch: i32,
-    },
+    TargetMoved,
     /// The session is gone.
     SessionLost(String),
     /// How far the source could be mirrored now, as its leader says.
     Bounds {
-        /// First offset there is.
-        log_start: i64,
         /// End under the flow's isolation.
         end: i64,
         /// Epoch of the leader that answered; −1 when unknown.

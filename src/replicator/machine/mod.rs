@@ -31,7 +31,7 @@ pub use io::{Input, MachineConfig, Output, Resolution};
 
 use crate::formats::Position;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment};
-use backoff::Backoff;
+use backoff::RetryBackoff;
 use in_flight::InFlight;
 use saver::Saver;
 
@@ -89,7 +89,7 @@ pub struct Machine {
     fetching: bool,
     in_flight: InFlight,
     saver: Saver,
-    backoff: Backoff,
+    backoff: RetryBackoff,
     fault: Option<Fault>,
     store_fault: Option<Fault>,
     paused: bool,
@@ -118,7 +118,7 @@ impl Machine {
             fetching: false,
             in_flight: InFlight::default(),
             saver: Saver::new(config.positions_interval),
-            backoff: Backoff::new(config.seed),
+            backoff: RetryBackoff::new(config.seed),
             fault: None,
             store_fault: None,
             paused: false,
@@ -151,9 +151,9 @@ impl Machine {
             }
             Input::WriteFailed { class, fault } => self.write_failed(now, class, fault, out),
             Input::SourceFailed { fault, retry } => self.source_failed(now, fault, retry, out),
-            Input::SourceMoved | Input::TargetMoved { .. } => self.moved(out),
+            Input::SourceMoved | Input::TargetMoved => self.moved(out),
             Input::SessionLost(reason) => self.session_lost(now, reason, out),
-            Input::Bounds { log_start: _, end, leader_epoch } => self.bounds(now, end, leader_epoch, out),
+            Input::Bounds { end, leader_epoch } => self.bounds(now, end, leader_epoch, out),
             Input::CreditBlocked(blocked) => self.credit_blocked = blocked,
             Input::Pause => self.pause(out),
             Input::Resume => self.resume(out),

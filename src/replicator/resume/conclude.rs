@@ -1,24 +1,24 @@
 //! The conclusion from facts and tail.
 
 use super::decide::source_reset;
-use super::{Next, Verdict};
+use super::{ResumeNext, ResumeVerdict};
 use crate::formats::{Anchors, Position};
 use crate::model::{Event, Fault, FaultKind};
 use crate::replicator::machine::{Reached, Resolution};
 use crate::replicator::tail::TailMatch;
 
-impl Verdict {
-    /// Says where to go on, given what the tail match came to if [`Next::MatchTail`] asked for one.
+impl ResumeVerdict {
+    /// Says where to go on, given what the tail match came to if [`ResumeNext::MatchTail`] asked for one.
     ///
     /// Fails with the verdict's fault; where the policy says so, also when the tail shows that source records were
-    /// lost; and when it is called on [`Next::Settle`], or without the match that was asked for.
+    /// lost; and when it is called on [`ResumeNext::Settle`], or without the match that was asked for.
     pub fn conclude(self, tail: Option<TailMatch>) -> Result<Resolution, Fault> {
         let Self { mut events, next, case } = self;
         let tail = match (next, tail) {
-            (Next::Fault(fault), _) => return Err(fault),
-            (Next::Go { .. }, _) => TailMatch::default(),
-            (Next::MatchTail(_), Some(tail)) => tail,
-            (Next::Settle | Next::MatchTail(_), _) => {
+            (ResumeNext::Fault(fault), _) => return Err(fault),
+            (ResumeNext::Go { .. }, _) => TailMatch::default(),
+            (ResumeNext::MatchTail(_), Some(tail)) => tail,
+            (ResumeNext::Settle | ResumeNext::MatchTail(_), _) => {
                 return Err(Fault::new(
                     FaultKind::Other,
                     format!("{}: the target's tail was not compared", case.place),

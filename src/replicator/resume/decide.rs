@@ -1,9 +1,8 @@
 //! The decision from facts alone.
 
-use super::{Case, Doubt, EpochEnd, Next, ResumePolicy, SourceFacts, TargetFacts, Verdict};
+use super::{Case, Doubt, ResumeNext, ResumePolicy, ResumeVerdict, SourceFacts, TargetFacts};
 use crate::formats::{Anchors, Position};
-use crate::model::{Event, Fault, FaultKind, TopicId};
-use crate::model::{ResetPolicy, TargetResetPolicy};
+use crate::model::{EpochEnd, Event, Fault, FaultKind, ResetPolicy, TargetResetPolicy, TopicId};
 use crate::replicator::machine::Reached;
 use crate::replicator::tail::TailPlan;
 
@@ -16,20 +15,20 @@ pub fn decide(
     source: &SourceFacts,
     target: &TargetFacts,
     policy: &ResumePolicy,
-) -> Verdict {
-    let mut decision = Decision::new(position, source, target, policy);
+) -> ResumeVerdict {
+    let mut decision = ResumeDecision::new(position, source, target, policy);
     let next = match position {
         None => decision.first_start(),
         Some(position) => decision.resume(position),
     };
-    let next = next.unwrap_or_else(Next::Fault);
-    if matches!(next, Next::Settle | Next::Fault(_)) {
+    let next = next.unwrap_or_else(ResumeNext::Fault);
+    if matches!(next, ResumeNext::Settle | ResumeNext::Fault(_)) {
         decision.events.clear();
     }
-    Verdict { events: decision.events, next, case: decision.case }
+    ResumeVerdict { events: decision.events, next, case: decision.case }
 }
 
-struct Decision<'a> {
+struct ResumeDecision<'a> {
     source: &'a SourceFacts,
     target: &'a TargetFacts,
     policy: &'a ResumePolicy,
@@ -39,12 +38,12 @@ struct Decision<'a> {
 
 /// Whether the source's log is the one that the position speaks of.
 #[derive(PartialEq)]
-enum Source {
+enum SourceLog {
     Same,
     Recreated,
 }
 
-impl<'a> Decision<'a> {
+impl<'a> ResumeDecision<'a> {
     fn new(
         position: Option<&Position>,
         source: &'a SourceFacts,
@@ -69,7 +68,7 @@ impl<'a> Decision<'a> {
         Self { source, target, policy, events: Vec::new(), case }
     }
 
-    fn first_start(&mut self) -> Result<Next, Fault> {
+    fn first_start(&mut self) -> Result<ResumeNext, Fault> {
         let (source, target) = (self.source, self.target);
         if target.log_end > target.log_start {
             if !self.policy.start_is_explicit {
@@ -89,12 +88,12 @@ impl<'a> Decision<'a> {
         Ok(self.go())
     }
 
-    fn resume(&mut self, position: &Position) -> Result<Next, Fault> {
+    fn resume(&mut self, position: &Position) -> Result<ResumeNext, Fault> {
         let source = self.look_at_source(position)?;
         let at_rest = self.target.high_watermark == self.target.log_end && self.target.stood_still;
         if self.is_target_recreated(position) {
             if !position.clean && !at_rest {
-                return Ok(Next::Settle);
+                return Ok(ResumeNext::Settle);
             }
             return self.target_recreated(position);
         }
@@ -111,9 +110,9 @@ impl<'a> Decision<'a> {
         let quiet =
             position.clean && target.log_end == position.target_next && trusted == position.target_next;
         if !quiet && !at_rest {
-            return Ok(Next::Settle);
+            return Ok(ResumeNext::Settle);
         }
-        if source == Source::Recreated {
+        if source == SourceLog::Recreated {
             return Ok(self.new_log(position, trusted));
         }
         self.case.anchors.forget_above_target(trusted);
@@ -133,7 +132,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Compares the source with the position; the case then says where to go on and what is gone.
-    fn look_at_source(&mut self, position: &Position) -> Result<Source, Fault> {
+    fn look_at_source(&mut self, position: &Position) -> Result<SourceLog, Fault> {
         let source = self.source;
         if is_recreated(position, source) {
             self.events
@@ -143,7 +142,7 @@ impl<'a> Decision<'a> {
                 "{}: the source topic was created anew; offset {} of the old one was next",
                 self.policy.place, position.source_next
             ))?;
-            return Ok(Source::Recreated);
+            return Ok(SourceLog::Recreated);
         }
         self.case.source_from = position.source_next;
         self.case.source_epoch = lower_epoch(position.source_epoch, source.epoch_end);
@@ -159,7 +158,7 @@ impl<'a> Decision<'a> {
         if source.log_start > self.case.source_from {
             self.overtaken(self.case.source_from);
         }
-        Ok(Source::Same)
+        Ok(SourceLog::Same)
     }
 
     /// Source offsets from `from` to the log start are gone.
@@ -185,7 +184,7 @@ impl<'a> Decision<'a> {
 
     /// The target's topic is another. Writes name it by its name only, so those since it was created are in it: all
     /// of it is compared.
-    fn target_recreated(&mut self, position: &Position) -> Result<Next, Fault> {
+    fn target_recreated(&mut self, position: &Position) -> Result<ResumeNext, Fault> {
         let target = self.target;
         self.case.anchors = Anchors::default();
         self.events.push(Event::TargetRecreated { old_next: position.target_next });
@@ -213,7 +212,7 @@ impl<'a> Decision<'a> {
 
     /// The source's log is another: nothing of it is on the target, because the position that names it is saved
     /// first. What lies in the tail is of the old log, and can't be compared with anything.
-    fn new_log(&mut self, position: &Position, trusted: i64) -> Next {
+    fn new_log(&mut self, position: &Position, trusted: i64) -> ResumeNext {
         let target = self.target;
         if trusted < position.target_next {
             self.events.push(Event::TargetLost { from: trusted, to: position.target_next });
@@ -249,7 +248,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Goes on at the pair, or behind what the tail after it turns out to hold.
-    fn behind_tail(&self, from_target: i64, hole: bool) -> Next {
+    fn behind_tail(&self, from_target: i64, hole: bool) -> ResumeNext {
         let target = self.target;
         let target_from = from_target.max(target.log_start);
         let expired = target_from - from_target;
@@ -257,7 +256,7 @@ impl<'a> Decision<'a> {
         if target_from >= target.log_end && (expired == 0 || !countable) {
             return self.go();
         }
-        Next::MatchTail(TailPlan {
+        ResumeNext::MatchTail(TailPlan {
             source_from: self.case.source_from,
             source_to: self.source.log_end,
             target_from,
@@ -276,8 +275,8 @@ impl<'a> Decision<'a> {
         }
     }
 
-    fn go(&self) -> Next {
-        Next::Go { source_next: self.case.source_from, target_next: self.case.target_next }
+    fn go(&self) -> ResumeNext {
+        ResumeNext::Go { source_next: self.case.source_from, target_next: self.case.target_next }
     }
 
     fn foreign(&mut self, from: i64, to: i64) {

@@ -1,15 +1,6 @@
 //! What is known of both sides when a partition resolves.
 
-use crate::model::{ResetPolicy, TargetResetPolicy, TopicId};
-
-/// Answer to OffsetForLeaderEpoch: the largest epoch of the log that is at or below the one asked for, and its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EpochEnd {
-    /// The epoch found; −1 when the broker doesn't say.
-    pub epoch: i32,
-    /// The offset after its last record.
-    pub end_offset: i64,
-}
+use crate::model::{EpochEnd, ResetPolicy, TargetResetPolicy, TopicId};
 
 /// The source partition, as its leader tells.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::formats::Anchors;
-use crate::model::{FaultKind, ResetPolicy, Segment, TargetResetPolicy, TopicId};
+use crate::model::{EpochEnd, FaultKind, ResetPolicy, Segment, TargetResetPolicy, TopicId};
 use crate::replicator::tail::TailMatch;
 
 fn id(number: u128) -> TopicId {
@@ -75,14 +75,21 @@ fn failing() -> ResumePolicy {
     ResumePolicy { on_source_reset: ResetPolicy::Fail, on_target_reset: TargetResetPolicy::Fail, ..policy() }
 }
 
-fn go(source_next: i64, target_next: i64) -> Next {
-    Next::Go { source_next, target_next }
+fn go(source_next: i64, target_next: i64) -> ResumeNext {
+    ResumeNext::Go { source_next, target_next }
 }
 
-fn tail(source_from: i64, target: (i64, i64), unreadable: u64) -> Next {
+fn tail(source_from: i64, target: (i64, i64), unreadable: u64) -> ResumeNext {
     let (target_from, target_to) = target;
     let countable = true;
-    Next::MatchTail(TailPlan { source_from, source_to: 130, target_from, target_to, unreadable, countable })
+    ResumeNext::MatchTail(TailPlan {
+        source_from,
+        source_to: 130,
+        target_from,
+        target_to,
+        unreadable,
+        countable,
+    })
 }
 
 fn with_end(end: i64) -> TargetFacts {
@@ -99,9 +106,9 @@ fn matched(source_next: i64, target_matched: i64) -> Option<TailMatch> {
     })
 }
 
-fn fault_kind(next: &Next) -> Option<FaultKind> {
+fn fault_kind(next: &ResumeNext) -> Option<FaultKind> {
     match next {
-        Next::Fault(fault) => Some(fault.kind),
+        ResumeNext::Fault(fault) => Some(fault.kind),
         _ => None,
     }
 }
@@ -158,11 +165,11 @@ fn an_unclean_tail_must_stand_still() {
     let behind = TargetFacts { high_watermark: 199, ..target() };
     let clean = Position { clean: true, ..position() };
     for facts in [&moving, &behind] {
-        assert_eq!(decide(Some(&position()), &source(), facts, &policy()).next, Next::Settle);
+        assert_eq!(decide(Some(&position()), &source(), facts, &policy()).next, ResumeNext::Settle);
         assert_eq!(decide(Some(&clean), &source(), facts, &policy()).next, go(100, 200));
     }
     let longer = TargetFacts { stood_still: false, ..with_end(201) };
-    assert_eq!(decide(Some(&clean), &source(), &longer, &policy()).next, Next::Settle);
+    assert_eq!(decide(Some(&clean), &source(), &longer, &policy()).next, ResumeNext::Settle);
     let verdict = decide(Some(&position()), &source(), &moving, &policy());
     assert!(verdict.events.is_empty() && verdict.conclude(None).is_err());
 }
@@ -209,7 +216,7 @@ fn retention_is_no_loss_where_the_tail_shows_later_records() {
     let facts = SourceFacts { log_start: 120, ..source() };
     for policy in [policy(), failing()] {
         let verdict = decide(Some(&position()), &facts, &with_end(225), &policy);
-        assert!(matches!(verdict.next, Next::MatchTail(_)));
+        assert!(matches!(verdict.next, ResumeNext::MatchTail(_)));
         let resolution = verdict.conclude(matched(125, 225)).unwrap();
         assert_eq!((resolution.source_next, resolution.target_next), (125, 225));
         assert!(!resolution.events.iter().any(|event| matches!(event, Event::RetentionOvertook { .. })));
@@ -354,7 +361,7 @@ fn what_expired_on_the_target_is_counted_but_not_over_a_hole() {
     let elected = SourceFacts { leader_epoch: 6, epoch_end: cut, ..source() };
     let hole = SourceFacts { log_start: 105, ..source() };
     for (facts, from) in [(&elected, 100), (&hole, 105)] {
-        let Next::MatchTail(plan) = decide(Some(&position()), facts, &expired, &policy()).next else {
+        let ResumeNext::MatchTail(plan) = decide(Some(&position()), facts, &expired, &policy()).next else {
             panic!("the rest can be compared");
         };
         assert_eq!((plan.source_from, plan.unreadable, plan.countable), (from, 10, false));

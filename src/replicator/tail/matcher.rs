@@ -10,7 +10,7 @@ const MAX_FOREIGN_RANGES: usize = 100;
 
 /// Which side a [`TailMatcher`] needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
+pub enum TailNeed {
     /// More of the target's tail, or word that it has ended.
     Target,
     /// More of the source, or word that it has ended.
@@ -64,13 +64,13 @@ impl TailMatcher {
     }
 
     /// What to feed next.
-    pub fn wants(&self) -> Wants {
+    pub fn wants(&self) -> TailNeed {
         if self.settled {
-            Wants::Nothing
+            TailNeed::Nothing
         } else if self.target.is_empty() && !self.target_ended || self.collects() {
-            Wants::Target
+            TailNeed::Target
         } else {
-            Wants::Source
+            TailNeed::Source
         }
     }
 

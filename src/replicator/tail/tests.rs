@@ -4,9 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+type HeaderText<'a> = (&'a [u8], Option<&'a [u8]>);
 
-fn content(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header<'_>]) -> u128 {
+fn content(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[HeaderText<'_>]) -> u128 {
     RecordDigest::of(0, 0, key, value, headers.iter().copied()).content
 }
 
@@ -35,12 +35,12 @@ fn feed(plan: TailPlan, rules: MatchRules, source: &[RecordDigest], target: &[Re
     let (mut source, mut target) = (source.chunks(1), target.chunks(1));
     loop {
         match matcher.wants() {
-            Wants::Nothing => return matcher.finish(),
-            Wants::Source => match source.next() {
+            TailNeed::Nothing => return matcher.finish(),
+            TailNeed::Source => match source.next() {
                 Some(records) => matcher.source(records),
                 None => matcher.source_end(),
             },
-            Wants::Target => match target.next() {
+            TailNeed::Target => match target.next() {
                 Some(records) => matcher.target(records),
                 None => matcher.target_end(),
             },

@@ -1,28 +1,29 @@
 use proptest::prelude::*;
 
+use crate::model::ConfigSource;
 use crate::topology::testing::mesh;
-use crate::topology::topic_config::{ConfigSource, TIMESTAMP_AFTER};
+use crate::topology::topic_config::TIMESTAMP_AFTER;
 use crate::topology::{DefaultsFrom, TopicConfigSpec};
 
 use super::*;
 
-fn entry(name: &str, value: &str, source: ConfigSource) -> TopicConfig {
-    TopicConfig { name: name.into(), value: Some(value.into()), source, read_only: false, sensitive: false }
+fn entry(name: &str, value: &str, source: ConfigSource) -> ConfigEntry {
+    ConfigEntry { name: name.into(), value: Some(value.into()), source, read_only: false, sensitive: false }
 }
 
-fn set(name: &str, value: &str) -> TopicConfig {
+fn set(name: &str, value: &str) -> ConfigEntry {
     entry(name, value, ConfigSource::Topic)
 }
 
-fn default(name: &str, value: &str) -> TopicConfig {
+fn default(name: &str, value: &str) -> ConfigEntry {
     entry(name, value, ConfigSource::Default)
 }
 
-fn source(name: &str, partitions: i32, configs: Vec<TopicConfig>) -> SourceTopic {
+fn source(name: &str, partitions: i32, configs: Vec<ConfigEntry>) -> SourceTopic {
     SourceTopic { name: name.into(), partitions, internal: false, replication_factor: 3, configs }
 }
 
-fn target(name: &str, partitions: i32, configs: Vec<TopicConfig>) -> TargetTopic {
+fn target(name: &str, partitions: i32, configs: Vec<ConfigEntry>) -> TargetTopic {
     TargetTopic { name: name.into(), partitions, configs }
 }
 
@@ -52,8 +53,8 @@ fn a_new_topic_is_created_like_the_source() {
         default("retention.ms", "7"),
         entry("segment.bytes", "9", ConfigSource::StaticBroker),
         entry("segment.ms", "9", ConfigSource::DynamicDefaultBroker),
-        TopicConfig { read_only: true, ..set("fixed", "1") },
-        TopicConfig { sensitive: true, ..set("secret", "1") },
+        ConfigEntry { read_only: true, ..set("fixed", "1") },
+        ConfigEntry { sensitive: true, ..set("secret", "1") },
     ];
     let plan = plan("", &[source("orders", 6, configs)], &[]);
     let after = (TIMESTAMP_AFTER.to_owned(), "9223372036854775807".to_owned());
@@ -129,7 +130,7 @@ fn defaults_of_the_source_can_be_carried_over() {
 fn what_could_not_be_read_changes_nothing() {
     let there = [set("retention.ms", "8"), default(TIMESTAMP_AFTER, "1")];
     assert_eq!(rules(DefaultsFrom::Target).changes(&[], &there), []);
-    let secret = TopicConfig { sensitive: true, ..set("retention.ms", "8") };
+    let secret = ConfigEntry { sensitive: true, ..set("retention.ms", "8") };
     assert_eq!(
         rules(DefaultsFrom::Target).changes(&[set("retention.ms", "1")], std::slice::from_ref(&secret)),
         []
@@ -206,7 +207,7 @@ proptest! {
         there in prop::collection::btree_map("[a-d]", (0_u8..3, any::<bool>()), 0..4),
         carried in any::<bool>(),
     ) {
-        let list = |map: &std::collections::BTreeMap<String, (u8, bool)>| -> Vec<TopicConfig> {
+        let list = |map: &std::collections::BTreeMap<String, (u8, bool)>| -> Vec<ConfigEntry> {
             let made = map.iter().map(|(name, (value, set_here))| {
                 let source = if *set_here { ConfigSource::Topic } else { ConfigSource::Default };
                 entry(name, &value.to_string(), source)

@@ -11,8 +11,9 @@ use kafka_protocol::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
 };
 
+use super::CommittedOffset;
 use super::coordinators::Spread;
-use super::{Committed, CommittedOffset};
+use crate::model::groups::Committed;
 use crate::model::{TopicName, TopicPartition};
 use crate::wire::call::Call;
 use crate::wire::client::Wire;

@@ -6,7 +6,8 @@ use futures::future::join_all;
 use kafka_protocol::error::ParseResponseErrorCode;
 use kafka_protocol::messages::{DescribeGroupsRequest, ListGroupsRequest};
 
-use super::{GroupKind, GroupListing, GroupState, ListedGroup};
+use super::{GroupKind, GroupListing, ListedGroup};
+use crate::model::groups::GroupState;
 use crate::wire::call::Call;
 use crate::wire::client::Wire;
 use crate::wire::connection::Connection;
@@ -20,24 +21,23 @@ const STATES_SINCE: i16 = 4;
 /// Groups in one DescribeGroups request: their answers hold every member's subscription and assignment.
 const DESCRIBED_AT_ONCE: usize = 50;
 
-impl GroupState {
-    fn from_word(word: &str) -> Self {
-        match word {
-            "Empty" => Self::Empty,
-            "Dead" => Self::Dead,
-            "" | "Unknown" => Self::Unknown,
-            other => Self::Active(other.to_owned()),
-        }
+/// A group's state by the broker's word.
+fn state(word: &str) -> GroupState {
+    match word {
+        "Empty" => GroupState::Empty,
+        "Dead" => GroupState::Dead,
+        "" | "Unknown" => GroupState::Unknown,
+        other => GroupState::Active(other.to_owned()),
     }
+}
 
-    /// Of two answers about a group the more careful one counts: members are not to be overlooked.
-    fn weight(&self) -> u8 {
-        match self {
-            Self::Active(_) => 3,
-            Self::Unknown => 2,
-            Self::Empty => 1,
-            Self::Dead => 0,
-        }
+/// Of two answers about a group the more careful one counts: members are not to be overlooked.
+fn weight(state: &GroupState) -> u8 {
+    match state {
+        GroupState::Active(_) => 3,
+        GroupState::Unknown => 2,
+        GroupState::Empty => 1,
+        GroupState::Dead => 0,
     }
 }
 
@@ -110,7 +110,7 @@ impl Wire {
         }
         let listed = answer.groups.into_iter().map(|group| ListedGroup {
             group: group.group_id.to_string(),
-            state: GroupState::from_word(&group.group_state),
+            state: state(&group.group_state),
             kind: GroupKind::from_word(&group.group_type),
             protocol_type: group.protocol_type.to_string(),
             coordinator: broker,
@@ -141,7 +141,7 @@ async fn describe(
         .map(|described| (described.group_id.as_str(), described.group_state.as_str()))
         .collect();
     for group in groups {
-        group.state = GroupState::from_word(states.get(group.group.as_str()).unwrap_or(&""));
+        group.state = state(states.get(group.group.as_str()).unwrap_or(&""));
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ fn add(found: &mut BTreeMap<String, ListedGroup>, group: ListedGroup) {
             place.insert(group);
         }
         Entry::Occupied(mut known) => {
-            if group.state.weight() > known.get().state.weight() {
+            if weight(&group.state) > weight(&known.get().state) {
                 known.insert(group);
             }
         }

@@ -18,12 +18,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The broker's end of the pipe.
-struct Broker {
+struct LinkBroker {
     stream: DuplexStream,
     frames: FrameReader,
 }
 
-impl Broker {
+impl LinkBroker {
     async fn next(&mut self) -> (RequestHeader, Bytes) {
         let mut frame = self.frames.read(&mut self.stream, || {}).await.unwrap();
         (decode_request_header_from_buffer(&mut frame).unwrap(), frame)
@@ -47,7 +47,7 @@ fn frame<A: Encodable + HeaderVersion>(request: &RequestHeader, answer: &A) -> B
 }
 
 /// A link over a pipe that holds so many bytes.
-fn link(pipe_bytes: usize) -> (Link, Broker) {
+fn link(pipe_bytes: usize) -> (Link, LinkBroker) {
     let (ours, stream) = duplex(pipe_bytes);
     let mut connection = Connection::start(
         "east".into(),
@@ -60,7 +60,7 @@ fn link(pipe_bytes: usize) -> (Link, Broker) {
     connection.set_offered(Offered::new(&offers(&[])));
     (
         Link { connection, broker: 1, limit: LIMIT },
-        Broker { stream, frames: FrameReader::new(Default::default()) },
+        LinkBroker { stream, frames: FrameReader::new(Default::default()) },
     )
 }
 

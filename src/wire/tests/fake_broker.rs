@@ -6,9 +6,8 @@ use bytes::Bytes;
 
 use krafka::testing::{ApiKey, FakeBroker};
 
-use crate::batch::Codec;
 use crate::config::client::SaslSettings;
-use crate::model::{Isolation, TopicPartition};
+use crate::model::{Codec, Isolation, TopicPartition};
 use crate::wire::testing::{names, settings};
 use crate::wire::{FetchRange, NewRecord, NewTopic, OffsetSpec, Wire};
 

@@ -38,7 +38,7 @@ fn every_call_can_move_between_threads() {
     movable(wire.describe_broker_configs(1));
     movable(wire.alter_topic_config(&topic, &[], false));
     movable(wire.fetch(&range));
-    movable(wire.produce(&partition, &[], crate::batch::Codec::None));
+    movable(wire.produce(&partition, &[], crate::model::Codec::None));
     movable(wire.init_producer_id());
     movable(wire.describe_producers(&[]));
     movable(wire.learn_leaders(&[]));

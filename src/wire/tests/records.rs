@@ -9,8 +9,8 @@ use kafka_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopi
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, ProduceRequest, ProduceResponse};
 
-use crate::batch::{BatchBuilder, Codec, split};
-use crate::model::Isolation;
+use crate::batch::{BatchBuilder, split};
+use crate::model::{Codec, Isolation};
 use crate::wire::testing::{EPOCH, Reply, Request, Scripted, place};
 use crate::wire::{FetchRange, NewRecord, Produced, WireErrorKind};
 

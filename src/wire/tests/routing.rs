@@ -13,9 +13,9 @@ use kafka_protocol::messages::{
     OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse,
 };
 
-use crate::model::Isolation;
+use crate::model::{EpochEnd, Isolation};
 use crate::wire::testing::{EPOCH, Reply, Request, Scripted, names, place};
-use crate::wire::{EpochEnd, EpochQuery, NewTopic, OffsetSpec, WireErrorKind};
+use crate::wire::{EpochQuery, NewTopic, OffsetSpec, WireErrorKind};
 
 /// Answers ListOffsets: `error` for the topics named, the asked timestamp + 100 as offset for the others.
 fn list_offsets(request: &Request, error: ResponseError, failing: &[&str]) -> Reply {

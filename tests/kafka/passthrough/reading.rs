@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mirrormesh::engine::budget::Budget;
 use mirrormesh::engine::{self, Batch, Body, LaneEvent, LaneSpec, Remembered, Session, SessionSpec};
-use mirrormesh::model::{Generation, Isolation, TopicId, TopicPartition};
-use mirrormesh::topology::{Codec, EngineKind};
+use mirrormesh::model::{Codec, Generation, Isolation, TopicId, TopicPartition};
+use mirrormesh::topology::EngineKind;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::common::{CEILING, KafkaClient, TestRecord};

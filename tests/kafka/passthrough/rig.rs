@@ -8,10 +8,10 @@ use mirrormesh::engine::budget::{Account, Budget};
 use mirrormesh::engine::{self, Batch, Body, LaneSpec, Remembered, Session, SessionSpec};
 use mirrormesh::formats::ProducerState;
 use mirrormesh::model::{
-    BatchInfo, FaultKind, Generation, Isolation, Segment, TopicId, TopicPartition, WriteErrorClass,
+    BatchInfo, Codec, FaultKind, Generation, Isolation, Segment, TopicId, TopicPartition, WriteErrorClass,
 };
 use mirrormesh::telemetry::clock::now_ms;
-use mirrormesh::topology::{Codec, EngineKind};
+use mirrormesh::topology::EngineKind;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::common::{CEILING, KafkaClient, pair, topic};
@@ -107,12 +107,12 @@ pub struct Stored {
 
 /// Builds a batch of a foreign transaction that holds these source offsets, each with its offset as the value.
 pub fn stored(offsets: &[i64]) -> Stored {
-    stored_with(offsets, batch::Codec::Lz4, "", |bytes| bytes)
+    stored_with(offsets, Codec::Lz4, "", |bytes| bytes)
 }
 
 pub fn stored_with(
     offsets: &[i64],
-    codec: batch::Codec,
+    codec: Codec,
     filler: &str,
     patch: impl Fn(Vec<u8>) -> Vec<u8>,
 ) -> Stored {

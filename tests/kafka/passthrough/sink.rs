@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use mirrormesh::batch::{BatchBuilder, Codec, RawBatch};
+use mirrormesh::batch::{BatchBuilder, RawBatch};
 use mirrormesh::engine::TargetLimits;
 use mirrormesh::formats::ProducerState;
-use mirrormesh::model::{BatchInfo, FaultKind, Segment, TopicPartition, WriteErrorClass};
+use mirrormesh::model::{BatchInfo, Codec, FaultKind, Segment, TopicPartition, WriteErrorClass};
 use mirrormesh::telemetry::clock::now_ms;
 use mirrormesh::wire::Wire;
 

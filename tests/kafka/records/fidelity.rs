@@ -1,7 +1,7 @@
 //! R2, R8: what arrives is what was there, in order.
 
-use mirrormesh::model::{Event, Segment};
-use mirrormesh::topology::{Codec, Isolation};
+use mirrormesh::model::{Codec, Event, Segment};
+use mirrormesh::topology::Isolation;
 
 use super::flow::FlowBuilder;
 use super::raw::{self, RawRecord};

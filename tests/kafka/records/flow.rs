@@ -9,8 +9,8 @@ use mirrormesh::engine::{
     self, Batch, ClusterEnd, LaneEvent, LaneOpened, LaneSpec, Remembered, Session, SessionSpec, SourceError,
     TargetLimits, WriteError,
 };
-use mirrormesh::model::{BatchInfo, Event, Generation, Segment, TopicId, TopicPartition};
-use mirrormesh::topology::{Codec, EngineKind, Isolation};
+use mirrormesh::model::{BatchInfo, Codec, Event, Generation, Segment, TopicId, TopicPartition};
+use mirrormesh::topology::{EngineKind, Isolation};
 use mirrormesh::wire::Wire;
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};

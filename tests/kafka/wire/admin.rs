@@ -1,6 +1,7 @@
 //! Metadata, topics and their configuration.
 
-use mirrormesh::wire::{ApiKey, ConfigChange, ConfigEntry, ConfigSource, ResponseError, Wire};
+use mirrormesh::model::{ConfigEntry, ConfigSource};
+use mirrormesh::wire::{ApiKey, ConfigChange, ResponseError, Wire};
 
 use super::{new_topic, wire};
 use crate::common::{pair, topic, wait_for};

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use mirrormesh::model::TopicPartition;
-use mirrormesh::wire::{
-    Committed, CommittedOffset, GroupCommit, GroupKind, GroupState, ListedGroup, Wire, WireError,
-};
+use mirrormesh::model::groups::{Committed, GroupState};
+use mirrormesh::wire::{CommittedOffset, GroupCommit, GroupKind, ListedGroup, Wire, WireError};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};

@@ -8,8 +8,8 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{FetchRequest, ProduceResponse, TopicName as KafkaTopic};
 use kafka_protocol::protocol::StrBytes;
-use mirrormesh::batch::{BatchBuilder, Codec, split};
-use mirrormesh::model::{Isolation, TopicPartition};
+use mirrormesh::batch::{BatchBuilder, split};
+use mirrormesh::model::{Codec, Isolation, TopicPartition};
 use mirrormesh::telemetry::clock::now_ms;
 use mirrormesh::wire::{ActiveProducer, Link, OffsetSpec, PartitionPart, ProduceParts, Wire};
 

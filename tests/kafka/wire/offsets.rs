@@ -1,7 +1,7 @@
 //! Offsets and epochs, and a client that outlives its broker.
 
-use mirrormesh::model::{Isolation, TopicPartition};
-use mirrormesh::wire::{EpochEnd, EpochQuery, OffsetSpec, ResponseError, Wire};
+use mirrormesh::model::{EpochEnd, Isolation, TopicPartition};
+use mirrormesh::wire::{EpochQuery, OffsetSpec, ResponseError, Wire};
 
 use super::{new_topic, settings, wire};
 use crate::common::{Cluster, Ending, Produce, TestRecord, pair, topic, wait_for};

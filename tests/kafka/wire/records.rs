@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use mirrormesh::batch::Codec;
-use mirrormesh::model::{Isolation, TopicPartition};
+use mirrormesh::model::{Codec, Isolation, TopicPartition};
 use mirrormesh::wire::{FetchRange, FetchedRecords, NewRecord, ResponseError, Wire};
 
 use super::{new_topic, wire};

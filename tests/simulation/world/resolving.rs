@@ -40,9 +40,9 @@ impl World {
         };
         let verdict = decide(position.as_ref(), &source, &target, &policy);
         let tail = match &verdict.next {
-            Next::Settle => return,
-            Next::Go { .. } | Next::Fault(_) => None,
-            Next::MatchTail(plan) => {
+            ResumeNext::Settle => return,
+            ResumeNext::Go { .. } | ResumeNext::Fault(_) => None,
+            ResumeNext::MatchTail(plan) => {
                 let rules = MatchRules {
                     target_append_time: false,
                     target_compacted: self.scenario.target_compacted,
@@ -53,7 +53,7 @@ impl World {
         };
         assert!(self.zombies.is_empty(), "resolved while a dead session's writes may arrive: {verdict:?}");
         let expired = match (&verdict.next, &position) {
-            (Next::MatchTail(plan), _) => plan.unreadable as i64,
+            (ResumeNext::MatchTail(plan), _) => plan.unreadable as i64,
             (_, Some(position)) => self.target.start - position.target_next,
             _ => 0,
         };
@@ -86,12 +86,12 @@ fn match_logs(source: &Log, target: &Log, plan: TailPlan, rules: MatchRules, chu
     let mut matcher = TailMatcher::new(plan, rules);
     loop {
         match matcher.wants() {
-            Wants::Nothing => return matcher.finish(),
-            Wants::Source => match source.next() {
+            TailNeed::Nothing => return matcher.finish(),
+            TailNeed::Source => match source.next() {
                 Some(records) => matcher.source(records),
                 None => matcher.source_end(),
             },
-            Wants::Target => match target.next() {
+            TailNeed::Target => match target.next() {
                 Some(records) => matcher.target(records),
                 None => matcher.target_end(),
             },

@@ -16,13 +16,12 @@ use super::producer_ids::ProducerIds;
 use super::sender::{self, Queue};
 use super::topic::Topic;
 use super::writer::Step;
-use crate::batch::Codec;
 use crate::engine::TargetLimits;
 use crate::engine::panic::panic_text;
 use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
 use crate::engine::passthrough::round_trip::RoundTrips;
-use crate::model::FlowName;
+use crate::model::{Codec, FlowName};
 use crate::wire::Wire;
 
 /// What the parts of the sink share.

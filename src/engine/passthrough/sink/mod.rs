@@ -24,10 +24,9 @@ pub(super) use self::writer::Writer;
 use super::Shared;
 use super::lane::Lane;
 use super::round_trip::RoundTrips;
-use crate::batch::Codec;
 use crate::engine::{Batch, TargetLimits};
 use crate::formats::ProducerState;
-use crate::model::{FlowName, Generation, TopicPartition};
+use crate::model::{Codec, FlowName, Generation, TopicPartition};
 use crate::wire::Wire;
 
 /// What the sink side is made of.

@@ -110,7 +110,8 @@ pub(super) fn again(raw: &RawBatch, target: &Acceptance, most_bytes: usize) -> P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{BatchBuilder, Codec, Codecs};
+    use crate::batch::{BatchBuilder, Codecs};
+    use crate::model::Codec;
 
     const TARGET: Acceptance =
         Acceptance { max_message_bytes: 10_000, append_time: false, refused: Codecs::NONE };

@@ -2,8 +2,9 @@
 
 use parking_lot::Mutex;
 
-use crate::batch::{Acceptance, Codec, Codecs};
+use crate::batch::{Acceptance, Codecs};
 use crate::engine::TargetLimits;
+use crate::model::Codec;
 
 /// Codecs that a topic can refuse.
 const CODECS: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];

@@ -5,7 +5,7 @@ mod tests;
 
 use bytes::Bytes;
 
-use crate::batch::{AbortedFilter, BatchError, RawBatch, Verdict, split};
+use crate::batch::{AbortedFilter, BatchContent, BatchError, RawBatch, split};
 use crate::engine::SourceError;
 use crate::model::{BatchInfo, Isolation};
 
@@ -115,11 +115,11 @@ fn read(
     let header = batch.header();
     let verdict = match isolation {
         Isolation::ReadCommitted => filter.takes(batch)?,
-        Isolation::ReadUncommitted if header.is_control() => Verdict::Control,
-        Isolation::ReadUncommitted => Verdict::Data,
+        Isolation::ReadUncommitted if header.is_control() => BatchContent::Control,
+        Isolation::ReadUncommitted => BatchContent::Data,
     };
     let mut next = header.next_offset();
-    if verdict != Verdict::Data {
+    if verdict != BatchContent::Data {
         return Ok(Read { records: 0, next });
     }
     let is_wrapped = header.magic < 2 && header.record_count < 0;

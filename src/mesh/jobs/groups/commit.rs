@@ -3,12 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::memory::SyncBook;
-use super::work::{GroupWork, PartitionWork, refusal};
+use super::refusal::refusal;
 use crate::mesh::shared::FlowContext;
-use crate::model::groups::{GroupRefusal, RefusalReason};
 use crate::model::{Isolation, Side, TopicPartition};
-use crate::offsets::sync::{Pair, within};
+use crate::offsets::groups::{GroupWork, SyncBook, WriteOutcome};
 use crate::telemetry::clock;
 use crate::wire::{CommitOutcome, GroupCommit, OffsetSpec, Wire, WireError};
 
@@ -23,25 +21,11 @@ type Bounds = Result<(i64, i64), WireError>;
 ///
 /// What could not be written says so in its work.
 pub(super) async fn carry_out(flow: &FlowContext, book: &mut SyncBook, works: &mut [GroupWork]) -> u64 {
-    bound(flow, book, works).await;
-    for work in works.iter() {
-        for (partition, pair) in planned(work) {
-            let memory = book.get(&work.group, &partition.source).plan(pair);
-            book.set(&work.group, &partition.source, memory);
-        }
-    }
+    keep_within_logs(flow, book, works).await;
+    works.iter().for_each(|work| work.plan(book));
     // Before the commits: what a crash leaves behind then is known to be ours.
-    if let Err(error) = book.save(flow).await {
-        let detail = format!("what is about to be committed can't be noted, so nothing is: {error}");
-        for work in works.iter_mut() {
-            for partition in work.partitions.iter_mut().filter(|partition| partition.write.is_some()) {
-                partition.write = None;
-                partition.refused =
-                    Some(GroupRefusal { reason: RefusalReason::NotRemembered, detail: detail.clone() });
-                let memory = book.get(&work.group, &partition.source).refused();
-                book.set(&work.group, &partition.source, memory);
-            }
-        }
+    if let Err(error) = save(flow, book).await {
+        works.iter_mut().for_each(|work| work.give_up(book, &error.to_string()));
         return 0;
     }
     let (to_target, to_source) = (commits(works, Side::Target), commits(works, Side::Source));
@@ -49,54 +33,53 @@ pub(super) async fn carry_out(flow: &FlowContext, book: &mut SyncBook, works: &m
         tokio::join!(commit(flow.target.wire(), to_target), commit(flow.source.wire(), to_source));
     let mut committed = 0;
     for work in works.iter_mut() {
-        let outcomes =
-            [(Side::Target, at_target.get(&work.group)), (Side::Source, at_source.get(&work.group))];
-        for (side, outcome) in outcomes {
-            committed += settle(book, work, side, outcome);
+        for (side, answers) in [(Side::Target, &at_target), (Side::Source, &at_source)] {
+            let answers = answers.get(&work.group);
+            let outcome = |partition: &TopicPartition| outcome(answers, partition);
+            committed += work.settle(book, side, outcome, clock::now_ms());
         }
     }
-    if let Err(error) = book.save(flow).await {
+    if let Err(error) = save(flow, book).await {
         // It is stored with the next round; until then a restart finds the plans.
         tracing::debug!(flow = %flow.spec.name, %error, "what was committed is not noted yet");
     }
     committed
 }
 
-fn planned(work: &GroupWork) -> impl Iterator<Item = (&PartitionWork, Pair)> {
-    work.partitions.iter().filter_map(|partition| Some((partition, partition.write?.0)))
+/// Stores what changed. What fails stays to be stored.
+async fn save(flow: &FlowContext, book: &mut SyncBook) -> Result<(), WireError> {
+    let changes = book.changes(&flow.spec.name);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let records = changes.iter().map(|(key, sync)| flow.offsets_topic.group_record(key, sync.as_ref()));
+    flow.offsets_topic.append(records.collect()).await?;
+    let mut stored = flow.group_syncs.lock();
+    for (key, sync) in changes {
+        match sync {
+            Some(sync) => drop(stored.insert(key, sync)),
+            None => drop(stored.remove(&key)),
+        }
+    }
+    book.stored();
+    Ok(())
 }
 
-/// Keeps writes within the logs that they point into. What then changes nothing is none.
-async fn bound(flow: &FlowContext, book: &mut SyncBook, works: &mut [GroupWork]) {
+async fn keep_within_logs(flow: &FlowContext, book: &mut SyncBook, works: &mut [GroupWork]) {
     let wanted = |side: Side| -> Vec<TopicPartition> {
-        let of_side = works.iter().flat_map(planned).filter(|(_, pair)| pair.follower().0 == side);
+        let of_side = works.iter().flat_map(GroupWork::writes).filter(|(_, pair)| pair.follower().0 == side);
         let distinct: BTreeSet<_> = of_side.map(|(partition, _)| partition.on(side).clone()).collect();
         distinct.into_iter().collect()
     };
     let (at_target, at_source) = (wanted(Side::Target), wanted(Side::Source));
     let (at_target, at_source) =
         tokio::join!(bounds(flow.target.wire(), at_target), bounds(flow.source.wire(), at_source));
+    let bounds = |side: Side, partition: &TopicPartition| {
+        let bounds = if side == Side::Target { &at_target } else { &at_source };
+        Some(bounds.get(partition)?.as_ref().copied().map_err(refusal))
+    };
     for work in works {
-        for partition in &mut work.partitions {
-            let Some((pair, refresh)) = partition.write.take() else { continue };
-            let (side, _) = pair.follower();
-            let bounds = if side == Side::Target { &at_target } else { &at_source };
-            let (start, end) = match bounds.get(partition.on(side)) {
-                Some(Ok(bounds)) => *bounds,
-                Some(Err(error)) => {
-                    partition.refused = Some(refusal(error));
-                    continue;
-                }
-                None => continue,
-            };
-            let pair = within(pair, start, end);
-            if refresh || partition.seen.at(side) != Some(pair.follower().1) {
-                partition.write = Some((pair, refresh));
-                continue;
-            }
-            let memory = book.get(&work.group, &partition.source).in_step(pair, clock::now_ms());
-            book.set(&work.group, &partition.source, memory);
-        }
+        work.keep_within(book, bounds, clock::now_ms());
     }
 }
 
@@ -125,7 +108,7 @@ async fn bounds(wire: &Wire, partitions: Vec<TopicPartition>) -> HashMap<TopicPa
 
 fn commits(works: &[GroupWork], side: Side) -> Vec<GroupCommit> {
     let of_group = works.iter().map(|work| {
-        let offsets = planned(work).filter(|(_, pair)| pair.follower().0 == side);
+        let offsets = work.writes().filter(|(_, pair)| pair.follower().0 == side);
         let offsets = offsets.map(|(partition, pair)| {
             let metadata = partition.metadata(pair.owner).to_owned();
             (partition.on(side).clone(), pair.follower().1, metadata)
@@ -142,34 +125,16 @@ async fn commit(wire: &Wire, commits: Vec<GroupCommit>) -> HashMap<String, Commi
     wire.commit_offsets(commits).await.into_iter().collect()
 }
 
-/// Remembers what became of a group's commits on one side; returns how many were made.
-fn settle(book: &mut SyncBook, work: &mut GroupWork, side: Side, outcome: Option<&CommitOutcome>) -> u64 {
-    let mut committed = 0;
-    for partition in &mut work.partitions {
-        let Some((pair, _)) = partition.write.filter(|(pair, _)| pair.follower().0 == side) else { continue };
-        partition.write = None;
-        let memory = book.get(&work.group, &partition.source);
-        match answer(outcome, partition.on(side)) {
-            Some(Ok(())) => {
-                book.set(&work.group, &partition.source, memory.written(clock::now_ms()));
-                let metadata = partition.metadata(pair.owner).to_owned();
-                partition.committed(side, pair.follower().1, metadata);
-                committed += 1;
-            }
-            Some(Err(error)) => {
-                // One whose fate is not certain stays planned: the next reading finds out.
-                if error.is_answer() && !error.is_retriable() && !error.is_outcome_unknown() {
-                    book.set(&work.group, &partition.source, memory.refused());
-                }
-                partition.refused = Some(refusal(error));
-            }
-            None => {
-                let detail = format!("the broker's answer leaves out {}", partition.on(side));
-                partition.refused = Some(GroupRefusal { reason: RefusalReason::Unavailable, detail });
-            }
-        }
+/// What became of the write of one partition.
+fn outcome(outcome: Option<&CommitOutcome>, partition: &TopicPartition) -> WriteOutcome {
+    match answer(outcome, partition) {
+        Some(Ok(())) => WriteOutcome::Written,
+        Some(Err(error)) => WriteOutcome::Refused {
+            refusal: refusal(error),
+            certain: error.is_answer() && !error.is_retriable() && !error.is_outcome_unknown(),
+        },
+        None => WriteOutcome::Unanswered,
     }
-    committed
 }
 
 fn answer<'a>(

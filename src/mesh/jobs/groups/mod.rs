@@ -1,10 +1,9 @@
 //! Consumer groups of a flow: read on the source, translated, written as checkpoints, and kept in step on both sides.
 
 mod commit;
-mod cycle;
-mod memory;
+mod refusal;
 mod report;
+mod rounds;
 mod topics;
-mod work;
 
-pub use cycle::Cycle;
+pub use rounds::GroupRounds;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::work::{GroupWork, PartitionWork};
 use crate::mesh::shared::FlowContext;
-use crate::model::Event;
-use crate::model::groups::{GroupPartitionStatus, GroupRefusal, GroupStatus, RefusalReason};
-use crate::store::{GroupReading, state_word};
+use crate::model::groups::{GroupRefusal, GroupStatus, RefusalReason};
+use crate::model::{Event, TopicPartition};
+use crate::offsets::groups::{GroupReading, GroupWork};
 use crate::telemetry::clock;
 use crate::topology::GroupSelector;
 
@@ -17,7 +16,7 @@ use crate::topology::GroupSelector;
 const MOST_EVENTS: usize = 100;
 
 /// What is told of a flow's groups.
-pub(super) struct Report {
+pub(super) struct RoundReport {
     flow: Arc<FlowContext>,
     /// The round's groups so far.
     groups: Vec<GroupStatus>,
@@ -27,7 +26,7 @@ pub(super) struct Report {
     unmatched: BTreeSet<String>,
 }
 
-impl Report {
+impl RoundReport {
     pub fn new(flow: Arc<FlowContext>) -> Self {
         Self { flow, groups: Vec::new(), told: HashMap::new(), unmatched: BTreeSet::new() }
     }
@@ -44,57 +43,22 @@ impl Report {
 
     /// Takes groups that were only read.
     pub fn read(&mut self, readings: Vec<GroupReading>) {
-        for reading in readings {
-            let refused =
-                reading.failed.map(|detail| GroupRefusal { reason: RefusalReason::Unavailable, detail });
-            let partitions = reading.offsets.iter().map(|offset| {
-                let translated = offset.translation.offset();
-                GroupPartitionStatus {
-                    source: offset.source.clone(),
-                    target: offset.target.clone(),
-                    source_offset: Some(offset.committed.offset),
-                    source_lag: self.source_lag(&offset.source, offset.committed.offset),
-                    translated,
-                    worth: Some(offset.translation.worth()),
-                    target_offset: None,
-                    target_lag: None,
-                    redelivery: None,
-                    refused: None,
-                }
-            });
-            let status = GroupStatus {
-                source_state: state_word(Some(&reading.state)),
-                target_state: "unknown".to_owned(),
-                partitions: partitions.collect(),
-                last_sync_ms: None,
-                refused,
-                group: reading.group,
-            };
-            self.groups.push(status);
-        }
+        let ends = self.flow.source.ends().borrow().clone();
+        let isolation = self.flow.spec.isolation;
+        let end = |source: &TopicPartition| ends.get(&(isolation, source.clone())).copied();
+        self.groups.extend(readings.into_iter().map(|reading| reading.into_status(end)));
     }
 
     /// Takes groups that were judged, their writes carried out.
     pub fn judged(&mut self, works: Vec<GroupWork>) {
-        for work in works {
-            let partitions: Vec<_> =
-                work.partitions.iter().map(|partition| self.partition(partition)).collect();
-            let refused =
-                work.refused.or_else(|| partitions.iter().find_map(|partition| partition.refused.clone()));
-            if partitions.is_empty() && refused.is_none() {
-                continue;
-            }
-            let before =
-                self.flow.groups.snapshot().group(&work.group).and_then(|status| status.last_sync_ms);
-            self.groups.push(GroupStatus {
-                source_state: state_word(work.source_state.as_ref()),
-                target_state: state_word(work.target_state.as_ref()),
-                partitions,
-                last_sync_ms: if refused.is_none() { Some(clock::now_ms()) } else { before },
-                refused,
-                group: work.group,
-            });
-        }
+        let ends = self.flow.source.ends().borrow().clone();
+        let isolation = self.flow.spec.isolation;
+        let end = |source: &TopicPartition| ends.get(&(isolation, source.clone())).copied();
+        let (before, now_ms) = (self.flow.groups.snapshot(), clock::now_ms());
+        self.groups.extend(works.into_iter().filter_map(|work| {
+            let synced_ms = before.group(&work.group).and_then(|status| status.last_sync_ms);
+            work.into_status(end, synced_ms, now_ms)
+        }));
     }
 
     /// Shows the round, and tells what changed.
@@ -119,7 +83,7 @@ impl Report {
                     let detail = detail.clone();
                     events.push(match reason {
                         RefusalReason::Conflict => Event::GroupConflict { group, reason: detail },
-                        reason => Event::GroupRefused { group, class: reason.as_str(), reason: detail },
+                        class => Event::GroupRefused { group, class: *class, reason: detail },
                     });
                 }
                 None if before.is_some() => events.push(Event::GroupRecovered { group }),
@@ -136,36 +100,4 @@ impl Report {
         }
         self.flow.groups.replace(groups);
     }
-
-    fn partition(&self, work: &PartitionWork) -> GroupPartitionStatus {
-        let (source_offset, target_offset) =
-            (work.source_commit.as_ref().map(|c| c.offset), work.target_commit.as_ref().map(|c| c.offset));
-        let translated = work.forward.offset().filter(|_| source_offset.is_some());
-        GroupPartitionStatus {
-            source: work.source.clone(),
-            target: work.target.clone(),
-            source_offset,
-            source_lag: source_offset.and_then(|offset| self.source_lag(&work.source, offset)),
-            translated,
-            worth: source_offset.map(|_| work.forward.worth()),
-            target_offset,
-            target_lag: work.mirrored.zip(target_offset).map(|((_, next), offset)| (next - offset).max(0)),
-            redelivery: redelivery(work, translated, target_offset),
-            refused: work.refused.clone(),
-        }
-    }
-
-    fn source_lag(&self, source: &crate::model::TopicPartition, offset: i64) -> Option<i64> {
-        let ends = self.flow.source.ends().borrow().clone();
-        let end = *ends.get(&(self.flow.spec.isolation, source.clone()))?;
-        Some((end - offset).max(0))
-    }
-}
-
-/// What a failover now would read again: records that are on the target, and those read but not yet mirrored.
-fn redelivery(work: &PartitionWork, translated: Option<i64>, target_offset: Option<i64>) -> Option<i64> {
-    let there = (translated? - target_offset?).max(0);
-    let ahead =
-        work.source_commit.as_ref().zip(work.mirrored).map_or(0, |(c, (next, _))| (c.offset - next).max(0));
-    Some(there + ahead)
 }

@@ -16,14 +16,14 @@ const EVERY: Duration = Duration::from_secs(5);
 const AT_ONCE: Duration = Duration::ZERO;
 
 /// Takes so long, and says so, one round after the other; the last one never ends.
-struct Scripted {
+struct ScriptedRound {
     first_after: Duration,
     rounds: std::vec::IntoIter<(Duration, Next)>,
     began: Instant,
     starts: mpsc::UnboundedSender<Duration>,
 }
 
-impl Job for Scripted {
+impl Job for ScriptedRound {
     const NAME: &'static str = "scripted";
     const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
@@ -54,7 +54,7 @@ async fn starts(first_after: Duration, rounds: &[(u64, Next)]) -> Vec<u128> {
     let (starts, mut started) = mpsc::unbounded_channel();
     let rounds = rounds.into_iter();
     let running = tokio::spawn(repeat(
-        Scripted { first_after, rounds, began: Instant::now(), starts },
+        ScriptedRound { first_after, rounds, began: Instant::now(), starts },
         JobBoard::default(),
     ));
     let mut all = Vec::new();

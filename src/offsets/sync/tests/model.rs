@@ -19,9 +19,9 @@ enum Act {
     Delete(Side),
     /// Members come or go.
     Occupy(Side, bool),
-    /// A whole cycle of ours.
-    Cycle,
-    /// A cycle that dies: before the plan is durable, before the commit, before the outcome is durable.
+    /// A whole round of ours.
+    Round,
+    /// A round that dies: before the plan is durable, before the commit, before the outcome is durable.
     Crash(u8),
 }
 
@@ -34,7 +34,7 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (side(), 0..END).prop_map(|(side, offset)| Act::Commit(side, offset)),
         1 => side().prop_map(Act::Delete),
         2 => (side(), any::<bool>()).prop_map(|(side, busy)| Act::Occupy(side, busy)),
-        5 => Just(Act::Cycle),
+        5 => Just(Act::Round),
         2 => (0..3_u8).prop_map(Act::Crash),
     ]
 }
@@ -63,7 +63,7 @@ fn map() -> impl Strategy<Value = OffsetMap> {
 
 /// One side of a group.
 #[derive(Clone, Debug, Default)]
-struct Seat {
+struct GroupSide {
     committed: Option<i64>,
     /// Commits that the other side has heard of; anything else is work that a write would lose.
     heard: Vec<i64>,
@@ -71,40 +71,40 @@ struct Seat {
 }
 
 #[derive(Debug)]
-struct World {
+struct GroupWorld {
     map: OffsetMap,
-    source: Seat,
-    target: Seat,
+    source: GroupSide,
+    target: GroupSide,
     back: bool,
     /// What we remember, and what of it a crash leaves.
-    memory: Memory,
-    durable: Memory,
+    memory: SyncMemory,
+    durable: SyncMemory,
     writes: usize,
 }
 
-impl World {
+impl GroupWorld {
     fn new(map: OffsetMap, back: bool) -> Self {
         Self {
             map,
-            source: Seat::default(),
-            target: Seat::default(),
+            source: GroupSide::default(),
+            target: GroupSide::default(),
             back,
-            memory: Memory::default(),
-            durable: Memory::default(),
+            memory: SyncMemory::default(),
+            durable: SyncMemory::default(),
             writes: 0,
         }
     }
 
-    fn at(&mut self, side: Side) -> &mut Seat {
+    fn at(&mut self, side: Side) -> &mut GroupSide {
         match side {
             Side::Source => &mut self.source,
             Side::Target => &mut self.target,
         }
     }
 
-    fn seen(&self) -> Seen {
+    fn seen(&self) -> SyncFacts {
         let (source, target) = (self.source.committed, self.target.committed);
-        Seen {
+        SyncFacts {
             source,
             target,
             forward: source.map_or(Translation::Unknown, |offset| self.map.forward(offset)),
@@ -116,12 +116,12 @@ impl World {
         }
     }
 
-    /// One cycle, which may die after `until` of its steps.
-    fn cycle(&mut self, until: u8) {
+    /// One round, which may die after `until` of its steps.
+    fn round(&mut self, until: u8) {
         let decision = decide(self.memory, &self.seen(), NOW);
         self.memory = decision.memory;
         match decision.step {
-            Step::Write(pair) | Step::Refresh(pair) => {
+            SyncStep::Write(pair) | SyncStep::Refresh(pair) => {
                 if until == 0 {
                     self.memory = self.durable;
                     return;
@@ -142,24 +142,24 @@ impl World {
                 }
                 self.memory = self.memory.written(NOW);
             }
-            Step::Keep => {
+            SyncStep::Keep => {
                 if let (Some(source), Some(target)) = (self.source.committed, self.target.committed) {
                     (self.source.heard, self.target.heard) = (vec![source], vec![target]);
                 }
             }
-            Step::Leave(_) => {}
+            SyncStep::Leave(_) => {}
         }
         self.durable = self.memory;
     }
 
-    fn write(&mut self, pair: Pair, unsure: bool) {
+    fn write(&mut self, pair: SyncPair, unsure: bool) {
         let (side, offset) = pair.follower();
         assert!(self.back || side == Side::Target, "the source is not ours to write");
         let decided = self.at(pair.owner).committed.expect("a side that decides has a commit");
-        let seat = self.at(side);
-        assert!(!seat.busy, "active members are left alone");
-        if let Some(before) = seat.committed.replace(offset) {
-            assert!(seat.heard.contains(&before), "{before} was somebody's work, {pair:?} loses it");
+        let group = self.at(side);
+        assert!(!group.busy, "active members are left alone");
+        if let Some(before) = group.committed.replace(offset) {
+            assert!(group.heard.contains(&before), "{before} was somebody's work, {pair:?} loses it");
         }
         for (side, value) in [(side, offset), (pair.owner, decided)] {
             let heard = &mut self.at(side).heard;
@@ -176,8 +176,8 @@ impl World {
             Act::Commit(side, offset) => self.at(side).committed = Some(offset),
             Act::Delete(side) => self.at(side).committed = None,
             Act::Occupy(side, busy) => self.at(side).busy = busy,
-            Act::Cycle => self.cycle(u8::MAX),
-            Act::Crash(until) => self.cycle(until),
+            Act::Round => self.round(u8::MAX),
+            Act::Crash(until) => self.round(until),
         }
     }
 
@@ -201,36 +201,36 @@ proptest! {
     fn nothing_is_lost_and_it_comes_to_rest(
         map in map(), back in any::<bool>(), acts in proptest::collection::vec(act(), 0..40)
     ) {
-        let mut world = World::new(map, back);
+        let mut world = GroupWorld::new(map, back);
         for act in acts {
             world.act(act);
         }
         (world.source.busy, world.target.busy) = (false, false);
-        world.cycle(u8::MAX);
+        world.round(u8::MAX);
         let (writes, rest) = (world.writes, (world.source.committed, world.target.committed));
         for _ in 0..3 {
-            world.cycle(u8::MAX);
+            world.round(u8::MAX);
         }
         let moved = (world.source.committed, world.target.committed);
         prop_assert_eq!((world.writes, moved), (writes, rest), "ping-pong");
     }
 
-    /// Where only one side is worked on between two cycles, the other one follows it, rewinds and crashes included,
+    /// Where only one side is worked on between two rounds, the other one follows it, rewinds and crashes included,
     /// and there is never a conflict.
     #[test]
     fn the_side_that_moved_is_followed(
         map in map(),
         moves in proptest::collection::vec((side(), 0..END, proptest::option::of(0..3_u8)), 1..20)
     ) {
-        let mut world = World::new(map, true);
+        let mut world = GroupWorld::new(map, true);
         world.act(Act::Commit(Side::Source, 0));
-        world.cycle(u8::MAX);
+        world.round(u8::MAX);
         for (side, offset, crash) in moves {
             world.act(Act::Commit(side, offset));
             if let Some(until) = crash {
-                world.cycle(until);
+                world.round(until);
             }
-            world.cycle(u8::MAX);
+            world.round(u8::MAX);
             prop_assert_eq!(world.at(side).committed, Some(offset), "it keeps what it has");
             prop_assert!(world.are_in_step(), "{:?}", world);
         }
@@ -239,9 +239,9 @@ proptest! {
     /// A group that one side has never had appears there where it was on the other.
     #[test]
     fn an_empty_side_is_filled(map in map(), side in side(), offset in 0..END) {
-        let mut world = World::new(map, true);
+        let mut world = GroupWorld::new(map, true);
         world.act(Act::Commit(side, offset));
-        world.cycle(u8::MAX);
+        world.round(u8::MAX);
         prop_assert!(world.are_in_step(), "{:?}", world);
     }
 }

@@ -72,7 +72,7 @@ impl Driver {
     }
 
     pub fn bounds(&mut self, end: i64) -> Vec<Output> {
-        self.tell(Input::Bounds { log_start: 0, end, leader_epoch: 3 })
+        self.tell(Input::Bounds { end, leader_epoch: 3 })
     }
 
     /// Goes to the next deadline, which must be there.

@@ -11,9 +11,10 @@ use kafka_protocol::messages::{ApiKey, OffsetFetchRequest, OffsetFetchResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::coordinators_but;
+use crate::model::groups::Committed;
 use crate::wire::names::kafka_topic;
 use crate::wire::testing::{Reply, Request, Scripted, nobody, offers, place};
-use crate::wire::{Committed, CommittedOffset, WireError};
+use crate::wire::{CommittedOffset, WireError};
 
 /// The groups that a request names.
 fn asked(request: &Request) -> Vec<String> {
@@ -51,10 +52,10 @@ fn groups(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-type Answers = HashMap<String, Result<Vec<CommittedOffset>, WireError>>;
+type CommittedAnswers = HashMap<String, Result<Vec<CommittedOffset>, WireError>>;
 
 /// The texts beside a group's commits, or its error.
-fn texts(answers: &Answers, group: &str) -> Result<Vec<String>, WireError> {
+fn texts(answers: &CommittedAnswers, group: &str) -> Result<Vec<String>, WireError> {
     let offsets = answers[group].as_ref().map_err(Clone::clone)?;
     Ok(offsets.iter().map(|offset| offset.committed.as_ref().unwrap().metadata.clone()).collect())
 }

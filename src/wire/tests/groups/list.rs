@@ -10,14 +10,15 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use crate::model::groups::GroupState;
+use crate::wire::GroupKind;
 use crate::wire::testing::{Request, Scripted, nobody, offers};
-use crate::wire::{GroupKind, GroupState};
 
 /// Group, protocol type, state, type.
-type Entry = (&'static str, &'static str, &'static str, &'static str);
+type ListedEntry = (&'static str, &'static str, &'static str, &'static str);
 
 /// An answer in the request's version.
-fn listing(request: &Request, entries: &[Entry]) -> ListGroupsResponse {
+fn listing(request: &Request, entries: &[ListedEntry]) -> ListGroupsResponse {
     let groups = entries.iter().map(|(group, protocol, state, kind)| {
         let mut listed = Listed::default()
             .with_group_id(StrBytes::from_static_str(group).into())

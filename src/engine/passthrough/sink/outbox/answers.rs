@@ -5,13 +5,12 @@ use std::time::Duration;
 use kafka_protocol::error::ResponseError;
 
 use super::{Moment, Outbox};
-use crate::batch::Codec;
 use crate::engine::passthrough::sink::fault::Refusal;
 use crate::engine::passthrough::sink::packing::{self, PackProblem};
 use crate::engine::passthrough::sink::sequenced_batch::{Input, State, source_at};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::engine::passthrough::sink::verdict::{Again, Verdict, verdict};
-use crate::model::FaultKind;
+use crate::model::{Codec, FaultKind};
 
 /// Brokers forget a producer a day after the timestamps of its last batch (`producer.id.expiration.ms`), and look
 /// every ten minutes. Half of it leaves room for clocks that differ.

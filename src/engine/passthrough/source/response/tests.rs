@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{BatchBuilder, Codec};
+use crate::batch::BatchBuilder;
+use crate::model::Codec;
 
 const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;

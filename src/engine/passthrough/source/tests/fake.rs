@@ -11,13 +11,13 @@ use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, TopicName};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::batch::{BatchBuilder, Codec};
+use crate::batch::BatchBuilder;
 use crate::engine::budget::{Account, Budget};
 use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
 use crate::engine::passthrough::source::{Source, SourceSpec};
 use crate::engine::{Batch, LaneEvent, LanePort, LaneSpec, SourceError};
-use crate::model::{Generation, Isolation, TopicId, TopicPartition};
+use crate::model::{Codec, Generation, Isolation, TopicId, TopicPartition};
 use crate::wire::testing::{EPOCH, Reply, Request, Scripted};
 use crate::wire::{ResponseError, Wire};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
 
-use crate::batch::{BatchBuilder, Codec, RawBatch, Restamped};
+use crate::batch::{BatchBuilder, RawBatch, Restamped};
 use crate::engine::body::ForeignBody;
 use crate::engine::budget::Permit;
 use crate::engine::passthrough::sink::fault::{Place, Refusal};
@@ -16,7 +16,7 @@ use crate::engine::passthrough::sink::sequenced_batch::{Input, advance};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::engine::{LaneEvent, TargetLimits, WriteError};
 use crate::formats::ProducerState;
-use crate::model::{BatchInfo, TopicPartition};
+use crate::model::{BatchInfo, Codec, TopicPartition};
 
 const WALL_MS: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 86_400_000;

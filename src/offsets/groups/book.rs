@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::formats::{GroupSync, GroupSyncKey, SyncedPartition};
-use crate::mesh::shared::FlowContext;
 use crate::model::{FlowName, TopicName, TopicPartition};
-use crate::offsets::sync::{Memory, Pair};
-use crate::wire::WireError;
+use crate::offsets::sync::{SyncMemory, SyncPair};
 
 /// What is remembered of every group of a flow: some 100 bytes per partition.
 #[derive(Debug, Default)]
-pub(super) struct SyncBook {
-    groups: HashMap<String, BTreeMap<TopicPartition, Memory>>,
+pub struct SyncBook {
+    groups: HashMap<String, BTreeMap<TopicPartition, SyncMemory>>,
     /// Changed since it was last stored.
     dirty: BTreeSet<(String, TopicName)>,
 }
@@ -31,12 +29,12 @@ impl SyncBook {
     }
 
     /// What is remembered of one partition, named as on the source.
-    pub fn get(&self, group: &str, source: &TopicPartition) -> Memory {
+    pub fn get(&self, group: &str, source: &TopicPartition) -> SyncMemory {
         self.groups.get(group).and_then(|partitions| partitions.get(source)).copied().unwrap_or_default()
     }
 
-    /// Changes what is remembered; to be stored by the next [`SyncBook::save`] if it is something else.
-    pub fn set(&mut self, group: &str, source: &TopicPartition, memory: Memory) {
+    /// Changes what is remembered; one of the [`SyncBook::changes`] if it is something else.
+    pub fn set(&mut self, group: &str, source: &TopicPartition, memory: SyncMemory) {
         if self.get(group, source) == memory {
             return;
         }
@@ -61,27 +59,17 @@ impl SyncBook {
         self.groups.get(group).into_iter().flat_map(BTreeMap::keys)
     }
 
-    /// Stores what changed. What fails stays to be stored.
-    pub async fn save(&mut self, flow: &FlowContext) -> Result<(), WireError> {
-        if self.dirty.is_empty() {
-            return Ok(());
-        }
-        let changes: Vec<_> =
-            self.dirty.iter().map(|(group, topic)| self.stored(&flow.spec.name, group, topic)).collect();
-        let records = changes.iter().map(|(key, sync)| flow.offsets_topic.group_record(key, sync.as_ref()));
-        flow.offsets_topic.append(records.collect()).await?;
-        let mut stored = flow.group_syncs.lock();
-        for (key, sync) in changes {
-            match sync {
-                Some(sync) => drop(stored.insert(key, sync)),
-                None => drop(stored.remove(&key)),
-            }
-        }
-        self.dirty.clear();
-        Ok(())
+    /// What is to be stored: all that changed since [`SyncBook::stored`]; nothing stands for a tombstone.
+    pub fn changes(&self, flow: &FlowName) -> Vec<(GroupSyncKey, Option<GroupSync>)> {
+        self.dirty.iter().map(|(group, topic)| self.record(flow, group, topic)).collect()
     }
 
-    fn stored(&self, flow: &FlowName, group: &str, topic: &TopicName) -> (GroupSyncKey, Option<GroupSync>) {
+    /// Notes that all changes are stored.
+    pub fn stored(&mut self) {
+        self.dirty.clear();
+    }
+
+    fn record(&self, flow: &FlowName, group: &str, topic: &TopicName) -> (GroupSyncKey, Option<GroupSync>) {
         let key = GroupSyncKey { flow: flow.clone(), group: group.to_owned(), topic: topic.clone() };
         let of_topic = TopicPartition::new(topic.clone(), 0)..=TopicPartition::new(topic.clone(), i32::MAX);
         let remembered =
@@ -92,7 +80,7 @@ impl SyncBook {
     }
 }
 
-fn to_stored(partition: i32, memory: &Memory) -> SyncedPartition {
+fn to_stored(partition: i32, memory: &SyncMemory) -> SyncedPartition {
     SyncedPartition {
         partition,
         source: memory.synced.map(|pair| pair.source),
@@ -105,11 +93,11 @@ fn to_stored(partition: i32, memory: &Memory) -> SyncedPartition {
     }
 }
 
-fn from_stored(stored: &SyncedPartition) -> Memory {
+fn from_stored(stored: &SyncedPartition) -> SyncMemory {
     let pair = |source: Option<i64>, target: Option<i64>, owner| {
-        Some(Pair { source: source?, target: target?, owner })
+        Some(SyncPair { source: source?, target: target?, owner })
     };
-    Memory {
+    SyncMemory {
         synced: pair(stored.source, stored.target, stored.owner),
         planned: pair(stored.planned_source, stored.planned_target, stored.planned_owner),
         written_ms: stored.written_ms,
@@ -121,9 +109,10 @@ mod tests {
     use super::*;
     use crate::model::Side;
 
-    fn memory(source: i64) -> Memory {
-        let pair = Pair { source, target: source + 1, owner: Side::Target };
-        Memory { synced: Some(pair), planned: None, written_ms: 7 }.plan(Pair { owner: Side::Source, ..pair })
+    fn memory(source: i64) -> SyncMemory {
+        let pair = SyncPair { source, target: source + 1, owner: Side::Target };
+        SyncMemory { synced: Some(pair), planned: None, written_ms: 7 }
+            .plan(SyncPair { owner: Side::Source, ..pair })
     }
 
     #[test]
@@ -136,7 +125,7 @@ mod tests {
         }
         let flow = FlowName::from("f");
         assert_eq!(book.dirty.len(), 2, "a record per topic");
-        let stored = ["a", "b"].map(|topic| book.stored(&flow, "g", &topic.into()));
+        let stored = ["a", "b"].map(|topic| book.record(&flow, "g", &topic.into()));
         let stored: HashMap<_, _> = stored.into_iter().map(|(key, sync)| (key, sync.unwrap())).collect();
         let loaded = SyncBook::load(&stored);
         assert_eq!(loaded.groups, book.groups);
@@ -148,12 +137,12 @@ mod tests {
         let mut book = SyncBook::default();
         let partition = TopicPartition::new("a", 0);
         book.set("g", &partition, memory(1));
-        book.dirty.clear();
+        book.stored();
         book.set("g", &partition, memory(1));
         assert!(book.dirty.is_empty());
-        book.set("g", &partition, Memory::default());
+        book.set("g", &partition, SyncMemory::default());
         assert_eq!(book.groups().count(), 0);
         assert_eq!(book.dirty.len(), 1);
-        assert!(book.stored(&"f".into(), "g", &"a".into()).1.is_none(), "a tombstone");
+        assert!(book.record(&"f".into(), "g", &"a".into()).1.is_none(), "a tombstone");
     }
 }

@@ -7,24 +7,28 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::commit::carry_out;
-use super::memory::SyncBook;
-use super::report::Report;
-use super::topics::TopicPairs;
-use super::work::{GroupWork, Judge, SideReading, reading};
+use super::refusal::refusal;
+use super::report::RoundReport;
+use super::topics::topic_pairs;
 use crate::mesh::jobs::job::{Job, Refusal, Round};
 use crate::mesh::shared::FlowContext;
-use crate::model::Event;
+use crate::model::groups::GroupState;
 use crate::model::job::RunsIn;
-use crate::store::{Checkpoints, GroupReading};
+use crate::model::{Event, TopicPartition};
+use crate::offsets::Translation;
+use crate::offsets::groups::{
+    CommitPlaces, Commits, GroupReading, GroupWork, Judge, SideReading, SyncBook, TopicPairs,
+};
+use crate::store::Checkpoints;
 use crate::telemetry::clock;
 use crate::topology::{GroupSelector, Selector};
-use crate::wire::{CommittedOffset, GroupListing, GroupState, Wire, WireError};
+use crate::wire::{CommittedOffset, GroupListing, Wire, WireError};
 
 /// Groups that are looked at together, so that memory stays bounded with many of them.
 const GROUPS_AT_A_TIME: usize = 1_000;
 
 /// The rounds over the groups of one flow, with what goes from one to the next.
-pub struct Cycle {
+pub struct GroupRounds {
     flow: Arc<FlowContext>,
     selector: Arc<Selector>,
     groups: GroupSelector,
@@ -33,7 +37,7 @@ pub struct Cycle {
     book: SyncBook,
     checkpoints: Option<Checkpoints>,
     checkpoints_refusal: Refusal,
-    report: Report,
+    report: RoundReport,
 }
 
 /// The groups of one cluster, with their states.
@@ -42,7 +46,7 @@ struct Listed {
     states: HashMap<String, GroupState>,
 }
 
-impl Job for Cycle {
+impl Job for GroupRounds {
     const NAME: &'static str = "consumer groups";
     const RUNS_IN: RunsIn = RunsIn::FlowOwner;
 
@@ -60,7 +64,7 @@ impl Job for Cycle {
     }
 }
 
-impl Cycle {
+impl GroupRounds {
     /// Begins with what was stored.
     pub fn new(flow: Arc<FlowContext>, selector: Arc<Selector>, groups: GroupSelector) -> Self {
         let (from, to) = (&flow.spec.from, &flow.spec.to);
@@ -73,7 +77,7 @@ impl Cycle {
             book,
             checkpoints: None,
             checkpoints_refusal: Refusal::default(),
-            report: Report::new(flow.clone()),
+            report: RoundReport::new(flow.clone()),
             flow,
         }
     }
@@ -97,7 +101,7 @@ impl Cycle {
             }
         }
         let catalogue = flow.source.catalogue().unwrap_or_default();
-        let topics = TopicPairs::of(&self.selector, &catalogue);
+        let topics = topic_pairs(&self.selector, &catalogue);
         let groups: Vec<String> = groups.into_iter().collect();
         let (mut emitted, begun) = (true, Instant::now());
         for some in groups.chunks(GROUPS_AT_A_TIME) {
@@ -122,8 +126,11 @@ impl Cycle {
         let flow = self.flow.clone();
         let read_at = Instant::now();
         let mut source = at_source.read(flow.source.wire(), groups).await;
+        let translate = |partition: &TopicPartition, offset: i64| {
+            flow.maps.get(partition).map_or(Translation::Unknown, |map| map.lock().forward(offset))
+        };
         let readings: Vec<GroupReading> =
-            source.iter().map(|(group, side)| reading(group, side, topics, &flow.maps)).collect();
+            source.iter().map(|(group, side)| GroupReading::of(group, side, topics, translate)).collect();
         let emitted = self.emit(&readings, read_at).await;
         if !flow.spec.groups.sync {
             self.report.read(readings);
@@ -139,7 +146,12 @@ impl Cycle {
         let concerned: Vec<String> = concerned.map(|reading| reading.group.clone()).collect();
         drop(readings);
         let target = at_target.read(flow.target.wire(), &concerned).await;
-        let judge = Judge { topics, maps: &flow.maps, back: self.back, now_ms: clock::now_ms() };
+        let places = |partition: &TopicPartition, source: Option<i64>, target: Option<i64>| {
+            let map = flow.maps.get(partition)?;
+            let map = map.lock();
+            Some(CommitPlaces::by_map(&map, source, target))
+        };
+        let judge = Judge { topics, places, back: self.back, now_ms: clock::now_ms() };
         let mut works: Vec<GroupWork> = Vec::with_capacity(concerned.len());
         for (group, at_target) in target {
             let Some(at_source) = source.remove(&group) else { continue };
@@ -214,8 +226,16 @@ impl Listed {
         let committed = wire.committed_offsets(groups, true).await;
         let side = |(group, offsets): (String, Result<Vec<CommittedOffset>, WireError>)| {
             let state = self.states.get(&group).cloned();
-            (group, SideReading { state, offsets })
+            (group, SideReading { state, offsets: offsets.map(commits).map_err(|error| refusal(&error)) })
         };
         committed.into_iter().map(side).collect()
     }
+}
+
+fn commits(offsets: Vec<CommittedOffset>) -> Commits {
+    let commit = |offset: CommittedOffset| {
+        let committed = offset.committed.map_err(|error| refusal(&error));
+        (offset.partition, committed)
+    };
+    offsets.into_iter().map(commit).collect()
 }
