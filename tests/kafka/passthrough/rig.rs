@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mirrormesh::batch::{self, BatchBuilder, RawBatch, Record};
+use mirrormesh::batch::{BatchBuilder, RawBatch, Record};
 use mirrormesh::engine::budget::{Account, Budget};
 use mirrormesh::engine::{self, Batch, Body, LaneSpec, Remembered, Session, SessionSpec};
 use mirrormesh::formats::ProducerState;
