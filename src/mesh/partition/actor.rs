@@ -11,7 +11,7 @@ use super::lag::LagClock;
 use crate::engine::{Batch, LaneEvent, Session};
 use crate::mesh::shared::{FlowContext, PartitionMsg, Unresolved};
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
-use crate::replicator::{Input, Machine, MachineConfig};
+use crate::replicator::partition::{Input, PartitionConfig, PartitionMachine};
 use crate::store::SharedMap;
 use crate::telemetry::clock;
 use crate::telemetry::{BatchTrace, TopicMetrics};
@@ -57,7 +57,7 @@ pub(super) struct Trace {
 /// State of a partition.
 pub struct PartitionShell {
     pub(super) args: PartitionArguments,
-    pub(super) machine: Machine,
+    pub(super) machine: PartitionMachine,
     pub(super) session: Option<Arc<dyn Session>>,
     /// The partition's offset map, from its first resolution on.
     pub(super) map: Option<SharedMap>,
@@ -85,12 +85,12 @@ impl Actor for PartitionActor {
         myself: ActorRef<Self::Msg>,
         args: PartitionArguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let config = MachineConfig {
+        let config = PartitionConfig {
             positions_interval: args.flow.mesh.spec.positions_interval,
             seed: rand::random(),
             place: format!("flow {}: {} of {}", args.flow.spec.name, args.source, args.flow.spec.from),
         };
-        let machine = Machine::new(config, args.generation);
+        let machine = PartitionMachine::new(config, args.generation);
         let mut shell = PartitionShell {
             machine,
             session: None,

@@ -7,7 +7,7 @@ use ractor::{ActorRef, RpcReplyPort};
 use crate::engine::{EngineError, LaneEvent, LaneOpened, Session};
 use crate::formats::{Claim, Position};
 use crate::model::{Fault, Generation, TopicPartition};
-use crate::replicator::Resolution;
+use crate::replicator::partition::Resolution;
 use crate::wire::WireError;
 
 /// What a partition is told.
