@@ -139,7 +139,7 @@ pub enum FlowState {
 }
 
 /// A topic as the flow sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TopicStatus {
     /// Name on the source.
     pub topic: TopicName,

@@ -1,11 +1,13 @@
-//! The heart, without I/O: what a partition does next, and where it goes on after anything that may happen.
+//! The heart, without I/O: what a flow and a partition do next, and where a partition goes on after anything that
+//! may happen.
 //!
-//! The shell drives a [`PartitionMachine`](partition::PartitionMachine). When that says
-//! [`Output::Resolve`](partition::Output::Resolve), the shell gathers facts, calls [`resume::decide`], reads the tail
+//! A [`FlowMachine`](flow::FlowMachine) says which partitions there are, and when. The shell of each drives a [`PartitionMachine`](partition::PartitionMachine). When that says
+//! [`Output::Resolve`](partition::Output::Resolve), that shell gathers facts, calls [`resume::decide`], reads the tail
 //! through a [`tail::TailMatcher`] if asked to, and hands the outcome of [`resume::Verdict::conclude`] back as
 //! [`Input::Resolved`](partition::Input::Resolved).
 
 mod backoff;
+pub mod flow;
 pub mod partition;
 pub mod resume;
 pub mod tail;
