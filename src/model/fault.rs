@@ -70,10 +70,7 @@ impl FaultKind {
 
     /// Whether it may pass when the target topic's configuration changes: the target refuses a record.
     pub fn may_pass_with_target_config(self) -> bool {
-        matches!(
-            self,
-            Self::RecordTooLarge | Self::MissingKey | Self::TimestampRefused | Self::TargetRefused
-        )
+        matches!(self, Self::RecordTooLarge | Self::MissingKey | Self::TimestampRefused | Self::TargetRefused)
     }
 }
 

@@ -79,9 +79,7 @@ pub(super) enum Ended {
     /// Its topic was gone, and is back.
     Again,
     /// It was to live on; so long it did.
-    Failed {
-        lived: Duration,
-    },
+    Failed { lived: Duration },
 }
 
 /// The partitions of a flow.

@@ -11,7 +11,9 @@ impl FlowMachine {
     /// When to call with [`Input::Tick`](super::Input::Tick).
     pub fn deadline(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::Waiting { failed: Some(failed) } if self.clusters.away().is_none() => Some(failed.retry_at),
+            Phase::Waiting { failed: Some(failed) } if self.clusters.away().is_none() => {
+                Some(failed.retry_at)
+            }
             Phase::Running => [
                 Some(self.upkeep_at),
                 self.session.deadline(),

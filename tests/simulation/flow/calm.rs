@@ -53,9 +53,7 @@ impl World {
         self.claim(which);
         self.question(which);
         self.question(which);
-        if self.processes[which]
-            .as_ref()
-            .is_some_and(|process| process.session.is_some_and(|(_, lost)| lost))
+        if self.processes[which].as_ref().is_some_and(|process| process.session.is_some_and(|(_, lost)| lost))
         {
             self.lose_session(which);
         }

@@ -53,7 +53,7 @@ impl Random {
 
 fn run(seed: u64, shown: bool) {
     let mut world = World::new(Random(seed), shown);
-    let steps = 20 + world.random.below(130);
+    let steps = 40 + world.random.below(220);
     for _ in 0..steps {
         world.step();
     }
@@ -69,7 +69,8 @@ fn invariants_hold_whatever_happens_to_a_flow() {
         run(seed.parse().expect("a seed is a number"), true);
         return;
     }
-    let first = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "a different number each time");
+    let first =
+        std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "a different number each time");
     println!("seeds {first} and the {RUNS} that follow");
     for seed in (0..RUNS).map(|run| first.wrapping_add(run)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) {

@@ -8,7 +8,8 @@ use mirrormesh::formats::Claim;
 use mirrormesh::model::status::UpstreamStatus;
 use mirrormesh::model::{Alias, Event, Fault, Generation, TopicName, TopicPartition};
 use mirrormesh::replicator::flow::{
-    BothClusters, FlowConfig, FlowMachine, FlowMemory, Input, Note, Output, PartitionStart, Reconciliation, Told,
+    BothClusters, FlowConfig, FlowMachine, FlowMemory, Input, Note, Output, PartitionStart, Reconciliation,
+    Told,
 };
 
 use super::actors::{Partition, Store};
