@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::lag::LagClock;
 use crate::engine::{Batch, LaneEvent, Session};
-use crate::mesh::shared::{FlowContext, PartitionMsg, Unresolved};
+use crate::mesh::shared::{FlowContext, LastGeneration, PartitionMsg, Unresolved};
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
 use crate::replicator::partition::{Input, PartitionConfig, PartitionMachine};
 use crate::store::SharedMap;
@@ -30,6 +30,10 @@ pub struct PartitionArguments {
     pub heartbeats: bool,
     /// Last generation used.
     pub generation: Generation,
+    /// Where the generation is kept that it reaches.
+    pub reached: LastGeneration,
+    /// Told when the class of the partition's fault changes; `None` when it is over.
+    pub on_fault: Box<dyn Fn(Option<FaultKind>) + Send + Sync>,
     /// Metrics of the topic.
     pub metrics: TopicMetrics,
 }
@@ -73,6 +77,8 @@ pub struct PartitionShell {
     /// The look-up or opening under way.
     pub(super) task: Option<JoinHandle<()>>,
     pub(super) timer: Option<(Duration, Timer)>,
+    /// The fault that the flow was last told.
+    told_fault: Option<FaultKind>,
 }
 
 impl Actor for PartitionActor {
@@ -103,6 +109,7 @@ impl Actor for PartitionActor {
             mirrored_ms: None,
             task: None,
             timer: None,
+            told_fault: None,
             args,
         };
         shell.step(&myself, Input::Start);
@@ -151,6 +158,8 @@ impl Actor for PartitionActor {
             PartitionMsg::TargetMoved { leader_epoch } => {
                 shell.step(&myself, Input::TargetMoved { leader_epoch });
             }
+            PartitionMsg::Pause => shell.step(&myself, Input::Pause),
+            PartitionMsg::Resume => shell.step(&myself, Input::Resume),
             PartitionMsg::Drain => shell.step(&myself, Input::Drain),
             PartitionMsg::Tick => {
                 shell.timer = None;
@@ -175,11 +184,22 @@ impl PartitionShell {
     pub(super) fn step(&mut self, myself: &ActorRef<PartitionMsg>, input: Input) {
         let mut outputs = Vec::new();
         self.machine.handle(self.now(), input, &mut outputs);
+        self.args.reached.reached(self.machine.generation());
         for output in outputs {
             self.perform(myself, output);
         }
         self.arm(myself);
+        self.tell_fault();
         self.show();
+    }
+
+    /// Tells the flow what is wrong, once.
+    fn tell_fault(&mut self) {
+        let now = self.machine.fault().map(|fault| fault.kind);
+        if now != self.told_fault {
+            self.told_fault = now;
+            (self.args.on_fault)(now);
+        }
     }
 
     pub(super) fn now(&self) -> Duration {

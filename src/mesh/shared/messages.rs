@@ -36,6 +36,10 @@ pub enum PartitionMsg {
         /// The new leader epoch.
         leader_epoch: i32,
     },
+    /// Stop fetching, stay.
+    Pause,
+    /// Go on, and try again what waits.
+    Resume,
     /// Finish what is in flight, save, stop.
     Drain,
     /// A deadline passed.

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::formats::Claim;
+use crate::formats::{Claim, Token};
 use crate::model::status::{ClusterState, TopicStatus, UpstreamStatus};
 use crate::model::{
     Alias, ClusterId, Event, FaultKind, FlowName, Generation, TopicId, TopicName, TopicPartition,
@@ -140,8 +140,8 @@ pub enum Input {
     Claimed {
         /// Which [`Output::Claim`] this answers.
         attempt: u64,
-        /// The claim's offset: newer claims have larger ones.
-        token: i64,
+        /// The claim: newer ones are larger.
+        token: Token,
     },
     /// It is not.
     ClaimFailed {
@@ -273,8 +273,8 @@ pub enum Output {
     },
     /// Start the position store, under the claim that was just made; it tells of other claims.
     StartStore {
-        /// The claim's offset.
-        token: i64,
+        /// The claim.
+        token: Token,
     },
     /// Let the position store write what is left, release the claim and stop.
     DrainStore {

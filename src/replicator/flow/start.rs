@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::io::{BothClusters, ClusterFacts, Note, Output};
 use super::{FailedClaim, FlowMachine, Phase, UPKEEP};
+use crate::formats::Token;
 use crate::model::status::{ClusterState, FlowState};
 
 impl FlowMachine {
@@ -53,7 +54,7 @@ impl FlowMachine {
         out.push(Output::Claim { attempt: self.attempts });
     }
 
-    pub(super) fn claimed(&mut self, now: Duration, attempt: u64, token: i64, out: &mut Vec<Output>) {
+    pub(super) fn claimed(&mut self, now: Duration, attempt: u64, token: Token, out: &mut Vec<Output>) {
         if self.phase != Phase::Claiming || attempt != self.attempts {
             return;
         }

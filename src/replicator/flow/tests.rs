@@ -3,6 +3,7 @@
 mod driver;
 
 use super::*;
+use crate::formats::Token;
 use crate::model::status::UpstreamStatus;
 use crate::model::{Event, FaultKind, Generation};
 use driver::{Driver, away, cluster, ended, fault, other_claim, partition, ready, start_of, started, told};
@@ -21,11 +22,11 @@ fn a_flow_waits_for_both_clusters_then_claims() {
     driver.source = there;
     assert_eq!(driver.look(), [Output::Claim { attempt: 1 }]);
     assert_eq!(driver.machine.reason().as_deref(), Some("reads its positions"));
-    let out = driver.tell(Input::Claimed { attempt: 1, token: 40 });
+    let out = driver.tell(Input::Claimed { attempt: 1, token: Token(40) });
     assert_eq!(
         out,
         [
-            Output::StartStore { token: 40 },
+            Output::StartStore { token: Token(40) },
             Output::StartHelpers,
             Output::StartSession(Generation(1)),
             Output::Reconcile { number: 1, refused: Default::default() },
@@ -72,7 +73,7 @@ fn nothing_starts_once_the_claim_is_lost() {
     driver.look();
     let out = driver.tell(other_claim());
     assert!(matches!(&out[..], [Output::Note(Note::GaveUp(_))]), "{out:?}");
-    assert_eq!(driver.tell(Input::Claimed { attempt: 1, token: 40 }), []);
+    assert_eq!(driver.tell(Input::Claimed { attempt: 1, token: Token(40) }), []);
 
     let mut driver = Driver::claimed();
     let out = driver.tell(other_claim());

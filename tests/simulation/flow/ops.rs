@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mirrormesh::formats::Token;
 use mirrormesh::model::{FaultKind, Generation, TopicPartition};
 use mirrormesh::replicator::flow::{BothClusters, FlowMemory, Input};
 
@@ -225,7 +226,7 @@ impl World {
                 process.claiming = Some((attempt, Some(self.truth.claim(process.id, false))));
                 return;
             }
-            Some(token) if !fails => Input::Claimed { attempt, token },
+            Some(token) if !fails => Input::Claimed { attempt, token: Token(token) },
             _ => {
                 let needs_person = self.random.one_in(3);
                 Input::ClaimFailed { attempt, needs_person, reason: "not read".to_owned() }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirrormesh::formats::Claim;
+use mirrormesh::formats::{Claim, Token};
 use mirrormesh::model::status::UpstreamStatus;
 use mirrormesh::model::{Alias, Event, Fault, Generation, TopicName, TopicPartition};
 use mirrormesh::replicator::flow::{
@@ -175,7 +175,7 @@ impl Process {
         assert!(!starts || may_start, "R3: {output:?} though the flow is another's, given up or draining");
         match output {
             Output::Claim { attempt } => self.claiming = Some((attempt, None)),
-            Output::StartStore { token } => {
+            Output::StartStore { token: Token(token) } => {
                 assert!(self.store.is_none(), "one store at a time");
                 self.store = Some(Store::new(token));
             }

@@ -23,13 +23,21 @@ pub(super) struct Report {
     groups: Vec<GroupStatus>,
     /// What was told last of groups that are not kept in step.
     told: HashMap<String, RefusalReason>,
+    /// When groups that were there in the last round were last in step.
+    last_sync_ms: HashMap<String, i64>,
     /// Groups whose name no pattern could be applied to, told once.
     unmatched: BTreeSet<String>,
 }
 
 impl Report {
     pub fn new(flow: Arc<FlowContext>) -> Self {
-        Self { flow, groups: Vec::new(), told: HashMap::new(), unmatched: BTreeSet::new() }
+        Self {
+            flow,
+            groups: Vec::new(),
+            told: HashMap::new(),
+            last_sync_ms: HashMap::new(),
+            unmatched: BTreeSet::new(),
+        }
     }
 
     /// Whether the flow follows a group; a name that a pattern gives up on is told once, and left.
@@ -84,8 +92,7 @@ impl Report {
             if partitions.is_empty() && refused.is_none() {
                 continue;
             }
-            let before =
-                self.flow.groups.snapshot().group(&work.group).and_then(|status| status.last_sync_ms);
+            let before = self.last_sync_ms.get(&work.group).copied();
             self.groups.push(GroupStatus {
                 source_state: state_word(work.source_state.as_ref()),
                 target_state: state_word(work.target_state.as_ref()),
@@ -100,6 +107,8 @@ impl Report {
     /// Shows the round, and tells what changed.
     pub fn finish(&mut self) {
         let groups = std::mem::take(&mut self.groups);
+        let synced = groups.iter().filter_map(|status| Some((status.group.clone(), status.last_sync_ms?)));
+        self.last_sync_ms = synced.collect();
         let mut told = HashMap::new();
         let mut events = Vec::new();
         for status in &groups {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::super::*;
-use crate::formats::Claim;
+use crate::formats::{Claim, Token};
 use crate::model::status::{ClusterState, TopicStatus};
 use crate::model::{ClusterId, Fault, FaultKind, Generation, TopicId, TopicName, TopicPartition};
 
@@ -162,7 +162,7 @@ impl Driver {
     pub fn claimed() -> Self {
         let mut driver = Self::new();
         assert_eq!(driver.look(), [Output::Claim { attempt: 1 }]);
-        driver.tell(Input::Claimed { attempt: 1, token: 40 });
+        driver.tell(Input::Claimed { attempt: 1, token: Token(40) });
         driver.tell(Input::SessionStarted(Generation(1)));
         driver
     }
