@@ -10,7 +10,7 @@ use mirrormesh::batch::{Acceptance, BatchBuilder, Codecs, RawBatch, Stamp, repac
 use mirrormesh::config::{Sources, load};
 use mirrormesh::formats::{Anchors, Position};
 use mirrormesh::model::{BatchInfo, Codec, Generation, Segment, TopicId, TopicName};
-use mirrormesh::replicator::{Input, Machine, MachineConfig, Output, Resolution};
+use mirrormesh::replicator::partition::{Input, Output, PartitionConfig, PartitionMachine, Resolution};
 use mirrormesh::topology::Selector;
 
 /// What a target takes by default.
@@ -77,8 +77,8 @@ fn repacking(criterion: &mut Criterion) {
 }
 
 /// A machine that streams from offset 0 on, on both sides.
-fn streaming() -> Machine {
-    let config = MachineConfig {
+fn streaming() -> PartitionMachine {
+    let config = PartitionConfig {
         positions_interval: Duration::from_secs(1),
         seed: 1,
         place: "a→b orders-0".to_owned(),
@@ -110,7 +110,7 @@ fn streaming() -> Machine {
         events: Vec::new(),
         save: false,
     };
-    let mut machine = Machine::new(config, Generation(1));
+    let mut machine = PartitionMachine::new(config, Generation(1));
     let mut out = Vec::new();
     for input in [Input::Start, Input::LaneOpened, Input::Resolved(Box::new(resolution))] {
         machine.handle(Duration::ZERO, input, &mut out);
@@ -120,7 +120,7 @@ fn streaming() -> Machine {
 }
 
 /// Five batches in flight at a time, 1,000 records each, a millisecond apart; positions are saved as they come up.
-fn bookkeep(mut machine: Machine, batches: i64) -> Option<i64> {
+fn bookkeep(mut machine: PartitionMachine, batches: i64) -> Option<i64> {
     const RECORDS: u32 = 1_000;
     const IN_FLIGHT: i64 = 5;
     let mut out = Vec::new();

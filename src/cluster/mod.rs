@@ -10,5 +10,5 @@ mod heartbeats;
 
 pub use catalogue::{Catalogue, ClusterView, TopicEntry};
 pub use configs::{Described, describe};
-pub use handle::ClusterHandle;
+pub use handle::{ClusterHandle, Ends};
 pub use heartbeats::monitor as monitor_heartbeats;

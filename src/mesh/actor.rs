@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tracing::error;
@@ -12,16 +12,19 @@ use super::MeshError;
 use super::cluster::ClusterActor;
 use super::flow::{FlowActor, FlowArguments, FlowMsg};
 use super::shared::supervise::{self, Backoff};
-use super::shared::{FlowBoard, FlowContext, MeshContext};
+use super::shared::{FlowBoard, FlowContext, MeshContext, Tasks};
 use crate::cluster::ClusterHandle;
 use crate::config::Loaded;
-use crate::model::status::{FlowState, MeshStatus, PartitionState};
+use crate::model::status::{FlowState, MeshStatus};
 use crate::model::{Alias, FlowName};
+use crate::replicator::flow::Input;
 use crate::telemetry::{Restarted, clock};
 use crate::topology::Selector;
 
 /// How old a heartbeat may be and still be shown: a path that was cut is seen to age before it goes.
 const HEARTBEAT_MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// How much later than its limit the answer of a drain may come: only a machine that is out of breath needs it.
+const ANSWER: Duration = Duration::from_secs(1);
 
 /// What the root is told.
 pub enum MeshMsg {
@@ -29,6 +32,8 @@ pub enum MeshMsg {
     RespawnCluster(Alias),
     /// Start a flow's actor again.
     RespawnFlow(FlowName),
+    /// Pause a flow, or resume it.
+    Pause(FlowName, bool),
     /// Drain all flows; answers how many partitions could not finish.
     Drain(RpcReplyPort<usize>),
 }
@@ -112,14 +117,23 @@ impl MeshParts {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Partitions that are not done.
-    pub fn unfinished(&self) -> usize {
-        let flows = self.flows.values();
-        flows
-            .flat_map(|(flow, _)| flow.board.snapshot().partitions)
-            .filter(|partition| partition.state != PartitionState::Stopped)
-            .count()
+    /// Partitions that still run.
+    pub fn living_partitions(&self) -> usize {
+        self.flows().map(|flow| flow.living_partitions()).sum()
     }
+}
+
+/// A child of the root. A cluster and a flow may have one name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Child {
+    Cluster(Alias),
+    Flow(FlowName),
+}
+
+/// When a child was last started, and how long its next restart waits.
+struct Restarts {
+    started: Instant,
+    backoff: Backoff,
 }
 
 /// The root of the tree.
@@ -130,8 +144,9 @@ pub struct MeshRun {
     parts: Arc<MeshParts>,
     clusters: HashMap<ActorId, (Alias, ActorCell)>,
     flows: HashMap<ActorId, (FlowName, ActorRef<FlowMsg>)>,
-    backoffs: HashMap<String, Backoff>,
+    restarts: HashMap<Child, Restarts>,
     draining: bool,
+    tasks: Tasks,
 }
 
 impl Actor for MeshActor {
@@ -148,8 +163,9 @@ impl Actor for MeshActor {
             parts: parts.clone(),
             clusters: HashMap::new(),
             flows: HashMap::new(),
-            backoffs: HashMap::new(),
+            restarts: HashMap::new(),
             draining: false,
+            tasks: Tasks::default(),
         };
         for alias in parts.clusters.keys() {
             run.start_cluster(&myself, alias).await?;
@@ -170,16 +186,29 @@ impl Actor for MeshActor {
             MeshMsg::RespawnCluster(alias) => run.start_cluster(&myself, &alias).await?,
             MeshMsg::RespawnFlow(name) if !run.draining => run.start_flow(&myself, &name).await?,
             MeshMsg::RespawnFlow(_) => {}
+            MeshMsg::Pause(name, paused) => {
+                for (_, flow) in run.flows.values().filter(|(other, _)| *other == name) {
+                    let input = if paused { Input::Pause } else { Input::Resume };
+                    // One that fails just now remembers it in its next life.
+                    let _ = flow.cast(FlowMsg::Happened(input));
+                }
+            }
             MeshMsg::Drain(reply) => {
                 run.draining = true;
                 let limit = run.parts.context.spec.shutdown_timeout;
-                let flows: Vec<_> = run.flows.values().map(|(_, flow)| flow.clone()).collect();
+                let flows: Vec<_> = run
+                    .flows
+                    .values()
+                    .filter_map(|(name, flow)| Some((run.parts.flow(name)?.clone(), flow.clone())))
+                    .collect();
                 let clusters: Vec<_> = run.clusters.values().map(|(_, cluster)| cluster.clone()).collect();
                 // Beside the mailbox, so that the ends of the children are still heard.
-                tokio::spawn(async move {
-                    let drains = flows.iter().map(|flow| async move {
-                        let asked = limit.as_millis() as u64;
-                        ractor::call_t!(flow, FlowMsg::Drain, asked, limit).unwrap_or(0)
+                let drain = async move {
+                    let drains = flows.iter().map(|(context, flow)| async move {
+                        // Its own deadlines end it within the limit.
+                        let patience = (limit + ANSWER).as_millis() as u64;
+                        let answer = ractor::call_t!(flow, FlowMsg::Drain, patience, limit);
+                        answer.unwrap_or_else(|_| context.living_partitions())
                     });
                     let left_behind = futures::future::join_all(drains).await.into_iter().sum();
                     // Clusters last: drains use their connections.
@@ -187,7 +216,9 @@ impl Actor for MeshActor {
                         cluster.stop(None);
                     }
                     let _ = reply.send(left_behind);
-                });
+                };
+                // Who asked sees by itself when no answer comes.
+                run.tasks.spawn(drain, |_| {});
             }
         }
         Ok(())
@@ -204,12 +235,12 @@ impl Actor for MeshActor {
         let flow = run.flows.remove(&actor).map(|(name, _)| name);
         let Some(failure) = failure else { return Ok(()) };
         if let Some(alias) = cluster {
-            let pause = run.pause(alias.as_str());
+            let pause = run.pause(Child::Cluster(alias.clone()));
             error!(cluster = %alias, %failure, restart_in = ?pause, "cluster actor failed");
             run.parts.context.telemetry.metrics().cluster_restarted(&alias);
             myself.send_after(pause, || MeshMsg::RespawnCluster(alias));
         } else if let Some(name) = flow {
-            let pause = run.pause(name.as_str());
+            let pause = run.pause(Child::Flow(name.clone()));
             error!(flow = %name, %failure, restart_in = ?pause, "flow failed");
             if let Some((flow, _)) = run.parts.flows.get(&name) {
                 flow.metrics.restarted(Restarted::Actor);
@@ -223,8 +254,16 @@ impl Actor for MeshActor {
 }
 
 impl MeshRun {
-    fn pause(&mut self, who: &str) -> Duration {
-        self.backoffs.entry(who.to_owned()).or_default().next_pause()
+    /// How long to wait before a child that failed is started again.
+    fn pause(&mut self, child: Child) -> Duration {
+        let restarts = self.restarts.get_mut(&child);
+        restarts.map_or(Duration::ZERO, |child| child.backoff.pause_after(child.started.elapsed()))
+    }
+
+    fn started(&mut self, child: Child) {
+        let now = Instant::now();
+        let fresh = || Restarts { started: now, backoff: Backoff::default() };
+        self.restarts.entry(child).or_insert_with(fresh).started = now;
     }
 
     async fn start_cluster(
@@ -241,6 +280,7 @@ impl MeshRun {
         let actor = ClusterActor { handle, separators, interval, heartbeat_memory: HEARTBEAT_MEMORY };
         let (actor, _) = ClusterActor::spawn_linked(None, actor, (), myself.get_cell()).await?;
         self.clusters.insert(actor.get_id(), (alias.clone(), actor.get_cell()));
+        self.started(Child::Cluster(alias.clone()));
         Ok(())
     }
 
@@ -253,6 +293,7 @@ impl MeshRun {
         let args = FlowArguments { flow, selector };
         let (actor, _) = FlowActor::spawn_linked(None, FlowActor, args, myself.get_cell()).await?;
         self.flows.insert(actor.get_id(), (name.clone(), actor));
+        self.started(Child::Flow(name.clone()));
         Ok(())
     }
 }

@@ -33,6 +33,7 @@ use self::shared::{MeshContext, supervise};
 pub use self::view::{FlowEnds, OffsetsView};
 use crate::config::Loaded;
 use crate::engine::budget::Budget;
+use crate::model::FlowName;
 use crate::model::status::MeshStatus;
 use crate::offsets::MapBudget;
 use crate::store::ProcessIdentity;
@@ -138,12 +139,30 @@ impl MeshHandle {
         Arc::new(view::MeshView { parts: self.parts.clone() })
     }
 
+    /// Pauses a flow: its partitions stop fetching, while it keeps its claim, its session and its positions. False
+    /// when there is no such flow.
+    pub fn pause(&self, flow: &FlowName) -> bool {
+        self.set_paused(flow, true)
+    }
+
+    /// Resumes a flow; partitions that wait after a fault try again at once. False when there is no such flow.
+    pub fn resume(&self, flow: &FlowName) -> bool {
+        self.set_paused(flow, false)
+    }
+
+    fn set_paused(&self, flow: &FlowName, paused: bool) -> bool {
+        let Some(context) = self.parts.flow(flow) else { return false };
+        context.remember_paused(paused);
+        // A root that has ended has no flows.
+        self.root.cast(MeshMsg::Pause(flow.clone(), paused)).is_ok()
+    }
+
     /// Stops fetching, waits for acknowledgements up to `shutdown.timeout`, writes final positions, and ends.
     pub async fn shutdown(self) -> ShutdownReport {
         self.parts.drain_started();
         let limit = self.parts.context.spec.shutdown_timeout;
         let reply = ractor::call_t!(self.root, MeshMsg::Drain, limit.as_millis() as u64 + 2_000);
-        let left_behind = reply.unwrap_or_else(|_| self.parts.unfinished());
+        let left_behind = reply.unwrap_or_else(|_| self.parts.living_partitions());
         self.root.stop(None);
         // The root has nothing left to wait for.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.task).await;

@@ -88,6 +88,11 @@ impl FaultKind {
             Self::Other => "other",
         }
     }
+
+    /// Whether it may pass when the target topic's configuration changes: the target refuses a record.
+    pub fn may_pass_with_target_config(self) -> bool {
+        matches!(self, Self::RecordTooLarge | Self::MissingKey | Self::TimestampRefused | Self::TargetRefused)
+    }
 }
 
 /// A fault: what happened and where, and what to do about it.

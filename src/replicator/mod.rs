@@ -1,11 +1,13 @@
-//! The heart, without I/O: what a partition does next, and where it goes on after anything that may happen.
+//! The heart, without I/O: what a flow and a partition do next, and where a partition goes on after anything that
+//! may happen.
 //!
-//! The shell drives a [`Machine`]. When that says [`Output::Resolve`], the shell gathers facts, calls
-//! [`resume::decide`], reads the tail through a [`tail::TailMatcher`] if asked to, and hands the outcome of
-//! [`resume::ResumeVerdict::conclude`] back as [`Input::Resolved`].
+//! A [`FlowMachine`](flow::FlowMachine) says which partitions there are, and when; the shell of each drives a
+//! [`PartitionMachine`](partition::PartitionMachine). When that says [`Output::Resolve`](partition::Output::Resolve), that
+//! shell gathers facts, calls [`resume::decide`], reads the tail through a [`tail::TailMatcher`] if asked to, and hands
+//! the outcome of [`resume::ResumeVerdict::conclude`] back as [`Input::Resolved`](partition::Input::Resolved).
 
-mod machine;
+mod backoff;
+pub mod flow;
+pub mod partition;
 pub mod resume;
 pub mod tail;
-
-pub use machine::{Input, Machine, MachineConfig, Output, Resolution};

@@ -18,7 +18,7 @@ pub use decide::decide;
 pub use facts::{ResumePolicy, SourceFacts, TargetFacts};
 pub use fingerprint::fingerprint;
 
-use super::machine::Reached;
+use super::partition::Reached;
 use super::tail::TailPlan;
 use crate::formats::{Anchors, Position};
 use crate::model::{Event, Fault};

@@ -7,7 +7,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::model::TopicPartition;
 use crate::offsets::{MapBudget, MapIdentity, OffsetMap};
-use crate::replicator::Resolution;
+use crate::replicator::partition::Resolution;
 
 /// A map that several hands hold: its partition adds to it, the store saves it, groups are translated by it.
 pub type SharedMap = Arc<Mutex<OffsetMap>>;

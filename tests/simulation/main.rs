@@ -7,6 +7,7 @@
 //! is found standing still, and an idempotent producer's request that follows lost ones is refused.
 
 mod checks;
+mod flow;
 mod log;
 mod maps;
 mod ops;

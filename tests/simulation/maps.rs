@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mirrormesh::model::{Segment, TopicPartition};
 use mirrormesh::offsets::{ChunkChange, MapBudget, OffsetMap, Translation};
-use mirrormesh::replicator::Resolution;
+use mirrormesh::replicator::partition::Resolution;
 use mirrormesh::store::{MapBook, SharedMap};
 
 use crate::log::Log;

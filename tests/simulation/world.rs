@@ -11,9 +11,9 @@ use mirrormesh::model::status::PartitionState;
 use mirrormesh::model::{
     BatchInfo, Fault, FaultKind, Generation, ResetPolicy, Segment, TargetResetPolicy, WriteErrorClass,
 };
+use mirrormesh::replicator::partition::{Input, Output, PartitionConfig, PartitionMachine};
 use mirrormesh::replicator::resume::{ResumeNext, ResumePolicy, SourceFacts, TargetFacts, decide};
 use mirrormesh::replicator::tail::{MatchRules, TailMatch, TailMatcher, TailNeed, TailPlan};
-use mirrormesh::replicator::{Input, Machine, MachineConfig, Output};
 
 use crate::checks::Ledger;
 use crate::log::{Log, Record};
@@ -37,7 +37,7 @@ struct Ack {
 
 /// What dies with the process.
 pub struct Process {
-    pub machine: Machine,
+    pub machine: PartitionMachine,
     pub pipeline: VecDeque<Request>,
     acks: VecDeque<Ack>,
     fetch: Option<(i64, i32)>,
@@ -311,13 +311,13 @@ impl World {
 
     fn start(&mut self) {
         self.maps.load();
-        let config = MachineConfig {
+        let config = PartitionConfig {
             positions_interval: Duration::from_secs(1),
             seed: self.next_id,
             place: "orders-0".to_owned(),
         };
         self.process = Some(Process {
-            machine: Machine::new(config, self.generation),
+            machine: PartitionMachine::new(config, self.generation),
             pipeline: VecDeque::new(),
             acks: VecDeque::new(),
             fetch: None,

@@ -1,27 +1,21 @@
-//! The flow's actor: waits for its clusters, claims its positions, keeps a session, and wants partitions.
+//! The flow's actor: turns messages into inputs of the state machine, and its outputs into deeds.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::{error, warn};
 
-use super::children::Children;
-use super::start::Stored;
-use super::topics::Reconciliation;
-use crate::formats::Claim;
-use crate::mesh::shared::FlowContext;
-use crate::mesh::shared::supervise::{self, Backoff};
+use super::claim::Stored;
+use super::facts;
+use super::partitions::PartitionActors;
+use crate::mesh::shared::{FlowContext, Tasks, supervise};
+use crate::model::Generation;
 use crate::model::status::FlowState;
-use crate::model::{Fault, Generation, TopicName, TopicPartition};
-use crate::store::LoadError;
-use crate::telemetry::Restarted;
-use crate::topology::{Selector, engine};
-
-/// Faulted topics, limits and loops are looked after this often.
-const UPKEEP: Duration = Duration::from_secs(5);
+use crate::replicator::flow::{FlowConfig, FlowMachine, Input};
+use crate::topology::{EngineKind, Selector, engine};
 
 /// What a flow is told.
 pub enum FlowMsg {
@@ -29,30 +23,14 @@ pub enum FlowMsg {
     ClusterChanged,
     /// Ends of source partitions are new.
     EndsChanged,
-    /// Claim the flow (again).
-    Claim,
-    /// The claim was made and the positions were read, or not.
-    Claimed(Box<Result<Stored, LoadError>>),
-    /// Build a session.
-    StartSession,
-    /// A session was lost.
-    SessionLost(Generation, String),
-    /// Remote topics were looked after.
-    Reconciled(Box<Reconciliation>),
-    /// Start a partition again.
-    Respawn(TopicPartition),
-    /// Start heartbeats and configuration sync again.
-    SpawnHelpers,
-    /// Time to look after what is faulted.
-    Upkeep,
-    /// Another process claimed the flow.
-    OtherClaim(Claim),
+    /// The claim of this attempt was made, and what is stored was read.
+    Claimed(u64, Box<Stored>),
+    /// Anything else that the machine has to know.
+    Happened(Input),
     /// Finish what is in flight, save, stop; answers how many partitions could not.
     Drain(Duration, RpcReplyPort<usize>),
-    /// The drain's time is over.
-    DrainDeadline,
-    /// Session and store are closed.
-    Closed,
+    /// A deadline passed.
+    Tick,
 }
 
 /// What a flow is made with.
@@ -66,42 +44,26 @@ pub struct FlowArguments {
 /// One flow.
 pub struct FlowActor;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    Waiting,
-    Claiming,
-    Running,
-    /// Given up for good: another process has it, or it closes a loop.
-    Given,
-    Draining,
-    Closing,
-}
+/// A message that comes later.
+type Timer = JoinHandle<Result<(), ractor::MessagingErr<FlowMsg>>>;
 
 /// State of a flow.
 pub struct FlowRun {
     pub(super) flow: Arc<FlowContext>,
     pub(super) selector: Arc<Selector>,
-    pub(super) phase: Phase,
-    pub(super) children: Children,
-    pub(super) reconciling: bool,
-    pub(super) reconcile_again: bool,
-    pub(super) reconcile_failed: bool,
-    /// Last generations of partitions whose topic is gone: it may come back.
-    pub(super) retired: BTreeMap<TopicPartition, Generation>,
-    pub(super) topic_faults: BTreeMap<TopicName, Fault>,
-    pub(super) left_out: BTreeMap<TopicName, String>,
-    pub(super) blocked_before: Duration,
-    pub(super) session_generation: Generation,
-    pub(super) session_started: Instant,
-    pub(super) session_backoff: Backoff,
-    pub(super) claim_backoff: Backoff,
-    helper_backoff: Backoff,
+    pub(super) machine: FlowMachine,
+    /// Answers to outputs that the machine hears before anything else.
+    pub(super) answers: VecDeque<Input>,
+    pub(super) partitions: PartitionActors,
+    /// What the claim read, until the store is started.
+    pub(super) stored: Option<Stored>,
     pub(super) store: Option<ActorId>,
     pub(super) helpers: Vec<ActorCell>,
-    watchers: Vec<JoinHandle<()>>,
-    pub(super) drained: Option<RpcReplyPort<usize>>,
-    pub(super) drain_until: Option<Instant>,
-    pub(super) left_behind: usize,
+    pub(super) blocked_before: Duration,
+    pub(super) drained: Vec<RpcReplyPort<usize>>,
+    pub(super) tasks: Tasks,
+    timer: Option<(Duration, Timer)>,
+    shown: (FlowState, Option<String>),
 }
 
 impl Actor for FlowActor {
@@ -115,39 +77,38 @@ impl Actor for FlowActor {
         args: FlowArguments,
     ) -> Result<Self::State, ActorProcessingErr> {
         let flow = args.flow;
-        let blocked_before = flow.account.blocked_time();
-        flow.board.set_engine(engine::choose(&flow.spec), Generation::default());
+        let engine = engine::choose(&flow.spec);
+        let config = FlowConfig {
+            name: flow.spec.name.clone(),
+            from: flow.spec.from.clone(),
+            to: flow.spec.to.clone(),
+            heartbeat_interval: flow.spec.heartbeats.interval,
+            repeat_ends: engine.engine == EngineKind::Records,
+            close_limit: flow.mesh.spec.shutdown_timeout,
+            seed: rand::random(),
+        };
+        flow.board.set_engine(engine, Generation::default());
         flow.board.set_state(FlowState::Starting, None);
-        let watchers = vec![
-            watch(flow.source.watch(), &myself, || FlowMsg::ClusterChanged),
-            watch(flow.target.watch(), &myself, || FlowMsg::ClusterChanged),
-            watch(flow.source.ends(), &myself, || FlowMsg::EndsChanged),
-        ];
+        let mut tasks = Tasks::default();
+        watch(&mut tasks, flow.source.watch(), &myself, || FlowMsg::ClusterChanged);
+        watch(&mut tasks, flow.target.watch(), &myself, || FlowMsg::ClusterChanged);
+        watch(&mut tasks, flow.source.ends(), &myself, || FlowMsg::EndsChanged);
+        myself.cast(FlowMsg::Happened(Input::Start))?;
         myself.cast(FlowMsg::ClusterChanged)?;
-        myself.send_after(UPKEEP, || FlowMsg::Upkeep);
         Ok(FlowRun {
+            machine: FlowMachine::new(config, flow.memory()),
+            blocked_before: flow.account.blocked_time(),
             flow,
             selector: args.selector,
-            phase: Phase::Waiting,
-            children: Children::default(),
-            reconciling: false,
-            reconcile_again: false,
-            reconcile_failed: false,
-            retired: BTreeMap::new(),
-            topic_faults: BTreeMap::new(),
-            left_out: BTreeMap::new(),
-            blocked_before,
-            session_generation: Generation::default(),
-            session_started: Instant::now(),
-            session_backoff: Backoff::default(),
-            claim_backoff: Backoff::default(),
-            helper_backoff: Backoff::default(),
+            answers: VecDeque::new(),
+            partitions: PartitionActors::default(),
+            stored: None,
             store: None,
             helpers: Vec::new(),
-            watchers,
-            drained: None,
-            drain_until: None,
-            left_behind: 0,
+            drained: Vec::new(),
+            tasks,
+            timer: None,
+            shown: (FlowState::Starting, None),
         })
     }
 
@@ -158,64 +119,32 @@ impl Actor for FlowActor {
         run: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            FlowMsg::ClusterChanged => match run.phase {
-                Phase::Waiting => run.try_claim(&myself),
-                Phase::Running => {
-                    run.show_clusters();
-                    run.tell_moves();
-                    run.reconcile(&myself);
-                }
-                _ => {}
-            },
-            FlowMsg::EndsChanged => run.tell_ends(),
-            FlowMsg::Claim => {
-                if run.phase == Phase::Waiting {
-                    run.try_claim(&myself);
-                }
+            FlowMsg::ClusterChanged => run.look(&myself).await,
+            FlowMsg::EndsChanged => {
+                let ends = facts::ends(&run.flow);
+                run.step(&myself, Input::Ends(ends)).await
             }
-            FlowMsg::Claimed(outcome) => run.claimed(&myself, *outcome).await?,
-            FlowMsg::StartSession => run.start_session(&myself),
-            FlowMsg::SessionLost(generation, reason) => run.session_lost(&myself, generation, reason),
-            FlowMsg::Reconciled(outcome) => run.reconciled(&myself, *outcome).await?,
-            FlowMsg::Respawn(source) => {
-                if run.phase == Phase::Running {
-                    run.spawn(&myself, &source).await?;
-                    run.tell_ends();
+            FlowMsg::Claimed(attempt, stored) => {
+                let token = stored.token();
+                run.stored = Some(*stored);
+                run.step(&myself, Input::Claimed { attempt, token }).await
+            }
+            FlowMsg::Happened(input) => {
+                if matches!(input, Input::Reconciled { .. }) {
+                    // What it found may be newer than what the machine knows of the clusters.
+                    run.look(&myself).await?;
                 }
+                run.step(&myself, input).await
             }
-            FlowMsg::SpawnHelpers => run.spawn_helpers(&myself).await?,
-            FlowMsg::Upkeep => {
-                run.upkeep(&myself);
-                myself.send_after(UPKEEP, || FlowMsg::Upkeep);
+            FlowMsg::Drain(limit, reply) => {
+                run.drained.push(reply);
+                run.step(&myself, Input::Drain { limit }).await
             }
-            FlowMsg::OtherClaim(claim) => {
-                let by =
-                    format!("claimed by process {} (pid {} on {})", claim.process, claim.pid, claim.host);
-                run.give_up(FlowState::Stopped, format!("{by}; this process left it alone"));
-            }
-            FlowMsg::Drain(limit, reply) => run.drain(&myself, limit, reply),
-            FlowMsg::DrainDeadline => {
-                if run.phase == Phase::Draining {
-                    run.left_behind = run.children.alive().count();
-                    warn!(
-                        flow = %run.flow.spec.name, partitions = run.left_behind,
-                        "drain out of time; the next start finds out what arrived"
-                    );
-                    for actor in run.children.alive() {
-                        actor.stop(None);
-                    }
-                    run.close(&myself);
-                }
-            }
-            FlowMsg::Closed => {
-                run.flow.board.set_state(FlowState::Stopped, None);
-                if let Some(reply) = run.drained.take() {
-                    let _ = reply.send(run.left_behind);
-                }
-                myself.stop(None);
+            FlowMsg::Tick => {
+                run.timer = None;
+                run.step(&myself, Input::Tick).await
             }
         }
-        Ok(())
     }
 
     async fn handle_supervisor_evt(
@@ -225,34 +154,84 @@ impl Actor for FlowActor {
         run: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         let Some((actor, failure)) = supervise::ended(event) else { return Ok(()) };
-        if run.store == Some(actor) && !matches!(run.phase, Phase::Closing | Phase::Given) {
-            let why = failure.map_or_else(|| "it stopped".to_owned(), |failure| failure.to_string());
-            return Err(format!("the position store of flow {} ended: {why}", run.flow.spec.name).into());
-        }
-        if let Some(source) = run.children.ended(actor) {
-            run.partition_ended(&myself, source, failure);
+        let failure = failure.map(|failure| failure.to_string());
+        let input = if run.store == Some(actor) {
+            Input::StoreEnded(failure.unwrap_or_else(|| "it stopped".to_owned()))
+        } else if let Some(source) = run.partitions.ended(actor) {
+            let generation = run.flow.generations.last(&source);
+            Input::PartitionEnded { source, generation, failure }
         } else if let Some(failure) = failure {
-            let pause = run.helper_backoff.next_pause();
-            error!(flow = %run.flow.spec.name, %failure, restart_in = ?pause, "a helper of the flow failed");
-            run.flow.metrics.restarted(Restarted::Actor);
-            myself.send_after(pause, || FlowMsg::SpawnHelpers);
+            Input::HelperFailed(failure)
+        } else {
+            return Ok(());
+        };
+        run.step(&myself, input).await
+    }
+}
+
+impl FlowRun {
+    /// Tells the machine how the clusters are now.
+    async fn look(&mut self, myself: &ActorRef<FlowMsg>) -> Result<(), ActorProcessingErr> {
+        let clusters = facts::clusters(&self.flow);
+        self.step(myself, Input::Clusters(Box::new(clusters))).await
+    }
+
+    /// One input through the machine, and all that follows from it.
+    async fn step(&mut self, myself: &ActorRef<FlowMsg>, input: Input) -> Result<(), ActorProcessingErr> {
+        self.answers.push_back(input);
+        while let Some(input) = self.answers.pop_front() {
+            let mut outputs = Vec::new();
+            self.machine.handle(self.now(), input, &mut outputs);
+            self.flow.set_living_partitions(self.machine.living_partitions());
+            for output in outputs {
+                self.perform(myself, output).await?;
+            }
         }
-        if run.phase == Phase::Draining && run.children.alive().next().is_none() {
-            run.close(&myself);
-        }
+        self.arm(myself);
+        self.show();
         Ok(())
+    }
+
+    fn now(&self) -> Duration {
+        self.flow.mesh.epoch.elapsed()
+    }
+
+    /// Asks to be woken at the machine's next deadline.
+    fn arm(&mut self, myself: &ActorRef<FlowMsg>) {
+        let wanted = self.machine.deadline();
+        match (&self.timer, wanted) {
+            (Some((armed, _)), Some(wanted)) if *armed <= wanted => return,
+            (None, None) => return,
+            _ => {}
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
+        }
+        if let Some(at) = wanted {
+            let wait = at.saturating_sub(self.now());
+            self.timer = Some((at, myself.send_after(wait, || FlowMsg::Tick)));
+        }
+    }
+
+    pub(super) fn show(&mut self) {
+        let now = (self.machine.state(), self.machine.reason());
+        if now != self.shown {
+            self.flow.board.set_state(now.0, now.1.clone());
+            self.shown = now;
+        }
     }
 }
 
 impl Drop for FlowRun {
     /// `post_stop` does not run after an error or a kill.
     fn drop(&mut self) {
-        for watcher in &self.watchers {
-            watcher.abort();
+        if let Some((_, timer)) = self.timer.take() {
+            timer.abort();
         }
-        for (source, _) in self.children.iter_mut() {
+        for source in self.machine.partitions() {
             self.flow.source.forget(self.flow.spec.isolation, source);
         }
+        self.flow.remember_first_topics(self.machine.memory().first_topics);
         *self.flow.store.lock() = None;
         // After a failure the next life of the flow builds its own session.
         if let Some(session) = self.flow.session.send_replace(None)
@@ -266,32 +245,15 @@ impl Drop for FlowRun {
 
 /// Turns changes of a watched value into messages.
 fn watch<T: Send + Sync + 'static>(
-    mut changes: tokio::sync::watch::Receiver<T>,
+    tasks: &mut Tasks,
+    mut changes: watch::Receiver<T>,
     myself: &ActorRef<FlowMsg>,
     message: fn() -> FlowMsg,
-) -> JoinHandle<()> {
+) {
     let myself = myself.clone();
-    tokio::spawn(async move { while changes.changed().await.is_ok() && myself.cast(message()).is_ok() {} })
-}
-
-impl FlowRun {
-    fn partition_ended(
-        &mut self,
-        myself: &ActorRef<FlowMsg>,
-        source: TopicPartition,
-        failure: Option<ActorProcessingErr>,
-    ) {
-        let Some(failure) = failure else { return };
-        let pause = self.children.pause(&source);
-        error!(
-            flow = %self.flow.spec.name, topic = %source.topic, partition = source.partition, %failure,
-            restart_in = ?pause, "partition failed; it is started again"
-        );
-        self.flow.metrics.restarted(Restarted::Partition);
-        self.flow.board.update(&source, |status| {
-            status.state = crate::model::status::PartitionState::Faulted;
-            status.reason = Some(format!("failed: {failure}; it is started again"));
-        });
-        myself.send_after(pause, move || FlowMsg::Respawn(source));
-    }
+    // Ends with the actor, or with the cluster's handle, which outlives it.
+    tasks.spawn(
+        async move { while changes.changed().await.is_ok() && myself.cast(message()).is_ok() {} },
+        |_| {},
+    );
 }

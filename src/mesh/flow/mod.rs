@@ -1,11 +1,12 @@
-//! A flow: what it wants to mirror, its engine session, its partitions and jobs.
+//! A flow: a thin shell around [`crate::replicator::flow::FlowMachine`].
 
 mod actor;
-mod children;
-mod finish;
+mod claim;
+mod effects;
+mod facts;
+mod notes;
+mod partitions;
 mod session;
-mod start;
 mod topics;
-mod wants;
 
 pub use actor::{FlowActor, FlowArguments, FlowMsg};

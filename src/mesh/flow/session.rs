@@ -1,26 +1,18 @@
-//! The flow's engine session: how it is built, and built again.
+//! The flow's engine session: how it is built.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use ractor::ActorRef;
-use tracing::{error, info, warn};
+use tracing::info;
 
-use super::actor::{FlowMsg, FlowRun, Phase};
+use super::actor::{FlowMsg, FlowRun};
 use crate::cluster::ClusterHandle;
 use crate::engine::{self, ClusterEnd, EngineError, Session, SessionSpec};
 use crate::mesh::shared::FlowContext;
-use crate::model::status::FlowState;
-use crate::model::{Event, Generation};
-use crate::telemetry::Restarted;
+use crate::model::Generation;
+use crate::replicator::flow::Input;
+use crate::topology::Choice;
 use crate::topology::engine::choose;
-
-/// How long a lost session may take to close before the next one is built beside it; what it still sends is
-/// found by the resume rule.
-const CLOSE_LOST: Duration = Duration::from_secs(10);
-
-/// A session that lived this long counts as a success.
-const SESSION_SUCCESS: Duration = Duration::from_secs(60);
 
 /// Builds a session; the flow is told when it is lost.
 pub fn start(
@@ -31,7 +23,7 @@ pub fn start(
 ) -> Result<Arc<dyn Session>, EngineError> {
     let told = myself.clone();
     let on_lost = Box::new(move |reason: String| {
-        let _ = told.cast(FlowMsg::SessionLost(generation, reason));
+        let _ = told.cast(FlowMsg::Happened(Input::SessionLost { generation, reason }));
     });
     let spec = SessionSpec {
         flow: flow.spec.name.clone(),
@@ -56,68 +48,12 @@ fn end(cluster: &ClusterHandle) -> ClusterEnd {
     ClusterEnd { settings: cluster.settings().clone(), wire: cluster.wire().clone() }
 }
 
-/// Closes a lost session and says when it is gone.
-pub fn close_lost(
-    flow: &Arc<FlowContext>,
-    session: Option<Arc<dyn Session>>,
-    pause: Duration,
-    myself: &ActorRef<FlowMsg>,
-) {
-    let (flow, myself) = (flow.clone(), myself.clone());
-    tokio::spawn(async move {
-        if let Some(session) = session
-            && tokio::time::timeout(CLOSE_LOST + Duration::from_secs(1), session.shutdown(CLOSE_LOST))
-                .await
-                .is_err()
-        {
-            warn!(flow = %flow.spec.name, "the lost engine session does not close; going on without it");
-        }
-        tokio::time::sleep(pause).await;
-        let _restart = flow.mesh.restarts.acquire().await;
-        let _ = myself.cast(FlowMsg::StartSession);
-    });
-}
-
-impl FlowRun {
-    pub(super) fn start_session(&mut self, myself: &ActorRef<FlowMsg>) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        self.session_generation = self.session_generation.next();
-        let expected = self.children.len().max(self.expected_partitions());
-        match start(&self.flow, self.session_generation, myself, expected) {
-            Ok(session) => {
-                self.session_started = Instant::now();
-                self.flow.session.send_replace(Some(session));
-                self.flow.board.set_engine(choose(&self.flow.spec), self.session_generation);
-                self.flow.board.set_state(FlowState::Running, None);
-            }
-            Err(failure) => self.session_refused(myself, &failure),
-        }
-    }
-
-    pub(super) fn session_refused(&mut self, myself: &ActorRef<FlowMsg>, failure: &EngineError) {
-        let retry_in = self.session_backoff.next_pause();
-        error!(flow = %self.flow.spec.name, %failure, ?retry_in, "engine session not started");
-        self.flow.board.set_state(FlowState::Faulted, Some(failure.to_string()));
-        myself.send_after(retry_in, || FlowMsg::StartSession);
-    }
-
-    pub(super) fn session_lost(
-        &mut self,
-        myself: &ActorRef<FlowMsg>,
-        generation: Generation,
-        reason: String,
-    ) {
-        if generation != self.session_generation || self.phase != Phase::Running {
-            return;
-        }
-        if self.session_started.elapsed() > SESSION_SUCCESS {
-            self.session_backoff.reset();
-        }
-        self.flow.report(&Event::SessionLost { reason });
-        self.flow.metrics.restarted(Restarted::Session);
-        let lost = self.flow.session.send_replace(None);
-        close_lost(&self.flow, lost, self.session_backoff.next_pause(), myself);
-    }
+/// Partitions the flow will have, for the session's sizes.
+pub fn expected_partitions(run: &FlowRun) -> usize {
+    let Some(catalogue) = run.flow.source.catalogue() else { return 0 };
+    let taken = catalogue
+        .topics
+        .iter()
+        .filter(|(topic, entry)| matches!(run.selector.select(topic, entry.internal), Choice::Take { .. }));
+    taken.map(|(_, entry)| entry.partitions.len()).sum()
 }

@@ -7,48 +7,21 @@ use crate::cluster::{Catalogue, describe};
 use crate::mesh::shared::{FlowContext, limits};
 use crate::model::status::TopicStatus;
 use crate::model::{Event, Fault, FaultKind, TopicName};
+use crate::replicator::flow::{ReadyTopic, Reconciliation};
 use crate::topology::java_regex::PatternError;
 use crate::topology::plan::{self, Creation, FlowPlan, Growth, Selected, SourceTopic};
 use crate::wire::{NewTopic, WireError};
 
-/// A topic that can be mirrored now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadyTopic {
-    /// On the source.
-    pub topic: TopicName,
-    /// On the target.
-    pub remote: TopicName,
-    /// Partitions that are on both sides.
-    pub partitions: i32,
-}
-
-/// What came of looking after the remote topics.
-#[derive(Debug, Default)]
-pub struct Reconciliation {
-    /// Topics that can be mirrored.
-    pub ready: Vec<ReadyTopic>,
-    /// Every selected topic, with what keeps it from being mirrored.
-    pub statuses: Vec<TopicStatus>,
-    /// Why nothing could be done at all.
-    pub failed: Option<Failed>,
-    /// Topics that are left although they may be meant to be mirrored, and why.
-    pub left_out: BTreeMap<TopicName, String>,
-    /// Remote topics whose limits changed.
-    pub new_limits: BTreeSet<TopicName>,
-}
-
-/// Looks after the remote topics of a flow. Cancel safe: each step leaves the target in a sound state.
+/// Looks after the remote topics of a flow; reads again what those of `refused` accept. Cancel safe: each step leaves
+/// the target in a sound state.
 #[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name))]
-pub async fn reconcile(flow: &FlowContext) -> Reconciliation {
+pub async fn reconcile(flow: &FlowContext, refused: &BTreeSet<TopicName>) -> Result<Reconciliation, Failed> {
     let (Some(source), Some(target)) = (flow.source.catalogue(), flow.target.catalogue()) else {
-        return Reconciliation::default();
+        return Ok(Reconciliation::default());
     };
     let mut faults = BTreeMap::new();
-    let (plan, target) = match bring_about(flow, &source, target, &mut faults).await {
-        Ok(done) => done,
-        Err(failed) => return Reconciliation { failed: Some(failed), ..Reconciliation::default() },
-    };
-    let new_limits = describe_limits(flow, &plan.selected, &target, &mut faults).await;
+    let (plan, target) = bring_about(flow, &source, target, &mut faults).await?;
+    let new_limits = describe_limits(flow, &plan.selected, &target, refused, &mut faults).await;
     let mut outcome = Reconciliation { new_limits, ..Reconciliation::default() };
     for Selected { topic, remote, partitions, .. } in plan.selected {
         let there = target.topics.get(&remote).map_or(0, |entry| entry.partitions.len());
@@ -65,7 +38,7 @@ pub async fn reconcile(flow: &FlowContext) -> Reconciliation {
     }
     let problems = plan.left_out.into_iter().filter(|left| left.is_problem);
     outcome.left_out = problems.map(|left| (left.topic, left.reason)).collect();
-    outcome
+    Ok(outcome)
 }
 
 /// Why the remote topics could not be looked after.
@@ -176,10 +149,10 @@ async fn describe_limits(
     flow: &FlowContext,
     wanted: &[Selected],
     target: &Catalogue,
+    refused: &BTreeSet<TopicName>,
     faults: &mut BTreeMap<TopicName, Fault>,
 ) -> BTreeSet<TopicName> {
     let known = flow.limits.all();
-    let refused = flow.board.refused_topics();
     let asked: Vec<TopicName> = wanted
         .iter()
         .filter(|want| target.topics.contains_key(&want.remote))

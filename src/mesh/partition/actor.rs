@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::lag::LagClock;
 use crate::engine::{Batch, LaneEvent, Session};
-use crate::mesh::shared::{FlowContext, PartitionMsg, Unresolved};
+use crate::mesh::shared::{FlowContext, LastGeneration, PartitionMsg, Unresolved};
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
-use crate::replicator::{Input, Machine, MachineConfig};
+use crate::replicator::partition::{Input, PartitionConfig, PartitionMachine};
 use crate::store::SharedMap;
 use crate::telemetry::clock;
 use crate::telemetry::{BatchTrace, TopicMetrics};
@@ -30,6 +30,10 @@ pub struct PartitionArguments {
     pub heartbeats: bool,
     /// Last generation used.
     pub generation: Generation,
+    /// Where the generation is kept that it reaches.
+    pub reached: LastGeneration,
+    /// Told when the class of the partition's fault changes; `None` when it is over.
+    pub on_fault: Box<dyn Fn(Option<FaultKind>) + Send + Sync>,
     /// Metrics of the topic.
     pub metrics: TopicMetrics,
 }
@@ -57,7 +61,7 @@ pub(super) struct Trace {
 /// State of a partition.
 pub struct PartitionShell {
     pub(super) args: PartitionArguments,
-    pub(super) machine: Machine,
+    pub(super) machine: PartitionMachine,
     pub(super) session: Option<Arc<dyn Session>>,
     /// The partition's offset map, from its first resolution on.
     pub(super) map: Option<SharedMap>,
@@ -73,6 +77,8 @@ pub struct PartitionShell {
     /// The look-up or opening under way.
     pub(super) task: Option<JoinHandle<()>>,
     pub(super) timer: Option<(Duration, Timer)>,
+    /// The fault that the flow was last told.
+    told_fault: Option<FaultKind>,
 }
 
 impl Actor for PartitionActor {
@@ -85,12 +91,12 @@ impl Actor for PartitionActor {
         myself: ActorRef<Self::Msg>,
         args: PartitionArguments,
     ) -> Result<Self::State, ActorProcessingErr> {
-        let config = MachineConfig {
+        let config = PartitionConfig {
             positions_interval: args.flow.mesh.spec.positions_interval,
             seed: rand::random(),
             place: format!("flow {}: {} of {}", args.flow.spec.name, args.source, args.flow.spec.from),
         };
-        let machine = Machine::new(config, args.generation);
+        let machine = PartitionMachine::new(config, args.generation);
         let mut shell = PartitionShell {
             machine,
             session: None,
@@ -103,6 +109,7 @@ impl Actor for PartitionActor {
             mirrored_ms: None,
             task: None,
             timer: None,
+            told_fault: None,
             args,
         };
         shell.step(&myself, Input::Start);
@@ -149,6 +156,8 @@ impl Actor for PartitionActor {
             }
             PartitionMsg::SourceMoved => shell.step(&myself, Input::SourceMoved),
             PartitionMsg::TargetMoved => shell.step(&myself, Input::TargetMoved),
+            PartitionMsg::Pause => shell.step(&myself, Input::Pause),
+            PartitionMsg::Resume => shell.step(&myself, Input::Resume),
             PartitionMsg::Drain => shell.step(&myself, Input::Drain),
             PartitionMsg::Tick => {
                 shell.timer = None;
@@ -173,11 +182,22 @@ impl PartitionShell {
     pub(super) fn step(&mut self, myself: &ActorRef<PartitionMsg>, input: Input) {
         let mut outputs = Vec::new();
         self.machine.handle(self.now(), input, &mut outputs);
+        self.args.reached.reached(self.machine.generation());
         for output in outputs {
             self.perform(myself, output);
         }
         self.arm(myself);
+        self.tell_fault();
         self.show();
+    }
+
+    /// Tells the flow what is wrong, once.
+    fn tell_fault(&mut self) {
+        let now = self.machine.fault().map(|fault| fault.kind);
+        if now != self.told_fault {
+            self.told_fault = now;
+            (self.args.on_fault)(now);
+        }
     }
 
     pub(super) fn now(&self) -> Duration {

@@ -11,7 +11,7 @@ use crate::engine::{LaneSpec, SourceError};
 use crate::formats::{Position, ProducerState};
 use crate::mesh::shared::{PartitionMsg, Save, StoreMsg};
 use crate::model::{Fault, FaultKind, Generation, TopicId, TopicPartition};
-use crate::replicator::{Input, Output};
+use crate::replicator::partition::{Input, Output};
 use crate::telemetry::MAX_LINKS;
 use crate::telemetry::clock;
 

@@ -1,4 +1,4 @@
-//! A source partition of a flow: a thin shell around [`crate::replicator::Machine`].
+//! A source partition of a flow: a thin shell around [`crate::replicator::partition::PartitionMachine`].
 
 mod actor;
 mod effects;

@@ -9,7 +9,7 @@ use crate::cluster::ClusterHandle;
 use crate::formats::Position;
 use crate::mesh::shared::{FlowContext, Unresolved};
 use crate::model::{EpochEnd, Fault, FaultKind, Side, TopicPartition};
-use crate::replicator::Resolution;
+use crate::replicator::partition::Resolution;
 use crate::replicator::resume::{self, ResumeNext, ResumePolicy, SourceFacts, TargetFacts, fingerprint};
 use crate::topology::{Isolation, StartPoint};
 use crate::wire::{OffsetSpec, WireError};

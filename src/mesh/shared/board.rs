@@ -1,6 +1,6 @@
 //! The status board: actors write what they do, `/status`, metrics and tables read it. Nobody is called.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,14 +8,10 @@ use parking_lot::Mutex;
 
 use super::group_board::GroupBoard;
 use super::job_board::JobBoard;
-use crate::model::status::{FlowState, FlowStatus, PartitionState, PartitionStatus, TopicStatus};
-use crate::model::{Alias, FaultKind, FlowName, Generation, TopicName, TopicPartition};
+use crate::model::status::{FlowState, FlowStatus, PartitionStatus, TopicStatus};
+use crate::model::{Alias, FlowName, Generation, TopicName, TopicPartition};
 use crate::telemetry::clock;
 use crate::topology::EngineChoice;
-
-/// Faults that may pass when the target topic's configuration changes.
-const REFUSALS: [FaultKind; 4] =
-    [FaultKind::RecordTooLarge, FaultKind::MissingKey, FaultKind::TimestampRefused, FaultKind::TargetRefused];
 
 /// The board of one flow. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,11 +64,6 @@ impl FlowBoard {
         head.reason = reason;
     }
 
-    /// The flow's state.
-    pub fn state(&self) -> FlowState {
-        self.inner.head.lock().state
-    }
-
     /// Writes which engine was taken, and why.
     pub fn set_engine(&self, choice: EngineChoice, session: Generation) {
         let mut head = self.inner.head.lock();
@@ -113,25 +104,9 @@ impl FlowBoard {
         }
     }
 
-    /// The last generation a partition reached; zero for one that is not on the board.
-    pub fn generation(&self, partition: &TopicPartition) -> Generation {
-        self.inner.partitions.lock().get(partition).map(|status| status.generation).unwrap_or_default()
-    }
-
-    /// Source topics with a partition to which the target refuses a record.
-    pub fn refused_topics(&self) -> BTreeSet<TopicName> {
-        let partitions = self.inner.partitions.lock();
-        let refused = partitions.iter().filter(|(_, status)| {
-            status.state == PartitionState::Faulted
-                && status.fault.is_some_and(|kind| REFUSALS.contains(&kind))
-        });
-        refused.map(|(partition, _)| partition.topic.clone()).collect()
-    }
-
-    /// Takes a partition off the board; returns the last generation it reached.
-    pub fn remove(&self, partition: &TopicPartition) -> Generation {
-        let removed = self.inner.partitions.lock().remove(partition);
-        removed.map(|status| status.generation).unwrap_or_default()
+    /// Takes a partition off the board.
+    pub fn remove(&self, partition: &TopicPartition) {
+        self.inner.partitions.lock().remove(partition);
     }
 
     /// A copy of everything.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use ractor::ActorRef;
@@ -9,6 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::board::FlowBoard;
 use super::context::MeshContext;
+use super::generations::Generations;
 use super::group_board::GroupBoard;
 use super::limits::LimitBook;
 use super::messages::StoreMsg;
@@ -17,6 +19,7 @@ use crate::engine::budget::Account;
 use crate::engine::{EngineError, LaneOpened, LaneSpec, Remembered, Session};
 use crate::formats::{GroupSync, GroupSyncKey};
 use crate::model::{Event, TopicName, TopicPartition};
+use crate::replicator::flow::FlowMemory;
 use crate::replicator::resume::fingerprint;
 use crate::store::{MapBook, OffsetsTopic, PositionBook, PositionsTopic};
 use crate::telemetry::{FlowMetrics, Scope};
@@ -66,8 +69,12 @@ pub struct FlowContext {
     pub groups: GroupBoard,
     /// Metrics of the flow.
     pub metrics: FlowMetrics,
-    /// Topics that were there when the flow first looked: what comes later starts at its first record.
-    pub first_topics: Mutex<Option<BTreeSet<TopicName>>>,
+    /// The last generation of every partition's lane.
+    pub generations: Generations,
+    /// What the flow's next life goes on with, but for the generations.
+    memory: Mutex<FlowMemory>,
+    /// Partitions whose actor lives, as the flow's machine tells.
+    living: AtomicUsize,
 }
 
 impl FlowContext {
@@ -101,9 +108,36 @@ impl FlowContext {
             groups: board.groups().clone(),
             board,
             metrics: mesh.telemetry.metrics().flow(&spec.name, &spec.from, &spec.to),
-            first_topics: Mutex::new(None),
+            generations: Generations::default(),
+            memory: Mutex::default(),
+            living: AtomicUsize::new(0),
             mesh,
         }
+    }
+
+    /// What the flow's next life begins with.
+    pub fn memory(&self) -> FlowMemory {
+        FlowMemory { generations: self.generations.all(), ..self.memory.lock().clone() }
+    }
+
+    /// Notes which topics were there when the flow first looked, for its next life.
+    pub fn remember_first_topics(&self, first: Option<BTreeSet<TopicName>>) {
+        self.memory.lock().first_topics = first;
+    }
+
+    /// Notes that an operator paused or resumed the flow, for its next life.
+    pub fn remember_paused(&self, paused: bool) {
+        self.memory.lock().paused = paused;
+    }
+
+    /// Notes how many partitions have an actor.
+    pub fn set_living_partitions(&self, living: usize) {
+        self.living.store(living, Ordering::Relaxed);
+    }
+
+    /// How many partitions have an actor.
+    pub fn living_partitions(&self) -> usize {
+        self.living.load(Ordering::Relaxed)
     }
 
     /// What a position depends on beside the logs: a change of it means other records were read.

@@ -7,7 +7,7 @@ use ractor::{ActorRef, RpcReplyPort};
 use crate::engine::{EngineError, LaneEvent, LaneOpened, Session};
 use crate::formats::{Claim, Position};
 use crate::model::{Fault, Generation, TopicPartition};
-use crate::replicator::Resolution;
+use crate::replicator::partition::Resolution;
 use crate::wire::WireError;
 
 /// What a partition is told.
@@ -33,6 +33,10 @@ pub enum PartitionMsg {
     SourceMoved,
     /// The target was re-created or changed its leader.
     TargetMoved,
+    /// Stop fetching, stay.
+    Pause,
+    /// Go on, and try again what waits.
+    Resume,
     /// Finish what is in flight, save, stop.
     Drain,
     /// A deadline passed.

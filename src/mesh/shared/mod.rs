@@ -3,6 +3,7 @@
 mod board;
 mod context;
 mod flow;
+mod generations;
 mod group_board;
 mod job_board;
 pub(super) mod limits;
@@ -13,6 +14,7 @@ mod tasks;
 pub use board::FlowBoard;
 pub use context::MeshContext;
 pub use flow::FlowContext;
+pub use generations::LastGeneration;
 pub use group_board::{GroupBoard, GroupsSnapshot};
 pub use job_board::JobBoard;
 pub use messages::{PartitionMsg, Save, StoreMsg, Unresolved};

@@ -9,6 +9,8 @@ use rand::Rng;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause: a fault that a person mends is noticed within a minute.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What lived this long did what it is there for.
+const SUCCESS: Duration = Duration::from_secs(60);
 /// Restarts that may run at once in the process, so that an outage does not end in a stampede.
 pub const RESTARTS_AT_ONCE: usize = 16;
 
@@ -21,15 +23,19 @@ pub struct Backoff {
 impl Backoff {
     /// The next pause: doubled at each call, and shortened at random by up to a quarter so that many do not
     /// come back at once.
-    pub fn next_pause(&mut self) -> Duration {
+    fn next_pause(&mut self) -> Duration {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.attempt.min(6)).min(LONGEST_PAUSE);
         self.attempt = self.attempt.saturating_add(1);
         doubled.mul_f64(rand::rng().random_range(0.75..=1.0))
     }
 
-    /// Success: the next pause is the first one again.
-    pub fn reset(&mut self) {
-        self.attempt = 0;
+    /// The next pause after a life of this length: one of more than a minute counts as success, and the pause is the
+    /// first one again.
+    pub fn pause_after(&mut self, lived: Duration) -> Duration {
+        if lived >= SUCCESS {
+            self.attempt = 0;
+        }
+        self.next_pause()
     }
 }
 
@@ -54,7 +60,7 @@ mod tests {
             let full = Duration::from_secs((1u64 << index).min(60));
             assert!(*pause <= full && *pause >= full.mul_f64(0.75), "pause {index} is {pause:?}");
         }
-        backoff.reset();
-        assert!(backoff.next_pause() <= FIRST_PAUSE);
+        assert!(backoff.pause_after(SUCCESS / 2) > FIRST_PAUSE);
+        assert!(backoff.pause_after(SUCCESS) <= FIRST_PAUSE);
     }
 }

@@ -4,7 +4,7 @@ use super::decide::source_reset;
 use super::{ResumeNext, ResumeVerdict};
 use crate::formats::{Anchors, Position};
 use crate::model::{Event, Fault, FaultKind};
-use crate::replicator::machine::{Reached, Resolution};
+use crate::replicator::partition::{Reached, Resolution};
 use crate::replicator::tail::TailMatch;
 
 impl ResumeVerdict {

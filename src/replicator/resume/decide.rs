@@ -3,13 +3,14 @@
 use super::{Case, Doubt, ResumeNext, ResumePolicy, ResumeVerdict, SourceFacts, TargetFacts};
 use crate::formats::{Anchors, Position};
 use crate::model::{EpochEnd, Event, Fault, FaultKind, ResetPolicy, TargetResetPolicy, TopicId};
-use crate::replicator::machine::Reached;
+use crate::replicator::partition::Reached;
 use crate::replicator::tail::TailPlan;
 
 /// Decides where a partition goes on.
 ///
-/// `position` is the newest one: [`Machine::position`](crate::replicator::Machine::position), or else the stored one. Ranges in events and faults are half-open. A verdict
-/// to wait or to fail carries no events: nothing is skipped yet.
+/// `position` is the newest one:
+/// [`PartitionMachine::position`](crate::replicator::partition::PartitionMachine::position), or else the stored one.
+/// Ranges in events and faults are half-open. A verdict to wait or to fail carries no events: nothing is skipped yet.
 pub fn decide(
     position: Option<&Position>,
     source: &SourceFacts,

@@ -42,7 +42,7 @@ pub struct TargetFacts {
     pub leader_epoch: i32,
     /// Where the position's target epoch ends; `None` when the position has none or the broker can't say.
     pub epoch_end: Option<EpochEnd>,
-    /// [`Machine::lost_from`](crate::replicator::Machine::lost_from).
+    /// [`PartitionMachine::lost_from`](crate::replicator::partition::PartitionMachine::lost_from).
     pub lost_from: Option<i64>,
 }
 

@@ -22,13 +22,21 @@ pub(super) struct RoundReport {
     groups: Vec<GroupStatus>,
     /// What was told last of groups that are not kept in step.
     told: HashMap<String, RefusalReason>,
+    /// When groups that were there in the last round were last in step.
+    last_sync_ms: HashMap<String, i64>,
     /// Groups whose name no pattern could be applied to, told once.
     unmatched: BTreeSet<String>,
 }
 
 impl RoundReport {
     pub fn new(flow: Arc<FlowContext>) -> Self {
-        Self { flow, groups: Vec::new(), told: HashMap::new(), unmatched: BTreeSet::new() }
+        Self {
+            flow,
+            groups: Vec::new(),
+            told: HashMap::new(),
+            last_sync_ms: HashMap::new(),
+            unmatched: BTreeSet::new(),
+        }
     }
 
     /// Whether the flow follows a group; a name that a pattern gives up on is told once, and left.
@@ -54,16 +62,18 @@ impl RoundReport {
         let ends = self.flow.source.ends().borrow().clone();
         let isolation = self.flow.spec.isolation;
         let end = |source: &TopicPartition| ends.get(&(isolation, source.clone())).copied();
-        let (before, now_ms) = (self.flow.groups.snapshot(), clock::now_ms());
-        self.groups.extend(works.into_iter().filter_map(|work| {
-            let synced_ms = before.group(&work.group).and_then(|status| status.last_sync_ms);
-            work.into_status(end, synced_ms, now_ms)
-        }));
+        let now_ms = clock::now_ms();
+        for work in works {
+            let synced_ms = self.last_sync_ms.get(&work.group).copied();
+            self.groups.extend(work.into_status(end, synced_ms, now_ms));
+        }
     }
 
     /// Shows the round, and tells what changed.
     pub fn finish(&mut self) {
         let groups = std::mem::take(&mut self.groups);
+        let synced = groups.iter().filter_map(|status| Some((status.group.clone(), status.last_sync_ms?)));
+        self.last_sync_ms = synced.collect();
         let mut told = HashMap::new();
         let mut events = Vec::new();
         for status in &groups {

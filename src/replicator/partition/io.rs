@@ -7,7 +7,7 @@ use crate::model::{BatchInfo, Event, Fault, Generation, Segment, WriteErrorClass
 
 /// What a machine is told once.
 #[derive(Clone, Debug)]
-pub struct MachineConfig {
+pub struct PartitionConfig {
     /// The least time between two saved positions of a partition (`positions.interval`).
     pub positions_interval: Duration,
     /// Seeds the jitter of the back-off: different for every partition, fixed in tests.
@@ -127,7 +127,7 @@ pub enum Output {
     /// Open the lane under this generation. Waits for the next session where the current one is lost.
     OpenLane(Generation),
     /// Find out where to go on (`resume` and `tail` decide; the shell asks the clusters), starting from
-    /// [`Machine::position`](super::Machine::position) or else the stored position.
+    /// [`PartitionMachine::position`](super::PartitionMachine::position) or else the stored position.
     Resolve,
     /// Fetch from here.
     Fetch {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Machine, Phase, STALL};
+use super::{PartitionMachine, Phase, STALL};
 use crate::formats::Position;
 use crate::model::status::PartitionState;
 use crate::model::{Fault, Generation};
 
-impl Machine {
+impl PartitionMachine {
     /// When to call with [`Input::Tick`](super::Input::Tick); `None` on an idle partition.
     pub fn deadline(&self) -> Option<Duration> {
         let retry = match &self.phase {
@@ -97,7 +97,7 @@ impl Machine {
         })
     }
 
-    /// Next source offset to be acknowledged. May be ahead of [`Machine::position`] by ranges without records.
+    /// Next source offset to be acknowledged. May be ahead of [`PartitionMachine::position`] by ranges without records.
     pub fn source_next(&self) -> Option<i64> {
         self.passed.or(self.reached.map(|reached| reached.source_next))
     }

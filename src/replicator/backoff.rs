@@ -4,31 +4,38 @@ use std::time::Duration;
 
 /// First delay: shorter than a leader election takes, so a second try rarely comes too late.
 const FIRST: Duration = Duration::from_secs(1);
-/// Longest delay: how stale a mended fault may look to the person who mended it.
+/// Longest delay of a partition: how stale a mended fault may look to the person who mended it.
 const CAP: Duration = Duration::from_secs(30);
 
-/// Exponential delays from 1 s to 30 s, with jitter so that partitions that failed together don't return together.
+/// Exponential delays from 1 s on, with jitter so that what failed together does not return together.
 #[derive(Debug)]
 pub(super) struct RetryBackoff {
     attempt: u32,
+    longest: Duration,
     random: u64,
 }
 
 impl RetryBackoff {
+    /// Delays of a partition: up to 30 s.
     pub(super) fn new(seed: u64) -> Self {
-        Self { attempt: 0, random: seed }
+        Self::up_to(CAP, seed)
+    }
+
+    /// Delays up to `longest`.
+    pub(super) fn up_to(longest: Duration, seed: u64) -> Self {
+        Self { attempt: 0, longest, random: seed }
     }
 
     /// The next delay, longer than the last on average.
     pub(super) fn next(&mut self) -> Duration {
-        let whole = FIRST.saturating_mul(1 << self.attempt.min(6)).min(CAP);
+        let whole = FIRST.saturating_mul(1 << self.attempt.min(6)).min(self.longest);
         self.attempt = self.attempt.saturating_add(1);
         self.jitter(whole)
     }
 
     /// The longest delay, for what only a person can mend.
     pub(super) fn cap(&mut self) -> Duration {
-        self.jitter(CAP)
+        self.jitter(self.longest)
     }
 
     /// Starts from the shortest delay again.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::super::{Input, Machine, MachineConfig, Output, Resolution};
+use super::super::{Input, Output, PartitionConfig, PartitionMachine, Resolution};
 use crate::formats::{Anchors, Position};
 use crate::model::status::PartitionState as State;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicId};
 
 pub struct Driver {
-    pub machine: Machine,
+    pub machine: PartitionMachine,
     pub now: Duration,
     /// What the offset map was told: (source_next, segments).
     pub mirrored: Vec<(i64, Vec<Segment>)>,
@@ -16,13 +16,13 @@ pub struct Driver {
 
 impl Driver {
     pub fn new() -> Self {
-        let config = MachineConfig {
+        let config = PartitionConfig {
             positions_interval: Duration::from_secs(1),
             seed: 1,
             place: "a→b orders-0".to_owned(),
         };
         Self {
-            machine: Machine::new(config, Generation(4)),
+            machine: PartitionMachine::new(config, Generation(4)),
             now: Duration::from_secs(100),
             mirrored: Vec::new(),
         }

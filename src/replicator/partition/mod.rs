@@ -14,7 +14,6 @@
 //! to every record that may lie on the target: the tail behind it can be matched with the source, a first start
 //! is never mistaken for a foreign topic, and a clean stop is forgotten before the next write.
 
-mod backoff;
 mod in_flight;
 mod io;
 mod saver;
@@ -27,11 +26,11 @@ mod tests;
 use std::time::Duration;
 
 pub(super) use io::Reached;
-pub use io::{Input, MachineConfig, Output, Resolution};
+pub use io::{Input, Output, PartitionConfig, Resolution};
 
+use super::backoff::RetryBackoff;
 use crate::formats::Position;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment};
-use backoff::RetryBackoff;
 use in_flight::InFlight;
 use saver::Saver;
 
@@ -67,7 +66,7 @@ enum Phase {
 
 /// The machine.
 #[derive(Debug)]
-pub struct Machine {
+pub struct PartitionMachine {
     place: String,
     generation: Generation,
     phase: Phase,
@@ -101,9 +100,9 @@ pub struct Machine {
     hasty: bool,
 }
 
-impl Machine {
+impl PartitionMachine {
     /// A machine that waits for [`Input::Start`]. `generation` counts on from the last one used.
-    pub fn new(config: MachineConfig, generation: Generation) -> Self {
+    pub fn new(config: PartitionConfig, generation: Generation) -> Self {
         Self {
             place: config.place,
             generation,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::io::{Output, Resolution};
-use super::{Machine, Phase, Reached};
+use super::{PartitionMachine, Phase, Reached};
 use crate::model::{Event, Fault, FaultKind, WriteErrorClass};
 
-impl Machine {
+impl PartitionMachine {
     pub(super) fn start(&mut self, out: &mut Vec<Output>) {
         if self.phase == Phase::New {
             self.open(None, out);

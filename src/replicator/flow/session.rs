@@ -1,0 +1,190 @@
+//! What a running flow keeps alive beside its partitions: its engine session, and its helpers.
+
+use std::time::Duration;
+
+use super::io::{Note, Output};
+use super::{FlowMachine, Phase, SUCCESS};
+use crate::model::{Event, Generation};
+use crate::replicator::backoff::RetryBackoff;
+
+/// How long a lost session may take to close before the next one is built beside it; what it still sends is
+/// found by the resume rule.
+const CLOSE_LOST: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// There is none, and none is asked for.
+    None,
+    /// It is being built.
+    Starting,
+    /// It is in use.
+    Up { since: Duration },
+    /// It is being closed.
+    Closing,
+    /// The next one is built at the deadline.
+    Away { retry_at: Duration },
+}
+
+/// The flow's session.
+#[derive(Debug)]
+pub(super) struct SessionSlot {
+    generation: Generation,
+    life: Life,
+    /// Why it can't be built.
+    refused: Option<String>,
+    backoff: RetryBackoff,
+}
+
+impl SessionSlot {
+    pub(super) fn new(backoff: RetryBackoff) -> Self {
+        Self { generation: Generation::default(), life: Life::None, refused: None, backoff }
+    }
+
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Why there is none, if that is because it can't be built.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.deadline().is_some_and(|at| now >= at)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match self.life {
+            Life::Away { retry_at } => Some(retry_at),
+            _ => None,
+        }
+    }
+
+    /// Closes the session that is in use; false when none is.
+    pub(super) fn close(&mut self, limit: Duration, out: &mut Vec<Output>) -> bool {
+        let in_use = matches!(self.life, Life::Up { .. });
+        if in_use {
+            self.life = Life::Closing;
+            out.push(Output::CloseSession { generation: self.generation, limit });
+        } else if matches!(self.life, Life::Away { .. }) {
+            self.life = Life::None;
+        }
+        in_use
+    }
+}
+
+impl FlowMachine {
+    pub(super) fn start_session(&mut self, out: &mut Vec<Output>) {
+        self.session.generation = self.session.generation.next();
+        self.session.life = Life::Starting;
+        out.push(Output::StartSession(self.session.generation));
+    }
+
+    pub(super) fn session_started(&mut self, now: Duration, generation: Generation) {
+        if generation == self.session.generation && self.session.life == Life::Starting {
+            self.session.life = Life::Up { since: now };
+            self.session.refused = None;
+        }
+    }
+
+    pub(super) fn session_refused(
+        &mut self,
+        now: Duration,
+        generation: Generation,
+        reason: String,
+        out: &mut Vec<Output>,
+    ) {
+        if generation != self.session.generation || self.session.life != Life::Starting {
+            return;
+        }
+        let retry_in = self.session.backoff.next();
+        out.push(Output::Note(Note::SessionRefused { reason: reason.clone(), retry_in }));
+        self.session.refused = Some(reason);
+        self.session.life = Life::Away { retry_at: now + retry_in };
+    }
+
+    /// The lanes tell the partitions themselves. In a drain each then saves what it has and ends; the session is
+    /// closed after the last of them, as if it were not lost.
+    pub(super) fn session_lost(
+        &mut self,
+        now: Duration,
+        generation: Generation,
+        reason: String,
+        out: &mut Vec<Output>,
+    ) {
+        let Life::Up { since } = self.session.life else { return };
+        if generation != self.session.generation || self.phase != Phase::Running {
+            return;
+        }
+        if now >= since + SUCCESS {
+            self.session.backoff.reset();
+        }
+        out.push(Output::Report(Event::SessionLost { reason }));
+        self.session.close(CLOSE_LOST, out);
+    }
+
+    pub(super) fn session_closed(&mut self, now: Duration, generation: Generation, out: &mut Vec<Output>) {
+        if generation != self.session.generation || self.session.life != Life::Closing {
+            return;
+        }
+        self.session.life = Life::None;
+        match self.phase {
+            Phase::Running => {
+                self.session.life = Life::Away { retry_at: now + self.session.backoff.next() };
+            }
+            Phase::Closing { store: false } => self.close_store(now, out),
+            _ => {}
+        }
+    }
+}
+
+/// What the flow does again and again: heartbeats, rounds over groups, and the like. They start together.
+#[derive(Debug)]
+pub(super) struct Helpers {
+    since: Duration,
+    restart_at: Option<Duration>,
+    backoff: RetryBackoff,
+}
+
+impl Helpers {
+    pub(super) fn new(backoff: RetryBackoff) -> Self {
+        Self { since: Duration::ZERO, restart_at: None, backoff }
+    }
+
+    pub(super) fn is_due(&self, now: Duration) -> bool {
+        self.restart_at.is_some_and(|at| now >= at)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        self.restart_at
+    }
+}
+
+impl FlowMachine {
+    pub(super) fn start_helpers(&mut self, now: Duration, out: &mut Vec<Output>) {
+        self.helpers.since = now;
+        self.helpers.restart_at = None;
+        out.push(Output::StartHelpers);
+    }
+
+    pub(super) fn stop_helpers(&mut self, out: &mut Vec<Output>) {
+        self.helpers.restart_at = None;
+        if self.phase == Phase::Running {
+            out.push(Output::StopHelpers);
+        }
+    }
+
+    pub(super) fn helper_failed(&mut self, now: Duration, failure: String, out: &mut Vec<Output>) {
+        let restart_in = (self.phase == Phase::Running).then(|| {
+            let helpers = &mut self.helpers;
+            if helpers.restart_at.is_none() {
+                if now >= helpers.since + SUCCESS {
+                    helpers.backoff.reset();
+                }
+                helpers.restart_at = Some(now + helpers.backoff.next());
+            }
+            helpers.restart_at.unwrap_or(now).saturating_sub(now)
+        });
+        out.push(Output::Note(Note::HelperFailed { failure, restart_in }));
+    }
+}

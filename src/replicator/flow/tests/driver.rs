@@ -1,0 +1,212 @@
+//! A flow's machine with everything at hand, and what it said.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::super::*;
+use crate::formats::{Claim, Token};
+use crate::model::status::{ClusterState, TopicStatus};
+use crate::model::{ClusterId, Fault, FaultKind, Generation, TopicId, TopicName, TopicPartition};
+
+/// Topics by name: an id, and the leader's epoch of each partition.
+#[derive(Debug, Default)]
+pub struct Topics(pub BTreeMap<TopicName, (u128, Vec<i32>)>);
+
+impl FlowCatalogue for Topics {
+    fn topics(&self) -> BTreeSet<TopicName> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn has_topic(&self, topic: &TopicName) -> bool {
+        self.0.contains_key(topic)
+    }
+
+    fn topic_id(&self, topic: &TopicName) -> TopicId {
+        self.0.get(topic).map_or_else(TopicId::default, |(id, _)| TopicId(Uuid::from_u128(*id)))
+    }
+
+    fn leader_epoch(&self, partition: &TopicPartition) -> Option<i32> {
+        self.0.get(&partition.topic)?.1.get(partition.partition as usize).copied()
+    }
+}
+
+#[derive(Debug)]
+struct Ends(i64);
+
+impl SourceEnds for Ends {
+    fn end(&self, _source: &TopicPartition) -> Option<i64> {
+        Some(self.0)
+    }
+}
+
+pub fn cluster(id: &str, topics: &[(&str, u128, &[i32])]) -> ClusterFacts {
+    let topics = topics.iter().map(|(name, id, epochs)| (TopicName::from(*name), (*id, epochs.to_vec())));
+    ClusterFacts {
+        state: ClusterState::Reachable,
+        reason: None,
+        cluster_id: Some(ClusterId::from(id)),
+        catalogue: Some(Arc::new(Topics(topics.collect()))),
+    }
+}
+
+pub fn away(facts: &ClusterFacts) -> ClusterFacts {
+    ClusterFacts {
+        state: ClusterState::Unreachable,
+        reason: Some("connection refused".to_owned()),
+        ..facts.clone()
+    }
+}
+
+pub fn partition(topic: &str, index: i32) -> TopicPartition {
+    TopicPartition::new(topic, index)
+}
+
+pub fn start_of(topic: &str, index: i32, appeared: bool, generation: u64) -> Output {
+    Output::StartPartition(Box::new(PartitionStart {
+        source: partition(topic, index),
+        target: partition(&format!("S.{topic}"), index),
+        appeared,
+        generation: Generation(generation),
+    }))
+}
+
+/// Topics that can be mirrored, with so many partitions.
+pub fn ready(topics: &[(&str, i32)]) -> Reconciliation {
+    let ready = topics.iter().map(|(topic, partitions)| ReadyTopic {
+        topic: (*topic).into(),
+        remote: TopicName::new(format!("S.{topic}")),
+        partitions: *partitions,
+    });
+    let statuses = topics.iter().map(|(topic, partitions)| TopicStatus {
+        topic: (*topic).into(),
+        remote: TopicName::new(format!("S.{topic}")),
+        partitions: *partitions,
+        fault: None,
+    });
+    Reconciliation { ready: ready.collect(), statuses: statuses.collect(), ..Reconciliation::default() }
+}
+
+pub fn fault() -> Fault {
+    Fault::new(FaultKind::TargetMissing, "it can't be created", "")
+}
+
+pub fn other_claim() -> Input {
+    Input::OtherClaim(Claim {
+        process: "p2".to_owned(),
+        host: "h".to_owned(),
+        pid: 7,
+        claimed_ms: 0,
+        released: false,
+    })
+}
+
+pub fn ended(topic: &str, index: i32, failure: Option<&str>) -> Input {
+    Input::PartitionEnded {
+        source: partition(topic, index),
+        generation: Generation(3),
+        failure: failure.map(str::to_owned),
+    }
+}
+
+/// Those that are told this.
+pub fn told(out: &[Output], wanted: Told) -> Vec<&TopicPartition> {
+    out.iter()
+        .filter_map(|output| match output {
+            Output::TellPartition(source, told) if *told == wanted => Some(source),
+            _ => None,
+        })
+        .collect()
+}
+
+pub fn started(out: &[Output]) -> bool {
+    out.iter().any(|output| matches!(output, Output::StartPartition(_)))
+}
+
+pub struct Driver {
+    pub machine: FlowMachine,
+    pub now: Duration,
+    pub source: ClusterFacts,
+    pub target: ClusterFacts,
+}
+
+impl Driver {
+    /// Started, both clusters there, one topic with two partitions on both.
+    pub fn new() -> Self {
+        Self::with(FlowMemory::default())
+    }
+
+    pub fn with(memory: FlowMemory) -> Self {
+        let config = FlowConfig {
+            name: "S->T".into(),
+            from: "S".into(),
+            to: "T".into(),
+            heartbeat_interval: Duration::from_secs(1),
+            repeat_ends: false,
+            close_limit: Duration::from_secs(30),
+            seed: 7,
+        };
+        let mut driver = Self {
+            machine: FlowMachine::new(config, memory),
+            now: Duration::from_secs(100),
+            source: cluster("s", &[("a", 1, &[0, 0])]),
+            target: cluster("t", &[("S.a", 2, &[0, 0])]),
+        };
+        assert_eq!(driver.tell(Input::Start), []);
+        driver
+    }
+
+    /// Claimed, with a session; the remote topics are looked after.
+    pub fn claimed() -> Self {
+        let mut driver = Self::new();
+        assert_eq!(driver.look(), [Output::Claim { attempt: 1 }]);
+        driver.tell(Input::Claimed { attempt: 1, token: Token(40) });
+        driver.tell(Input::SessionStarted(Generation(1)));
+        driver
+    }
+
+    /// With two partitions.
+    pub fn running() -> Self {
+        let mut driver = Self::claimed();
+        driver.reconciled(1, ready(&[("a", 2)]));
+        driver
+    }
+
+    pub fn tell(&mut self, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.machine.handle(self.now, input, &mut out);
+        out
+    }
+
+    pub fn look(&mut self) -> Vec<Output> {
+        let clusters = BothClusters { source: self.source.clone(), target: self.target.clone() };
+        self.tell(Input::Clusters(Box::new(clusters)))
+    }
+
+    pub fn ends(&mut self, end: i64) -> Vec<Output> {
+        self.tell(Input::Ends(Arc::new(Ends(end))))
+    }
+
+    pub fn reconciled(&mut self, number: u64, outcome: Reconciliation) -> Vec<Output> {
+        self.tell(Input::Reconciled { number, outcome: Box::new(outcome) })
+    }
+
+    /// Waits for the next deadline.
+    pub fn tick(&mut self) -> Vec<Output> {
+        self.now = self.now.max(self.machine.deadline().expect("there is a deadline"));
+        self.tell(Input::Tick)
+    }
+
+    /// Waits until something other than the upkeep is due.
+    pub fn tick_until(&mut self, wanted: impl Fn(&[Output]) -> bool) -> Vec<Output> {
+        for _ in 0..100 {
+            let out = self.tick();
+            if wanted(&out) {
+                return out;
+            }
+        }
+        panic!("it does not come");
+    }
+}
