@@ -22,3 +22,11 @@ pub mod store;
 pub mod telemetry;
 pub mod topology;
 pub mod wire;
+
+// What tests share names this crate as they all do.
+#[cfg(test)]
+extern crate self as mirrormesh;
+#[cfg(test)]
+#[allow(dead_code, reason = "the tests of the library need a part of it")]
+#[path = "../tests/fake/mod.rs"]
+mod fake;
