@@ -137,3 +137,8 @@ pub(super) fn value<'a>(own: &'a BTreeMap<String, String>, name: &str) -> &'a st
     let default = || TOPIC_KEYS.iter().find(|key| key.name == name).map(|key| key.default);
     own.get(name).map(String::as_str).or_else(default).expect("the key exists")
 }
+
+/// The keys of topics and their defaults.
+pub(crate) fn topic_defaults() -> impl Iterator<Item = (&'static str, &'static str)> {
+    TOPIC_KEYS.iter().map(|key| (key.name, key.default))
+}

@@ -44,6 +44,7 @@ mod topics;
 
 pub(crate) use api::OFFERED;
 pub(crate) use cluster::{Builder, FakeCluster, Wrapped};
+pub(crate) use configs::topic_defaults;
 pub(crate) use controls::{Fault, Gate};
 pub(crate) use requests::{Reply, Request};
 pub(crate) use rights::Right;
