@@ -186,7 +186,14 @@ impl FakeCluster {
 
     /// `host:port` of all brokers.
     pub(crate) fn bootstrap(&self) -> String {
-        let addresses = self.shared.state.lock().brokers.iter().map(|broker| broker.address.to_string()).collect::<Vec<_>>();
+        let addresses = self
+            .shared
+            .state
+            .lock()
+            .brokers
+            .iter()
+            .map(|broker| broker.address.to_string())
+            .collect::<Vec<_>>();
         addresses.join(",")
     }
 
@@ -309,7 +316,8 @@ impl FakeCluster {
 
     /// Appends a batch as it is, checked by nobody; tells the offset of its first record.
     pub(crate) fn append(&self, topic: &str, partition: i32, batch: BatchBuilder) -> i64 {
-        let batch = RawBatch::parse(batch.build().expect("the batch can be built")).expect("it was just made");
+        let batch =
+            RawBatch::parse(batch.build().expect("the batch can be built")).expect("it was just made");
         self.change(|state| {
             let partition = state.partition(topic, partition).expect("the partition exists");
             partition.append(&batch, None).base_offset
@@ -317,7 +325,13 @@ impl FakeCluster {
     }
 
     /// Ends the transaction of a producer in a partition with a marker; tells the marker's offset.
-    pub(crate) fn end_transaction(&self, topic: &str, partition: i32, producer: (i64, i16), commit: bool) -> i64 {
+    pub(crate) fn end_transaction(
+        &self,
+        topic: &str,
+        partition: i32,
+        producer: (i64, i16),
+        commit: bool,
+    ) -> i64 {
         let marker = log::marker(producer, commit, now_ms());
         self.change(|state| {
             let partition = state.partition(topic, partition).expect("the partition exists");
@@ -334,7 +348,8 @@ impl FakeCluster {
 
     /// The values of all records of a partition, as text.
     pub(crate) fn values(&self, topic: &str, partition: i32) -> Vec<String> {
-        let text = |value: Option<Bytes>| String::from_utf8(value.unwrap_or_default().into()).expect("it is text");
+        let text =
+            |value: Option<Bytes>| String::from_utf8(value.unwrap_or_default().into()).expect("it is text");
         self.records(topic, partition).into_iter().map(|record| text(record.value)).collect()
     }
 

@@ -1,7 +1,9 @@
 //! A partition's log: stored batches, where epochs began, which transactions were aborted.
 
 use bytes::{Bytes, BytesMut};
-use mirrormesh::batch::{BatchBuilder, Codec, ControlKind, HEADER_BYTES, Header, RawBatch, Record, control_kind};
+use mirrormesh::batch::{
+    BatchBuilder, Codec, ControlKind, HEADER_BYTES, Header, RawBatch, Record, control_kind,
+};
 use std::collections::BTreeMap;
 
 /// Where a batch keeps its leader epoch, checksum, attributes and largest timestamp; the checksum covers everything

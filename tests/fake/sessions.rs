@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::fetch_request::FetchPartition;
 use kafka_protocol::messages::fetch_response::PartitionData;
-use kafka_protocol::messages::FetchRequest;
 use uuid::Uuid;
 
 /// No session.
@@ -132,9 +132,8 @@ impl Session {
         }
         for topic in &asked.forgotten_topics_data {
             let named = Named { name: topic.topic.to_string(), id: topic.topic_id };
-            let gone = |known: &Wanted| {
-                known.topic == named && topic.partitions.contains(&known.asked.partition)
-            };
+            let gone =
+                |known: &Wanted| known.topic == named && topic.partitions.contains(&known.asked.partition);
             self.wanted.retain(|known| !gone(known));
         }
     }
@@ -173,7 +172,8 @@ impl Wanted {
 fn wanted(asked: &FetchRequest) -> Vec<Wanted> {
     let of_topic = |topic: &kafka_protocol::messages::fetch_request::FetchTopic| {
         let named = Named { name: topic.topic.to_string(), id: topic.topic_id };
-        let wanted = |asked: &FetchPartition| Wanted { topic: named.clone(), asked: asked.clone(), told: None };
+        let wanted =
+            |asked: &FetchPartition| Wanted { topic: named.clone(), asked: asked.clone(), told: None };
         topic.partitions.iter().map(wanted).collect::<Vec<_>>()
     };
     asked.topics.iter().flat_map(of_topic).collect()

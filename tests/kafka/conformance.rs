@@ -15,8 +15,8 @@ mod raw;
 mod sessions;
 mod topics;
 
-use mirrormesh::model::TopicPartition;
-use mirrormesh::wire::{NewRecord, Wire};
+use mirrormesh::model::{Isolation, TopicPartition};
+use mirrormesh::wire::{NewRecord, OffsetSpec, Wire};
 
 use crate::common::{self, KafkaClient, Protocol, pair};
 use crate::fake::FakeCluster;
@@ -62,7 +62,17 @@ impl Subject {
     async fn topic(&self, partitions: i32, configs: &[(&str, &str)]) -> String {
         let name = self.name("conformance");
         self.wire.create_topic(&new_topic(&name, partitions, configs), false).await.unwrap();
+        self.led(&name, partitions).await;
         name
+    }
+
+    /// Waits until leaders know that they lead: a moment after the metadata says so.
+    async fn led(&self, topic: &str, partitions: i32) {
+        let latest = |partition| (TopicPartition::new(topic, partition), OffsetSpec::Latest);
+        let queries: Vec<_> = (0..partitions).map(latest).collect();
+        for (place, listed) in self.wire.list_offsets(&queries, Isolation::ReadUncommitted).await.unwrap() {
+            listed.unwrap_or_else(|error| panic!("{place}: {error}"));
+        }
     }
 
     /// Writes records with these values as one batch; tells the offset of the first.

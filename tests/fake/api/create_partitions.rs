@@ -5,9 +5,9 @@ use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::state::{Refusal, State, text};
+use super::Call;
 
 pub(super) fn answer(call: &Call, asked: &CreatePartitionsRequest) -> CreatePartitionsResponse {
     let throttle_ms = call.throttle_ms();

@@ -7,11 +7,11 @@ use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 
-use super::Call;
 use super::super::configs::{self, FROM_DEFAULT, FROM_TOPIC};
 use super::super::rights::Right;
 use super::super::state::{Refusal, State, text};
 use super::super::topics::is_sound_name;
+use super::Call;
 
 /// First version that tells what was made (KIP-525), and its id.
 const DETAILS_SINCE: i16 = 5;

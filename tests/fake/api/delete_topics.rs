@@ -5,9 +5,9 @@ use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
 use uuid::Uuid;
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::state::{State, text};
+use super::Call;
 
 /// First version that takes ids.
 const IDS_SINCE: i16 = 6;
@@ -15,7 +15,8 @@ const IDS_SINCE: i16 = 6;
 pub(super) fn answer(call: &Call, asked: &DeleteTopicsRequest) -> DeleteTopicsResponse {
     let throttle_ms = call.throttle_ms();
     let by_name = asked.topic_names.iter().map(|name| (Some(name.to_string()), Uuid::nil()));
-    let either = asked.topics.iter().map(|topic| (topic.name.as_ref().map(|name| name.to_string()), topic.topic_id));
+    let either =
+        asked.topics.iter().map(|topic| (topic.name.as_ref().map(|name| name.to_string()), topic.topic_id));
     let topics: Vec<_> = by_name.chain(either).collect();
     let results = call.change(|state| {
         let one = |(name, id): (Option<String>, Uuid)| {
@@ -30,6 +31,9 @@ pub(super) fn answer(call: &Call, asked: &DeleteTopicsRequest) -> DeleteTopicsRe
             match deleted {
                 Ok(id) if call.version() >= IDS_SINCE => answer.with_topic_id(id),
                 Ok(_) => answer,
+                Err(code) if call.version() >= IDS_SINCE => {
+                    answer.with_error_code(code.code()).with_topic_id(id)
+                }
                 Err(code) => answer.with_error_code(code.code()),
             }
         };

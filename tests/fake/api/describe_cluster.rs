@@ -4,9 +4,9 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{DescribeClusterRequest, DescribeClusterResponse};
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::state::text;
+use super::Call;
 
 pub(super) fn answer(call: &Call, asked: &DescribeClusterRequest) -> DescribeClusterResponse {
     let throttle_ms = call.throttle_ms();

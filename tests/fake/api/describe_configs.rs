@@ -7,10 +7,10 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 
-use super::Call;
 use super::super::configs::{BROKER_KEYS, FROM_DEFAULT, FROM_TOPIC, Key, TOPIC_KEYS};
 use super::super::rights::Right;
 use super::super::state::{Refusal, State, text};
+use super::Call;
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;

@@ -4,8 +4,8 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
 
-use super::Call;
 use super::super::state::{State, text};
+use super::Call;
 
 /// First version in which a group that isn't there is an error (KIP-1043).
 const MISSING_SINCE: i16 = 6;
@@ -13,9 +13,8 @@ const MISSING_SINCE: i16 = 6;
 pub(super) fn answer(call: &Call, asked: &DescribeGroupsRequest) -> DescribeGroupsResponse {
     let throttle_ms = call.throttle_ms();
     let mut state = call.state();
-    let groups = asked.groups.iter().map(|group| {
-        describe(call, &mut state, group).with_group_id(group.clone())
-    });
+    let groups =
+        asked.groups.iter().map(|group| describe(call, &mut state, group).with_group_id(group.clone()));
     let groups = groups.collect();
     let answer = DescribeGroupsResponse::default().with_groups(groups);
     if call.version() >= 1 { answer.with_throttle_time_ms(throttle_ms) } else { answer }

@@ -6,9 +6,9 @@ use kafka_protocol::messages::describe_producers_response::{
 };
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse};
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::state::{State, text};
+use super::Call;
 
 pub(super) fn answer(call: &Call, asked: &DescribeProducersRequest) -> DescribeProducersResponse {
     let throttle_ms = call.throttle_ms();
@@ -18,7 +18,9 @@ pub(super) fn answer(call: &Call, asked: &DescribeProducersRequest) -> DescribeP
             let answer = PartitionResponse::default().with_partition_index(*index);
             match describe(call, &mut state, (&topic.name, *index)) {
                 Ok(producers) => answer.with_active_producers(producers),
-                Err(code) => answer.with_error_code(code.code()).with_error_message(Some(text(code.to_string()))),
+                Err(code) => {
+                    answer.with_error_code(code.code()).with_error_message(Some(text(code.to_string())))
+                }
             }
         });
         TopicResponse::default().with_name(topic.name.clone()).with_partitions(partitions.collect())

@@ -10,11 +10,11 @@ use kafka_protocol::messages::fetch_response::{
 use kafka_protocol::messages::{FetchRequest, FetchResponse};
 use tokio::time::{Instant, timeout_at};
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::sessions::{Context, Wanted};
 use super::super::state::{State, text};
 use super::super::topics::Partition;
+use super::Call;
 
 /// First version that may read from a replica (KIP-392), that learns of divergence, that names topics by id.
 const REPLICAS_SINCE: i16 = 11;

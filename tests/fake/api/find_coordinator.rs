@@ -4,8 +4,8 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 
-use super::Call;
 use super::super::state::{State, text};
+use super::Call;
 
 /// First version that takes many keys (KIP-699).
 const MANY_KEYS_SINCE: i16 = 4;

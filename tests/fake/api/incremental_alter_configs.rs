@@ -7,10 +7,10 @@ use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsRe
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 
-use super::Call;
 use super::super::configs::{self, Kind, TOPIC_KEYS};
 use super::super::rights::Right;
 use super::super::state::{Refusal, State, text};
+use super::Call;
 
 const TOPIC: i8 = 2;
 const SET: i8 = 0;
@@ -18,10 +18,7 @@ const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
-pub(super) fn answer(
-    call: &Call,
-    asked: &IncrementalAlterConfigsRequest,
-) -> IncrementalAlterConfigsResponse {
+pub(super) fn answer(call: &Call, asked: &IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
     let throttle_ms = call.throttle_ms();
     let responses = call.change(|state| {
         let one = |resource: &AlterConfigsResource| {
@@ -77,6 +74,10 @@ fn apply(own: &mut BTreeMap<String, String>, change: &AlterableConfig) -> Result
         };
     };
     let value = change.value.as_deref();
+    if value.is_none() && change.config_operation != DELETE {
+        let text = format!("Null value not supported for {name}.");
+        return Err(Refusal::new(ResponseError::InvalidRequest, text));
+    }
     match change.config_operation {
         SET => {
             configs::check(name, value)?;

@@ -3,8 +3,8 @@
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{ListGroupsRequest, ListGroupsResponse};
 
-use super::Call;
 use super::super::state::text;
+use super::Call;
 
 /// First version that tells states (KIP-518), and kinds (KIP-848).
 const STATES_SINCE: i16 = 4;

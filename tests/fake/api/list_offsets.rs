@@ -7,9 +7,9 @@ use kafka_protocol::messages::list_offsets_response::{
 };
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::state::State;
+use super::Call;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -38,7 +38,9 @@ pub(super) fn answer(call: &Call, asked: &ListOffsetsRequest) -> ListOffsetsResp
                 Err(code) => answer.with_error_code(code.code()),
             }
         });
-        ListOffsetsTopicResponse::default().with_name(topic.name.clone()).with_partitions(partitions.collect())
+        ListOffsetsTopicResponse::default()
+            .with_name(topic.name.clone())
+            .with_partitions(partitions.collect())
     });
     let topics = topics.collect();
     ListOffsetsResponse::default().with_throttle_time_ms(throttle_ms).with_topics(topics)

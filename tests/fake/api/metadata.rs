@@ -9,16 +9,18 @@ use kafka_protocol::messages::metadata_response::{
 };
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::state::{State, broker_ids, text};
 use super::super::topics::{Partition, Topic, is_sound_name};
+use super::Call;
 
 /// Versions that tell rights on topics, and on the cluster.
 const TOPIC_RIGHTS_SINCE: i16 = 8;
 const CLUSTER_RIGHTS: std::ops::RangeInclusive<i16> = 8..=10;
 /// First version with topic ids.
 const IDS_SINCE: i16 = 10;
+/// First version that may leave a name out.
+const NO_NAME_SINCE: i16 = 12;
 
 pub(super) fn answer(call: &Call, asked: &MetadataRequest) -> MetadataResponse {
     let throttle_ms = call.throttle_ms();
@@ -64,9 +66,12 @@ fn one(
         Some(name) => named(call, state, asked, name.as_str()),
         None => match state.name_of(topic.topic_id).map(str::to_owned) {
             Some(name) => named(call, state, asked, &name),
-            None => MetadataResponseTopic::default()
-                .with_error_code(ResponseError::UnknownTopicId.code())
-                .with_topic_id(topic.topic_id),
+            None => {
+                let answer = MetadataResponseTopic::default()
+                    .with_error_code(ResponseError::UnknownTopicId.code())
+                    .with_topic_id(topic.topic_id);
+                if call.version() >= NO_NAME_SINCE { answer.with_name(None) } else { answer }
+            }
         },
     }
 }

@@ -7,10 +7,10 @@ use kafka_protocol::messages::offset_commit_response::{
 };
 use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse};
 
-use super::Call;
 use super::super::groups::Commit;
 use super::super::rights::Right;
 use super::super::state::State;
+use super::Call;
 
 /// Longest text that goes with an offset (`offset.metadata.max.bytes`).
 const LONGEST_TEXT: usize = 4_096;

@@ -7,10 +7,10 @@ use kafka_protocol::messages::offset_fetch_response::{
 };
 use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 
-use super::Call;
 use super::super::groups::Commit;
 use super::super::rights::Right;
 use super::super::state::{State, text};
+use super::Call;
 
 /// First version that takes many groups (KIP-709).
 const MANY_GROUPS_SINCE: i16 = 8;
@@ -46,7 +46,9 @@ pub(super) fn answer(call: &Call, asked: &OffsetFetchRequest) -> OffsetFetchResp
     let answer = OffsetFetchResponse::default();
     let answer = if call.version() >= 3 { answer.with_throttle_time_ms(throttle_ms) } else { answer };
     match find(call, &mut state, &asked.group_id, places, asked.require_stable) {
-        Ok(found) => answer.with_topics(found.into_iter().map(|topic| single(call.version(), topic)).collect()),
+        Ok(found) => {
+            answer.with_topics(found.into_iter().map(|topic| single(call.version(), topic)).collect())
+        }
         Err(code) => answer.with_error_code(code.code()),
     }
 }
@@ -100,7 +102,9 @@ fn all(state: &State, group: &str) -> Places {
     places
 }
 
-fn many((topic, partitions): (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>)) -> OffsetFetchResponseTopics {
+fn many(
+    (topic, partitions): (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>),
+) -> OffsetFetchResponseTopics {
     let partitions = partitions.into_iter().map(|(index, found)| {
         let (code, commit) = told(found);
         OffsetFetchResponsePartitions::default()

@@ -2,12 +2,14 @@
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
-use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
 use kafka_protocol::messages::{OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
-use super::Call;
 use super::super::rights::Right;
 use super::super::state::State;
+use super::Call;
 
 pub(super) fn answer(call: &Call, asked: &OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let throttle_ms = call.throttle_ms();

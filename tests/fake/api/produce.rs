@@ -7,11 +7,11 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 use mirrormesh::batch::{BatchBuilder, Codec, RawBatch, Record, split};
 
-use super::{Call, Outcome};
 use super::super::log;
 use super::super::rights::Right;
 use super::super::state::{Refusal, State, now_ms, text};
 use super::super::topics::Topic;
+use super::{Call, Outcome};
 
 /// First version that takes zstd (KIP-110), that tells single records (KIP-467), that tells the leader (KIP-951),
 /// that names topics by id.
@@ -222,7 +222,7 @@ fn check_records(
         let time_ms = record.timestamp_ms;
         if record.key.is_none() && topic.is_compacted() {
             let text = format!(
-                "Compacted topic cannot accept message without key in topic partition {name}-{index}."
+                "Compacted topic cannot accept message without key in topic partition {name}-{index}"
             );
             return Some((ResponseError::InvalidRecord, text));
         }

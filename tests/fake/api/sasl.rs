@@ -5,9 +5,9 @@ use kafka_protocol::messages::{
     ApiKey, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
 
-use super::{Call, Outcome};
 use super::super::connection::Login;
 use super::super::state::text;
+use super::{Call, Outcome};
 
 const MECHANISM: &str = "PLAIN";
 

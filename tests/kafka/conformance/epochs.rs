@@ -19,7 +19,8 @@ async fn end(raw: &mut Raw, place: (&str, i32), epoch: i32, current: i32) -> (i1
         .with_partition(place.1)
         .with_leader_epoch(epoch)
         .with_current_leader_epoch(current);
-    let topic = OffsetForLeaderTopic::default().with_topic(text(place.0).into()).with_partitions(vec![partition]);
+    let topic =
+        OffsetForLeaderTopic::default().with_topic(text(place.0).into()).with_partitions(vec![partition]);
     let asked = OffsetForLeaderEpochRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
     let answer = raw.ask(4, &asked).await;
     let found = &answer.topics[0].partitions[0];

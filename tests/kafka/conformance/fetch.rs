@@ -93,7 +93,8 @@ pub(super) async fn limits_cut_but_not_the_first_batch(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(2, &[]).await);
     let one = batch(&["x".repeat(200).as_str()]);
     for partition in [0, 0, 0, 1] {
-        write_in(&mut raw, 11, -1, (&topic, partition), one.clone()).await;
+        let answer = write_in(&mut raw, 11, -1, (&topic, partition), one.clone()).await;
+        assert_eq!(answer.error_code, 0);
     }
     let bytes = i32::try_from(one.len()).unwrap();
     let length = async |raw: &mut Raw, asked: FetchRequest| read(raw, &asked).await.records.unwrap().len();
@@ -115,11 +116,19 @@ pub(super) async fn limits_cut_but_not_the_first_batch(subject: &Subject) {
     both.topics[0].partitions[0].partition_max_bytes = bytes + 10;
     both.topics[0].partitions.push(second);
     let answer = raw.ask(12, &both).await;
-    let lengths: Vec<_> = answer.responses[0].partitions.iter().map(|data| data.records.as_ref().map_or(0, Bytes::len)).collect();
+    let lengths: Vec<_> = answer.responses[0]
+        .partitions
+        .iter()
+        .map(|data| data.records.as_ref().map_or(0, Bytes::len))
+        .collect();
     assert_eq!(lengths, [one.len() + 10, 0]);
     both.max_bytes = 3 * bytes;
     let answer = raw.ask(12, &both).await;
-    let lengths: Vec<_> = answer.responses[0].partitions.iter().map(|data| data.records.as_ref().map_or(0, Bytes::len)).collect();
+    let lengths: Vec<_> = answer.responses[0]
+        .partitions
+        .iter()
+        .map(|data| data.records.as_ref().map_or(0, Bytes::len))
+        .collect();
     assert_eq!(lengths, [one.len() + 10, one.len()]);
 }
 
@@ -161,7 +170,8 @@ pub(super) async fn topics_are_named_by_id(subject: &Subject) {
     subject.write(&topic, 0, &["a"]).await;
     let id = subject.wire.metadata(Some(&[topic.as_str().into()])).await.unwrap().topics[0].id.0;
     for version in 13..=17 {
-        for (id, code, count) in [(id, 0, 1), (no_id(), UNKNOWN_TOPIC_ID, 0), (Uuid::nil(), UNKNOWN_TOPIC_ID, 0)]
+        for (id, code, count) in
+            [(id, 0, 1), (no_id(), UNKNOWN_TOPIC_ID, 0), (Uuid::nil(), UNKNOWN_TOPIC_ID, 0)]
         {
             let mut asked = asked("", 0, 0);
             asked.topics[0].topic_id = id;

@@ -33,14 +33,26 @@ fn commit(group: &str, offsets: &[(&str, i32, i64, &str)]) -> OffsetCommitReques
 
 /// Commits, and tells the codes.
 async fn committed(raw: &mut Raw, version: i16, asked: &OffsetCommitRequest) -> Vec<i16> {
-    // A coordinator that has just been elected loads first.
+    let answer = raw.ask(version, asked).await;
+    answer.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code).collect()
+}
+
+/// The name of a group that no other case uses, once its coordinator is ready.
+async fn group(subject: &Subject, raw: &mut Raw, name: &str) -> String {
+    let group = subject.name(name);
+    // The first question for a coordinator makes Kafka's own topic.
     wait_for("the coordinator to be there", async || {
-        let answer = raw.ask(version, asked).await;
-        let codes: Vec<_> =
-            answer.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code).collect();
-        if codes.iter().any(|code| (14..=16).contains(code)) { Err(format!("{codes:?}")) } else { Ok(codes) }
+        let asked = FindCoordinatorRequest::default().with_coordinator_keys(vec![text(&group)]);
+        let found = raw.ask(6, &asked).await.coordinators.remove(0);
+        let asked = OffsetFetchRequestGroup::default().with_group_id(text(&group).into()).with_topics(None);
+        let answer = raw.ask(8, &OffsetFetchRequest::default().with_groups(vec![asked])).await;
+        match (found.error_code, answer.groups[0].error_code) {
+            (0, 0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     })
-    .await
+    .await;
+    group
 }
 
 /// Topic, partition, offset, epoch, text and code of all that a group has, or of what is asked.
@@ -59,27 +71,22 @@ async fn offsets(
     });
     let group = OffsetFetchRequestGroup::default().with_group_id(text(group).into()).with_topics(topics);
     let request = OffsetFetchRequest::default().with_groups(vec![group]).with_require_stable(true);
-    wait_for("the coordinator to be there", async || {
-        let answer = raw.ask(8, &request).await;
-        let group = &answer.groups[0];
-        if group.error_code != 0 {
-            return Err(format!("code {}", group.error_code));
-        }
-        let found = group.topics.iter().flat_map(|topic| {
-            topic.partitions.iter().map(|part| {
-                let metadata = part.metadata.as_ref().map(|text| text.to_string()).unwrap_or_default();
-                let (offset, epoch) = (part.committed_offset, part.committed_leader_epoch);
-                (topic.name.to_string(), part.partition_index, offset, epoch, metadata, part.error_code)
-            })
-        });
-        Ok(found.collect())
-    })
-    .await
+    let group = raw.ask(8, &request).await.groups.remove(0);
+    assert_eq!(group.error_code, 0);
+    let found = group.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|part| {
+            let metadata = part.metadata.as_ref().map(|text| text.to_string()).unwrap_or_default();
+            let (offset, epoch) = (part.committed_offset, part.committed_leader_epoch);
+            (topic.name.to_string(), part.partition_index, offset, epoch, metadata, part.error_code)
+        })
+    });
+    found.collect()
 }
 
 /// Type and state of a group, as it is listed.
 async fn listed(raw: &mut Raw, group: &str, states: &[&str]) -> Option<(String, String, String)> {
-    let asked = ListGroupsRequest::default().with_states_filter(states.iter().map(|state| text(state)).collect());
+    let asked =
+        ListGroupsRequest::default().with_states_filter(states.iter().map(|state| text(state)).collect());
     let answer = raw.ask(5, &asked).await;
     assert_eq!(answer.error_code, 0);
     let found = answer.groups.into_iter().find(|listed| listed.group_id.as_str() == group)?;
@@ -89,7 +96,7 @@ async fn listed(raw: &mut Raw, group: &str, states: &[&str]) -> Option<(String, 
 
 pub(super) async fn a_group_that_is_not_there_has_nothing(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(1, &[]).await);
-    let group = subject.name("nobody");
+    let group = group(subject, &mut raw, "nobody").await;
     assert_eq!(offsets(&mut raw, &group, None).await, []);
     let found = offsets(&mut raw, &group, Some(&[(&topic, 0)])).await;
     assert_eq!(found, [(topic, 0, -1, -1, String::new(), 0)]);
@@ -105,7 +112,7 @@ pub(super) async fn a_group_that_is_not_there_has_nothing(subject: &Subject) {
 
 pub(super) async fn a_commit_makes_a_group(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(2, &[]).await);
-    let group = subject.name("made");
+    let group = group(subject, &mut raw, "made").await;
     let asked = commit(&group, &[(&topic, 0, 5, "a text"), (&topic, 1, 0, "")]);
     for version in [2, 7, 9] {
         let mut asked = asked.clone();
@@ -125,7 +132,7 @@ pub(super) async fn a_commit_makes_a_group(subject: &Subject) {
 
 pub(super) async fn a_commit_of_a_generation_is_refused(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(1, &[]).await);
-    let group = subject.name("generation");
+    let group = group(subject, &mut raw, "generation").await;
     let mut asked = commit(&group, &[(&topic, 0, 5, "")]).with_generation_id_or_member_epoch(3);
     asked.member_id = text("somebody");
     assert_eq!(committed(&mut raw, 8, &asked).await, [ILLEGAL_GENERATION]);
@@ -136,13 +143,16 @@ pub(super) async fn a_commit_of_a_generation_is_refused(subject: &Subject) {
 
 pub(super) async fn a_commit_that_can_not_be_kept_is_refused(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(1, &[]).await);
-    let (group, missing, long) = (subject.name("partial"), subject.name("missing"), "x".repeat(4_097));
+    let group = group(subject, &mut raw, "partial").await;
+    let (missing, long) = (subject.name("missing"), "x".repeat(4_097));
     let wanted = [(&*missing, 0, 1, ""), (&*topic, 0, 2, &long[1..]), (&*topic, 1, 3, "")];
     let answer = raw.ask(9, &commit(&group, &wanted)).await;
     let mut codes: Vec<_> = answer
         .topics
         .iter()
-        .flat_map(|told| told.partitions.iter().map(|p| (told.name.as_str() == topic, p.partition_index, p.error_code)))
+        .flat_map(|told| {
+            told.partitions.iter().map(|p| (told.name.as_str() == topic, p.partition_index, p.error_code))
+        })
         .collect();
     codes.sort();
     assert_eq!(codes, [(false, 0, UNKNOWN_TOPIC), (true, 0, 0), (true, 1, UNKNOWN_TOPIC)]);
@@ -154,7 +164,7 @@ pub(super) async fn a_commit_that_can_not_be_kept_is_refused(subject: &Subject) 
 
 pub(super) async fn groups_are_listed_by_state(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(1, &[]).await);
-    let group = subject.name("listed");
+    let group = group(subject, &mut raw, "listed").await;
     assert_eq!(committed(&mut raw, 9, &commit(&group, &[(&topic, 0, 1, "")])).await, [0]);
     let empty = Some((String::new(), "Empty".to_owned(), "classic".to_owned()));
     assert_eq!(listed(&mut raw, &group, &[]).await, empty);
@@ -169,7 +179,7 @@ pub(super) async fn groups_are_listed_by_state(subject: &Subject) {
 
 pub(super) async fn groups_with_members_refuse_commits(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(1, &[]).await);
-    let group = subject.name("members");
+    let group = group(subject, &mut raw, "members").await;
     let member = subject.join(&group, &topic).await;
     let stable = Some(("consumer".to_owned(), "Stable".to_owned(), "classic".to_owned()));
     wait_for("the group to be stable", async || match listed(&mut raw, &group, &[]).await {
@@ -194,8 +204,7 @@ pub(super) async fn coordinators_are_found(subject: &Subject) {
     let (one, other) = (subject.name("one"), subject.name("other"));
     let port: i32 = subject.bootstrap.rsplit(':').next().unwrap().parse().unwrap();
     let found = wait_for("a coordinator", async || {
-        let asked =
-            FindCoordinatorRequest::default().with_coordinator_keys(vec![text(&one), text(&other)]);
+        let asked = FindCoordinatorRequest::default().with_coordinator_keys(vec![text(&one), text(&other)]);
         let found: Vec<Coordinator> = raw.ask(6, &asked).await.coordinators;
         match found.iter().all(|found| found.error_code == 0) {
             true => Ok(found),

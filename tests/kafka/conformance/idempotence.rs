@@ -8,6 +8,7 @@ use mirrormesh::model::TopicPartition;
 use super::Subject;
 use super::produce::write;
 use super::raw::{Raw, filled, text};
+use crate::common::wait_for;
 
 const INVALID_REQUEST: i16 = 42;
 const OUT_OF_ORDER: i16 = 45;
@@ -21,9 +22,15 @@ fn batch(producer: i64, epoch: i16, sequence: i32, values: &[&str]) -> Bytes {
 async fn new_id(raw: &mut Raw) -> i64 {
     let asked = InitProducerIdRequest::default().with_transaction_timeout_ms(i32::MAX);
     let asked = asked.with_transactional_id(None).with_producer_id((-1).into()).with_producer_epoch(-1);
-    let answer = raw.ask(4, &asked).await;
-    assert_eq!((answer.error_code, answer.producer_epoch), (0, 0));
-    answer.producer_id.0
+    // A broker that has just started has no ids yet.
+    wait_for("an id", async || {
+        let answer = raw.ask(4, &asked).await;
+        match (answer.error_code, answer.producer_epoch) {
+            (0, 0) => Ok(answer.producer_id.0),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
 }
 
 /// Code and offset of a write.

@@ -32,10 +32,8 @@ pub(super) async fn write_in(
 ) -> PartitionProduceResponse {
     let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
     let topic = TopicProduceData::default().with_name(text(topic).into()).with_partition_data(vec![data]);
-    let asked = ProduceRequest::default()
-        .with_acks(acks)
-        .with_timeout_ms(30_000)
-        .with_topic_data(vec![topic]);
+    let asked =
+        ProduceRequest::default().with_acks(acks).with_timeout_ms(30_000).with_topic_data(vec![topic]);
     let mut answer = raw.ask(version, &asked).await;
     answer.responses.remove(0).partition_responses.remove(0)
 }
@@ -137,9 +135,11 @@ pub(super) async fn records_without_a_key_are_not_compacted(subject: &Subject) {
     let named: Vec<_> = answer.record_errors.iter().map(|error| error.batch_index).collect();
     assert_eq!(named, [1]);
     let text = answer.record_errors[0].batch_index_error_message.as_ref().unwrap();
-    let expected = format!("Compacted topic cannot accept message without key in topic partition {topic}-0.");
+    let expected = format!("Compacted topic cannot accept message without key in topic partition {topic}-0");
     assert_eq!(text.as_str(), expected);
-    assert!(answer.error_message.unwrap().starts_with("One or more records have been rejected due to 1 record"));
+    assert!(
+        answer.error_message.unwrap().starts_with("One or more records have been rejected due to 1 record")
+    );
 }
 
 pub(super) async fn times_too_far_ahead_are_refused(subject: &Subject) {

@@ -102,7 +102,8 @@ pub(super) async fn librdkafka_writes_and_reads(subject: &Subject) {
     let topic = subject.topic(2, &[]).await;
     let client = subject.rdkafka().with("enable.idempotence", "true");
     let records = TestRecord::numbered(300);
-    let written = client.produce_with(&topic, 1, records, Produce::new().codec("lz4").batch_records(50)).await;
+    let written =
+        client.produce_with(&topic, 1, records, Produce::new().codec("lz4").batch_records(50)).await;
     assert_eq!(written, (0..300).collect::<Vec<_>>());
     let read = client.consume_all(&topic).await;
     assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [0, 300]);

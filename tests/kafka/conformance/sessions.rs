@@ -15,9 +15,9 @@ const WRONG_EPOCH: i16 = 71;
 fn part(session: (i32, i32), topic: &str, offsets: &[(i32, i64)]) -> FetchRequest {
     let mut request = asked(topic, 0, 0).with_session_id(session.0).with_session_epoch(session.1);
     let partition = request.topics[0].partitions[0].clone();
-    let partitions = offsets.iter().map(|(index, offset)| {
-        partition.clone().with_partition(*index).with_fetch_offset(*offset)
-    });
+    let partitions = offsets
+        .iter()
+        .map(|(index, offset)| partition.clone().with_partition(*index).with_fetch_offset(*offset));
     request.topics[0].partitions = partitions.collect();
     if offsets.is_empty() {
         request.topics.clear();
@@ -65,7 +65,8 @@ pub(super) async fn only_what_changed_is_told(subject: &Subject) {
     for partition in [0, 1, 2] {
         subject.write(&topic, partition, &["b"]).await;
     }
-    let order: Vec<_> = told(&raw.ask(12, &part((id, 7), &topic, &[])).await).iter().map(|part| part.0).collect();
+    let order: Vec<_> =
+        told(&raw.ask(12, &part((id, 7), &topic, &[])).await).iter().map(|part| part.0).collect();
     assert_eq!(order, [0, 1, 2]);
     subject.write(&topic, 0, &["c"]).await;
     let answer = raw.ask(12, &part((id, 8), &topic, &[(0, 1), (1, 2), (2, 1)])).await;
@@ -80,7 +81,9 @@ pub(super) async fn only_what_changed_is_told(subject: &Subject) {
 pub(super) async fn what_is_forgotten_is_not_told(subject: &Subject) {
     let (mut raw, topic) = (subject.raw().await, subject.topic(2, &[]).await);
     let id = open(&mut raw, &topic, 2).await;
-    let forget = |partition| ForgottenTopic::default().with_topic(text(&topic).into()).with_partitions(vec![partition]);
+    let forget = |partition| {
+        ForgottenTopic::default().with_topic(text(&topic).into()).with_partitions(vec![partition])
+    };
     for partition in [0, 1] {
         subject.write(&topic, partition, &["a"]).await;
     }
@@ -128,6 +131,7 @@ pub(super) async fn errors_are_told_each_time(subject: &Subject) {
         assert_eq!(told(&answer), [(1, UNKNOWN_TOPIC, 0)]);
     }
     subject.wire.create_partitions(&topic.as_str().into(), 2).await.unwrap();
+    subject.led(&topic, 2).await;
     assert_eq!(told(&raw.ask(12, &part((id, 3), &topic, &[])).await), [(1, 0, 0)]);
     assert_eq!(told(&raw.ask(12, &part((id, 4), &topic, &[])).await), []);
 }

@@ -44,7 +44,8 @@ async fn create(raw: &mut Raw, topics: Vec<CreatableTopic>, validate_only: bool)
 /// A topic's error, and its partitions' leaders.
 async fn seen(raw: &mut Raw, name: &str) -> (i16, Vec<i32>) {
     let topic = MetadataRequestTopic::default().with_name(Some(text(name).into()));
-    let asked = MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
+    let asked =
+        MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false);
     let answer = raw.ask(12, &asked).await;
     let topic = &answer.topics[0];
     assert_eq!(topic.name.as_ref().unwrap().as_str(), name);
@@ -166,7 +167,8 @@ pub(super) async fn a_topic_made_anew_has_another_id(subject: &Subject) {
     let by_id = DeleteTopicState::default().with_name(None).with_topic_id(no_id());
     let missing = subject.name("missing");
     let topics = vec![by_name(&name), by_name(&missing), by_id];
-    let answer = raw.ask(6, &DeleteTopicsRequest::default().with_topics(topics).with_timeout_ms(30_000)).await;
+    let answer =
+        raw.ask(6, &DeleteTopicsRequest::default().with_topics(topics).with_timeout_ms(30_000)).await;
     let code = |name: Option<&str>| {
         let named = |found: &&kafka_protocol::messages::delete_topics_response::DeletableTopicResult| {
             found.name.as_ref().map(|name| name.as_str()) == name
@@ -183,6 +185,7 @@ pub(super) async fn a_topic_made_anew_has_another_id(subject: &Subject) {
     })
     .await;
     subject.wire.create_topic(&new_topic(&name, 1, &[]), false).await.unwrap();
+    subject.led(&name, 1).await;
     assert_ne!(id().await, before);
     assert_eq!(subject.write(&name, 0, &["a"]).await, 0);
 }
