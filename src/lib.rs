@@ -27,6 +27,6 @@ pub mod wire;
 #[cfg(test)]
 extern crate self as mirrormesh;
 #[cfg(test)]
-#[allow(dead_code, reason = "the tests of the library need a part of it")]
+#[allow(dead_code, unused_imports, reason = "shared with the other tests; here a part of it is used")]
 #[path = "../tests/fake/mod.rs"]
 mod fake;

@@ -47,6 +47,8 @@ pub(super) struct Shared {
     /// Requests and connections so far, with the brokers that got them.
     pub(super) requests: Mutex<Vec<(i32, ApiKey)>>,
     pub(super) connections: Mutex<Vec<i32>>,
+    /// How long answers take on their way.
+    pub(super) latency: Mutex<Duration>,
     pub(super) offered: Vec<(ApiKey, i16, i16)>,
     /// User and password, where SASL/PLAIN is asked for.
     pub(super) login: Option<(String, String)>,
@@ -142,6 +144,7 @@ impl Builder {
             held: Mutex::default(),
             requests: Mutex::default(),
             connections: Mutex::default(),
+            latency: Mutex::default(),
             offered: self.offered,
             login: self.login,
             wrap: self.wrap,

@@ -30,7 +30,8 @@ pub(super) async fn serve(shared: &Shared, broker: i32, address: SocketAddr, mut
     while let Some(frame) = read(&mut stream).await {
         let Some(request) = note(shared, broker, address, frame) else { return };
         hold(shared, &request).await;
-        let reply = shared.interceptors.lock().clone().iter().rev().find_map(|caught| caught(&request));
+        let interceptors = shared.interceptors.lock().clone();
+        let reply = interceptors.iter().rev().find_map(|caught| caught(&request));
         let (bytes, close) = match reply {
             Some(Reply::Silence) => continue,
             Some(Reply::Close) => return,
@@ -51,6 +52,11 @@ pub(super) async fn serve(shared: &Shared, broker: i32, address: SocketAddr, mut
             },
         };
         late.extend(bytes);
+        shared.active.send_replace(());
+        let latency = *shared.latency.lock();
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         for bytes in late.drain(..) {
             if stream.write_all(&bytes).await.is_err() {
                 return;

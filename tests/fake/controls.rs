@@ -156,6 +156,11 @@ impl FakeCluster {
         self.change(|state| _ = state.throttles.insert(api as i16, quiet_ms));
     }
 
+    /// Has answers take so long on their way, as over a long link.
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        *self.shared.latency.lock() = latency;
+    }
+
     /// Denies operations on a topic.
     pub(crate) fn deny_topic(&self, topic: &str, rights: &[Right]) {
         self.change(|state| state.denied.deny_topic(topic, rights));

@@ -43,7 +43,7 @@ mod state;
 mod topics;
 
 pub(crate) use api::OFFERED;
-pub(crate) use cluster::{Builder, FakeCluster, Wrapped};
+pub(crate) use cluster::{Builder, FakeCluster, Stream, Wrapped};
 pub(crate) use configs::topic_defaults;
 pub(crate) use controls::{Fault, Gate};
 pub(crate) use requests::{Reply, Request};
