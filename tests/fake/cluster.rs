@@ -319,11 +319,19 @@ impl FakeCluster {
 
     /// Appends a batch as it is, checked by nobody; tells the offset of its first record.
     pub(crate) fn append(&self, topic: &str, partition: i32, batch: BatchBuilder) -> i64 {
-        let batch =
-            RawBatch::parse(batch.build().expect("the batch can be built")).expect("it was just made");
+        self.append_all(vec![(topic, partition, batch)])[0]
+    }
+
+    /// Appends batches to several partitions at once: no fetch comes in between.
+    pub(crate) fn append_all(&self, batches: Vec<(&str, i32, BatchBuilder)>) -> Vec<i64> {
         self.change(|state| {
-            let partition = state.partition(topic, partition).expect("the partition exists");
-            partition.append(&batch, None).base_offset
+            let append = |(topic, partition, batch): (&str, i32, BatchBuilder)| {
+                let batch = batch.build().expect("the batch can be built");
+                let batch = RawBatch::parse(batch).expect("it was just made");
+                let partition = state.partition(topic, partition).expect("the partition exists");
+                partition.append(&batch, None).base_offset
+            };
+            batches.into_iter().map(append).collect()
         })
     }
 

@@ -32,6 +32,8 @@ pub(super) async fn serve(shared: &Shared, broker: i32, address: SocketAddr, mut
         hold(shared, &request).await;
         let interceptors = shared.interceptors.lock().clone();
         let reply = interceptors.iter().rev().find_map(|caught| caught(&request));
+        // Interceptors count what a test may wait for.
+        shared.active.send_replace(());
         let (bytes, close) = match reply {
             Some(Reply::Silence) => continue,
             Some(Reply::Close) => return,
@@ -52,7 +54,6 @@ pub(super) async fn serve(shared: &Shared, broker: i32, address: SocketAddr, mut
             },
         };
         late.extend(bytes);
-        shared.active.send_replace(());
         let latency = *shared.latency.lock();
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
