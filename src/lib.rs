@@ -30,3 +30,6 @@ extern crate self as mirrormesh;
 #[allow(dead_code, unused_imports, reason = "shared with the other tests; here a part of it is used")]
 #[path = "../tests/fake/mod.rs"]
 mod fake;
+#[cfg(test)]
+#[path = "../tests/fake/tests.rs"]
+mod fake_tests;

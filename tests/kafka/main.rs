@@ -10,6 +10,7 @@ mod checkpoints;
 mod claims;
 mod cli;
 mod conformance;
+mod fake_clusters;
 mod groups;
 mod harness;
 mod mirror;
