@@ -75,6 +75,11 @@ impl State {
         self.brokers.iter_mut().find(|broker| broker.id == id).expect("the broker exists")
     }
 
+    /// Copies of each partition unless said otherwise (`default.replication.factor`).
+    pub(super) fn default_replicas(&self) -> usize {
+        self.brokers.len().min(3)
+    }
+
     /// The broker that answers for the controller.
     pub(super) fn controller(&self) -> i32 {
         self.up().map(|broker| broker.id).min().unwrap_or(-1)

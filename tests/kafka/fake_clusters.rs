@@ -1,7 +1,5 @@
 //! The real binary between fake clusters: it asks nothing that they can't answer.
 
-use kafka_protocol::messages::ApiKey;
-
 use crate::common::topologies::flow;
 use crate::common::{Engine, KafkaClient, TestRecord, both_engines, verify_exact, wait_for};
 use crate::fake::FakeCluster;
@@ -23,13 +21,7 @@ async fn a_flow_runs_between_fake_clusters(engine: Engine) {
         "mesh: test\nclusters:\n  east:\n    bootstrap: [\"{}\"]\n  west:\n    bootstrap: [\"{}\"]\nflows:\n{}",
         east.bootstrap(),
         west.bootstrap(),
-        flow(
-            "test",
-            "east",
-            "west",
-            &["orders"],
-            &["groups: { include: ['billing'], interval: 1s, sync: true }"]
-        ),
+        flow("test", "east", "west", &["orders"], &["groups: { interval: 300ms }"]),
     );
     let mirror = engine.start(&topology, &[]);
     mirror.ready().await;
@@ -62,5 +54,4 @@ async fn a_flow_runs_between_fake_clusters(engine: Engine) {
     })
     .await;
     assert_eq!(mirror.terminate().await, Some(0));
-    assert_eq!(east.count(ApiKey::Produce), east.count(ApiKey::Produce));
 }

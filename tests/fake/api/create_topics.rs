@@ -68,7 +68,7 @@ fn plan(call: &Call, state: &mut State, topic: &CreatableTopic) -> Result<Plan, 
         return Err(Refusal::new(ResponseError::UnsupportedVersion, "Assignments are not taken here."));
     }
     let replicas = match topic.replication_factor {
-        -1 => 1,
+        -1 => state.default_replicas(),
         factor => usize::try_from(factor).unwrap_or(0),
     };
     let brokers = state.up().count();

@@ -65,7 +65,13 @@ fn describe(
             if !state.denied.cluster(Right::DescribeConfigs) {
                 return Err(ResponseError::ClusterAuthorizationFailed.into());
             }
-            Ok(BROKER_KEYS.iter().filter(is_asked).map(|key| entry(call, key, None, synonyms)).collect())
+            let replicas = state.default_replicas().to_string();
+            let told = |key: &Key| {
+                let told = entry(call, key, None, synonyms);
+                let own = key.name == "default.replication.factor";
+                if own { told.with_value(Some(text(&replicas))) } else { told }
+            };
+            Ok(BROKER_KEYS.iter().filter(is_asked).map(told).collect())
         }
         BROKER => {
             let text = format!("Unexpected broker id, expected {}, but received {name}", call.broker());

@@ -88,7 +88,7 @@ fn named(call: &Call, state: &mut State, asked: &MetadataRequest, name: &str) ->
         Some(ResponseError::InvalidTopicException)
     } else {
         if state.auto_create && asked.allow_auto_topic_creation {
-            state.add_topic(name, state.partitions_unless_said, 1, BTreeMap::new());
+            state.add_topic(name, state.partitions_unless_said, state.default_replicas(), BTreeMap::new());
         }
         // A topic is there the next time.
         Some(ResponseError::UnknownTopicOrPartition)
