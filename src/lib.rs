@@ -22,3 +22,14 @@ pub mod store;
 pub mod telemetry;
 pub mod topology;
 pub mod wire;
+
+// What tests share names this crate as they all do.
+#[cfg(test)]
+extern crate self as mirrormesh;
+#[cfg(test)]
+#[allow(dead_code, unused_imports, reason = "shared with the other tests; here a part of it is used")]
+#[path = "../tests/fake/mod.rs"]
+mod fake;
+#[cfg(test)]
+#[path = "../tests/fake/tests.rs"]
+mod fake_tests;

@@ -1,10 +1,10 @@
 //! For the tests of this room: settings, and a broker whose answers are a function in the test.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::metadata_response::{
@@ -12,22 +12,19 @@ use kafka_protocol::messages::metadata_response::{
 };
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsResponse, FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest,
-    MetadataResponse, RequestHeader, ResponseHeader,
+    MetadataResponse,
 };
-use kafka_protocol::protocol::{
-    Decodable, Encodable, HeaderVersion, StrBytes, decode_request_header_from_buffer,
-};
-use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpSocket};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::client::Wire;
-use super::connection::Stream;
-use super::frame::FrameReader;
 use crate::config::client::ClientSettings;
+use crate::fake::{self, FakeCluster};
 use crate::model::{TopicName, TopicPartition};
+
+pub(crate) use crate::fake::Reply;
 
 /// Plaintext settings with short, whole limits.
 pub(crate) fn settings(bootstrap: &str) -> ClientSettings {
@@ -68,61 +65,17 @@ pub(crate) fn names(topics: &[&str]) -> Vec<TopicName> {
 }
 
 /// A request as the scripted broker got it.
-pub(crate) struct Request {
-    pub(crate) api: ApiKey,
-    pub(crate) version: i16,
-    /// How many of this call came before, on all connections.
-    pub(crate) nth: usize,
-    correlation: i32,
-    body: Bytes,
-    broker: SocketAddr,
-}
+pub(crate) struct Request(fake::Request);
 
-/// What the scripted broker does with a request.
-pub(crate) enum Reply {
-    /// Sends these bytes, length included.
-    Bytes(Bytes),
-    /// Sends these bytes once the next request is there.
-    AfterNext(Bytes),
-    /// Says nothing.
-    Silence,
-    /// Closes the connection.
-    Close,
+impl Deref for Request {
+    type Target = fake::Request;
+
+    fn deref(&self) -> &fake::Request {
+        &self.0
+    }
 }
 
 impl Request {
-    /// The request itself.
-    pub(crate) fn decode<R: Decodable>(&self) -> R {
-        R::decode(&mut self.body.clone(), self.version).expect("the request can be decoded")
-    }
-
-    /// An answer to it, framed.
-    pub(crate) fn frame<A: Encodable + HeaderVersion>(&self, answer: &A) -> Bytes {
-        self.frame_in(self.version, self.correlation, answer)
-    }
-
-    /// An answer in another version, or to another request.
-    pub(crate) fn frame_in<A: Encodable + HeaderVersion>(
-        &self,
-        version: i16,
-        correlation: i32,
-        answer: &A,
-    ) -> Bytes {
-        let mut body = BytesMut::new();
-        let header = ResponseHeader::default().with_correlation_id(correlation);
-        header.encode(&mut body, A::header_version(version)).expect("the header can be encoded");
-        answer.encode(&mut body, version).expect("the answer can be encoded");
-        let mut frame = BytesMut::new();
-        frame.put_u32(u32::try_from(body.len()).expect("an answer is short"));
-        frame.extend_from_slice(&body);
-        frame.freeze()
-    }
-
-    /// Answers it.
-    pub(crate) fn answer<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
-        Reply::Bytes(self.frame(&answer))
-    }
-
     /// Answers an answer that belongs to another request.
     pub(crate) fn answer_out_of_turn<A: Encodable + HeaderVersion>(&self, answer: A) -> Reply {
         Reply::Bytes(self.frame_in(self.version, self.correlation + 1, &answer))
@@ -149,8 +102,8 @@ impl Request {
         let asked = self.decode::<MetadataRequest>().topics.unwrap_or_default();
         let broker = MetadataResponseBroker::default()
             .with_node_id(1.into())
-            .with_host(StrBytes::from_string(self.broker.ip().to_string()))
-            .with_port(self.broker.port().into());
+            .with_host(StrBytes::from_string(self.address.ip().to_string()))
+            .with_port(self.address.port().into());
         let partition = MetadataResponsePartition::default()
             .with_leader_id(1.into())
             .with_leader_epoch(if self.version >= 7 { EPOCH } else { -1 });
@@ -166,17 +119,17 @@ impl Request {
     /// What [`Request::standard`] answers to FindCoordinator.
     pub(crate) fn coordinators(&self) -> FindCoordinatorResponse {
         let asked: FindCoordinatorRequest = self.decode();
-        let host = StrBytes::from_string(self.broker.ip().to_string());
+        let host = StrBytes::from_string(self.address.ip().to_string());
         if self.version < 4 {
             let answer = FindCoordinatorResponse::default().with_node_id(1.into());
-            return answer.with_host(host).with_port(self.broker.port().into());
+            return answer.with_host(host).with_port(self.address.port().into());
         }
         let found = asked.coordinator_keys.into_iter().map(|key| {
             Coordinator::default()
                 .with_key(key)
                 .with_node_id(1.into())
                 .with_host(host.clone())
-                .with_port(self.broker.port().into())
+                .with_port(self.address.port().into())
         });
         FindCoordinatorResponse::default().with_coordinators(found.collect())
     }
@@ -215,24 +168,15 @@ pub(crate) fn offers(special: &[(ApiKey, i16, i16)]) -> ApiVersionsResponse {
     ApiVersionsResponse::default().with_api_keys(ranges.collect())
 }
 
-/// A broker whose answers are a function in the test.
+/// A broker whose answers are a function in the test: a fake one, all of whose requests are intercepted.
 pub(crate) struct Scripted {
-    address: SocketAddr,
-    seen: Arc<Mutex<Observed>>,
+    cluster: FakeCluster,
 }
-
-#[derive(Default)]
-struct Observed {
-    requests: Vec<ApiKey>,
-    connections: usize,
-}
-
-type Script = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 impl Scripted {
     /// Starts it on a free port.
     pub(crate) async fn start(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::start_with(None, script).await
+        Self::with(FakeCluster::start().await, script)
     }
 
     /// Starts it behind TLS.
@@ -240,31 +184,18 @@ impl Scripted {
         config: ServerConfig,
         script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with(Some(TlsAcceptor::from(Arc::new(config))), script).await
+        let tls = TlsAcceptor::from(Arc::new(config));
+        let wrap = move |stream| -> fake::Wrapped {
+            let handshake = tls.accept(stream);
+            // A handshake that fails is the client's to tell.
+            Box::pin(async move { Some(Box::new(handshake.await.ok()?) as Box<dyn fake::Stream>) })
+        };
+        Self::with(FakeCluster::builder().wrap(wrap).start().await, script)
     }
 
-    async fn start_with(
-        tls: Option<TlsAcceptor>,
-        script: impl Fn(&Request) -> Reply + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a local port is free");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        let seen = Arc::new(Mutex::new(Observed::default()));
-        let (script, log): (Script, _) = (Arc::new(script), seen.clone());
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                log.lock().connections += 1;
-                let (tls, script, log) = (tls.clone(), script.clone(), log.clone());
-                tokio::spawn(async move {
-                    let Some(tls) = tls else { return serve(stream, address, script, log).await };
-                    // A handshake that fails is the client's to tell.
-                    if let Ok(stream) = tls.accept(stream).await {
-                        serve(stream, address, script, log).await;
-                    }
-                });
-            }
-        });
-        Self { address, seen }
+    fn with(cluster: FakeCluster, script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        cluster.intercept_all(move |request| Some(script(&Request(request.clone()))));
+        Self { cluster }
     }
 
     /// A client of it.
@@ -281,61 +212,21 @@ impl Scripted {
 
     /// `host:port`.
     pub(crate) fn address(&self) -> String {
-        self.address.to_string()
+        self.cluster.bootstrap()
     }
 
     /// How many requests of this kind came.
     pub(crate) fn count(&self, api: ApiKey) -> usize {
-        self.seen.lock().requests.iter().filter(|seen| **seen == api).count()
+        self.cluster.count(api)
     }
 
     /// How many connections were made.
     pub(crate) fn connections(&self) -> usize {
-        self.seen.lock().connections
+        self.cluster.connections()
     }
 
     /// Waits until this many requests of a kind came.
     pub(crate) async fn saw(&self, api: ApiKey, count: usize) {
-        let seen = async {
-            while self.count(api) < count {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let ceiling = Duration::from_secs(60);
-        tokio::time::timeout(ceiling, seen)
-            .await
-            .unwrap_or_else(|_| panic!("no {count} requests of {api:?}"));
-    }
-}
-
-async fn serve(mut stream: impl Stream, broker: SocketAddr, script: Script, seen: Arc<Mutex<Observed>>) {
-    let mut held = Vec::new();
-    let mut frames = FrameReader::new(Arc::default());
-    while let Ok(mut body) = frames.read(&mut stream, || {}).await {
-        let header: RequestHeader =
-            decode_request_header_from_buffer(&mut body).expect("a sound request header");
-        let api = ApiKey::try_from(header.request_api_key).expect("a known call");
-        let nth = {
-            let mut seen = seen.lock();
-            let nth = seen.requests.iter().filter(|earlier| **earlier == api).count();
-            seen.requests.push(api);
-            nth
-        };
-        let (version, correlation) = (header.request_api_version, header.correlation_id);
-        let reply = script(&Request { api, version, nth, correlation, body, broker });
-        let bytes = match reply {
-            Reply::Silence => continue,
-            Reply::Close => return,
-            Reply::AfterNext(bytes) => {
-                held.push(bytes);
-                continue;
-            }
-            Reply::Bytes(bytes) => bytes,
-        };
-        held.push(bytes);
-        if stream.write_all(&held.concat()).await.is_err() {
-            return;
-        }
-        held.clear();
+        self.cluster.await_count(api, count).await;
     }
 }

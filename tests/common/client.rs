@@ -6,7 +6,7 @@ mod groups;
 mod produce;
 
 pub use consume::{Consumed, Isolation};
-pub use groups::Protocol;
+pub use groups::{Member, Protocol};
 pub use produce::{Ending, Produce, TestRecord};
 
 use std::time::{Duration, Instant};

@@ -100,7 +100,7 @@ pub mod topologies;
 mod wait;
 
 pub use broker::Broker;
-pub use client::{Consumed, Ending, Isolation, KafkaClient, Produce, Protocol, TestRecord};
+pub use client::{Consumed, Ending, Isolation, KafkaClient, Member, Produce, Protocol, TestRecord};
 pub use cluster::{Cluster, ClusterBuilder};
 pub use command::{Ran, mirrormesh};
 pub use dirs::fresh_dir;

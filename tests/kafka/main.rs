@@ -2,10 +2,15 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code, unused_imports, reason = "shared with the unit tests; here a part of it is used")]
+#[path = "../fake/mod.rs"]
+mod fake;
 
 mod checkpoints;
 mod claims;
 mod cli;
+mod conformance;
+mod fake_clusters;
 mod groups;
 mod harness;
 mod mirror;

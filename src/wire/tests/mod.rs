@@ -1,4 +1,4 @@
-//! The client against brokers made of a script, and against krafka's in-process broker.
+//! The client against brokers made of a script, and against a fake cluster with logs.
 
 mod fake_broker;
 mod groups;

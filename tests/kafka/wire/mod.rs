@@ -18,7 +18,7 @@ pub(crate) fn wire(bootstrap: &str) -> Wire {
 }
 
 /// A topic with the broker's default replication.
-fn new_topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> NewTopic {
+pub(crate) fn new_topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> NewTopic {
     let configs = configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     NewTopic { name: TopicName::from(name), partitions, replication_factor: -1, configs }
 }

@@ -1,13 +1,9 @@
-//! A cluster of scripted brokers whose logs are in memory, and lanes that read it.
+//! A fake cluster, and lanes that read it.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use kafka_protocol::messages::fetch_request::FetchPartition;
-use kafka_protocol::messages::fetch_response::{EpochEndOffset, FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, TopicName};
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -17,36 +13,19 @@ use crate::engine::passthrough::Shared;
 use crate::engine::passthrough::lane::Lane;
 use crate::engine::passthrough::source::{Source, SourceSpec};
 use crate::engine::{Batch, LaneEvent, LanePort, LaneSpec, SourceError};
-use crate::model::{Codec, Generation, Isolation, TopicId, TopicPartition};
-use crate::wire::testing::{EPOCH, Reply, Request, Scripted};
+use crate::fake::{FakeCluster, Reply, Request};
+use crate::model::Codec;
+use crate::model::{Generation, Isolation, TopicId, TopicPartition};
+use crate::wire::testing::settings;
 use crate::wire::{ResponseError, Wire};
 
-/// The logs, and what is to go wrong.
-#[derive(Default)]
-pub(super) struct State {
-    /// Batches of partition 0 of a topic: next offset and bytes.
-    pub(super) logs: HashMap<String, Vec<(i64, Bytes)>>,
-    /// Who leads partition 0 of a topic; broker 1 unless told.
-    pub(super) leaders: HashMap<String, i32>,
-    /// What a broker answers of a topic instead of records: once, or always.
-    pub(super) errors: HashMap<(i32, String), (ResponseError, bool)>,
-    /// Who is to be read instead of the leader.
-    pub(super) replica: Option<i32>,
-    /// The log ends in an earlier epoch.
-    pub(super) diverged: bool,
-    /// Metadata knows no topic.
-    pub(super) unknown: bool,
-    /// What becomes of the next Fetch requests.
-    pub(super) faults: Vec<Fault>,
-    pub(super) fetches: Vec<Fetched>,
-    sessions: BTreeMap<i32, (i32, BTreeMap<String, FetchPartition>)>,
-    next_session: i32,
-    ports: Vec<i32>,
-}
+/// The epoch under which a partition is led first.
+const EPOCH: i32 = 0;
 
+/// What goes wrong once.
 #[derive(Clone, Copy)]
-pub(super) enum Fault {
-    /// The broker has given up its sessions.
+pub(super) enum Once {
+    /// The brokers have given up their sessions.
     Evict,
     /// The connection is cut instead of an answer.
     Cut,
@@ -65,9 +44,16 @@ pub(super) struct Fetched {
     pub(super) rack: String,
 }
 
+/// What Fetch requests were, and what the next ones meet.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) fetches: Vec<Fetched>,
+    faults: Vec<Once>,
+}
+
 pub(super) struct Fake {
-    pub(super) state: Arc<Mutex<State>>,
-    pub(super) brokers: Vec<Scripted>,
+    pub(super) cluster: FakeCluster,
+    pub(super) seen: Arc<Mutex<Seen>>,
     pub(super) budget: Arc<Budget>,
     account: Account,
     pub(super) wire: Wire,
@@ -76,20 +62,16 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    /// A cluster of two brokers, and a source side within a budget.
+    /// A cluster of two brokers, the second in our rack, and a source side within a budget. Broker 1 leads.
     pub(super) async fn start(budget_bytes: usize) -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
-        let mut brokers = Vec::new();
-        for id in [1, 2] {
-            let state = state.clone();
-            brokers.push(Scripted::start(move |request| reply(&state, id, request)).await);
-        }
-        let port = |broker: &Scripted| broker.address().rsplit(':').next().unwrap().parse().unwrap();
-        state.lock().ports = brokers.iter().map(port).collect();
+        let cluster = FakeCluster::builder().racks(&["there", "here"]).start().await;
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let log = seen.clone();
+        cluster.intercept(ApiKey::Fetch, move |request| log.lock().take(request));
         let budget = Budget::new(budget_bytes);
         let account = budget.account();
         let shared = Arc::new(Shared::new(Box::new(|_| {})));
-        let wire = brokers[0].client();
+        let wire = Wire::new("east".into(), &settings(&cluster.address(1).to_string())).unwrap();
         let spec = SourceSpec {
             flow: "test".into(),
             wire: wire.clone(),
@@ -99,7 +81,30 @@ impl Fake {
             round_trips: Arc::default(),
         };
         let source = Source::start(spec, shared.clone());
-        Self { state, brokers, budget, account, wire, source, shared }
+        Self { cluster, seen, budget, account, wire, source, shared }
+    }
+
+    /// Has something go wrong, and waits until a request has met it.
+    pub(super) async fn strike(&self, fault: Once) {
+        let sessions = || self.seen.lock().fetches.iter().filter(|fetch| fetch.full).count();
+        let before = sessions();
+        match fault {
+            Once::Evict => {
+                self.cluster.evict_sessions();
+                self.cluster.until("a new session is asked for", |_| sessions() > before).await;
+            }
+            fault => {
+                self.seen.lock().faults.push(fault);
+                self.cluster.until("the fault happens", |_| self.seen.lock().faults.is_empty()).await;
+            }
+        }
+    }
+
+    /// Creates a topic of one partition unless it is there.
+    fn ensure(&self, topic: &str) {
+        if !self.cluster.topics().contains_key(topic) {
+            self.cluster.create_topic(topic, 1, &[]);
+        }
     }
 
     /// Appends batches of one record each to a topic.
@@ -109,10 +114,16 @@ impl Fake {
 
     /// Appends to several topics at once.
     pub(super) fn append_all(&self, appended: &[(&str, usize, usize)]) {
-        let mut state = self.state.lock();
-        for (topic, batches, value_bytes) in appended {
-            state.append(topic, *batches, *value_bytes);
+        let mut batches = Vec::new();
+        for (topic, count, value_bytes) in appended {
+            self.ensure(topic);
+            for _ in 0..*count {
+                let mut builder = BatchBuilder::new(Codec::None);
+                builder.push(1, None, Some(&vec![b'v'; *value_bytes]), &[]);
+                batches.push((*topic, 0, builder));
+            }
         }
+        self.cluster.append_all(batches);
     }
 
     /// Opens a lane.
@@ -127,6 +138,7 @@ impl Fake {
 
     /// Opens a lane that tells its events to a port.
     pub(super) fn lane_with(&self, topic: &str, port: LanePort) -> Arc<Lane> {
+        self.ensure(topic);
         let id = TopicPartition::new(topic, 0);
         let (source, target, generation) = (id.clone(), id, Generation(1));
         let spec = LaneSpec {
@@ -146,18 +158,6 @@ impl Fake {
         let mut reading = self.lane(topic);
         reading.start(&self.source, offset);
         reading
-    }
-}
-
-impl State {
-    fn append(&mut self, topic: &str, batches: usize, value_bytes: usize) {
-        let log = self.logs.entry(topic.to_owned()).or_default();
-        for _ in 0..batches {
-            let base = log.last().map_or(0, |(next, _)| *next);
-            let mut builder = BatchBuilder::new(Codec::None).base_offset(base).leader_epoch(EPOCH);
-            builder.push(1, None, Some(&vec![b'v'; value_bytes]), &[]);
-            log.push((base + 1, builder.build().unwrap()));
-        }
     }
 }
 
@@ -210,132 +210,24 @@ impl Reading {
     }
 }
 
-fn reply(state: &Mutex<State>, broker: i32, request: &Request) -> Reply {
-    match request.api {
-        ApiKey::Metadata => metadata(&state.lock(), request),
-        ApiKey::Fetch => fetch(state, broker, request),
-        ApiKey::ApiVersions => {
-            // A long link: one connection may not fill it.
-            std::thread::sleep(Duration::from_millis(5));
-            request.standard()
+impl Seen {
+    /// Takes note of a request, and answers it if something is to go wrong.
+    fn take(&mut self, request: &Request) -> Option<Reply> {
+        let asked: FetchRequest = request.decode();
+        let mut named = Vec::new();
+        for topic in &asked.topics {
+            for part in &topic.partitions {
+                assert!(part.current_leader_epoch >= EPOCH, "{part:?}");
+                assert!((-1..=part.current_leader_epoch).contains(&part.last_fetched_epoch), "{part:?}");
+                named.push((topic.topic.to_string(), part.fetch_offset));
+            }
         }
-        _ => request.standard(),
-    }
-}
-
-fn metadata(state: &State, request: &Request) -> Reply {
-    let mut answer = request.metadata();
-    let one = answer.brokers[0].clone();
-    let broker = |(port, id): (&i32, i32)| one.clone().with_node_id(id.into()).with_port(*port);
-    answer.brokers = state.ports.iter().zip(1..).map(broker).collect();
-    for topic in &mut answer.topics {
-        let name = topic.name.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default();
-        let leader = state.leaders.get(&name).copied().unwrap_or(1);
-        topic.partitions[0].leader_id = leader.into();
-        if state.unknown {
-            topic.error_code = ResponseError::UnknownTopicOrPartition.code();
-            topic.partitions.clear();
+        let forgotten = asked.forgotten_topics_data.iter().map(|topic| topic.topic.to_string()).collect();
+        let (full, rack) = (asked.session_epoch == 0, asked.rack_id.to_string());
+        self.fetches.push(Fetched { broker: request.broker, full, named, forgotten, rack });
+        match self.faults.pop()? {
+            Once::Refuse(code) => Some(request.answer(FetchResponse::default().with_error_code(code.code()))),
+            Once::Cut | Once::Evict => Some(Reply::Close),
         }
     }
-    request.answer(answer)
-}
-
-fn fetch(state: &Mutex<State>, broker: i32, request: &Request) -> Reply {
-    let asked: FetchRequest = request.decode();
-    let mut state = state.lock();
-    let refuse = |code: ResponseError| request.answer(FetchResponse::default().with_error_code(code.code()));
-    match state.faults.pop() {
-        Some(Fault::Evict) => state.sessions.clear(),
-        Some(Fault::Cut) => return Reply::Close,
-        Some(Fault::Refuse(code)) => return refuse(code),
-        None => {}
-    }
-    let named: Vec<_> = (asked.topics.iter())
-        .flat_map(|topic| topic.partitions.iter().map(|part| (topic.topic.as_str().to_owned(), part.clone())))
-        .collect();
-    let forgotten: Vec<_> =
-        asked.forgotten_topics_data.iter().map(|topic| topic.topic.as_str().to_owned()).collect();
-    state.fetches.push(Fetched {
-        broker,
-        full: asked.session_epoch == 0,
-        named: named.iter().map(|(name, part)| (name.clone(), part.fetch_offset)).collect(),
-        forgotten: forgotten.clone(),
-        rack: asked.rack_id.to_string(),
-    });
-    let id = if asked.session_epoch == 0 {
-        state.next_session += 1;
-        let id = state.next_session;
-        state.sessions.insert(id, (1, named.into_iter().collect()));
-        id
-    } else {
-        let Some((epoch, known)) = state.sessions.get_mut(&asked.session_id) else {
-            return refuse(ResponseError::FetchSessionIdNotFound);
-        };
-        assert_eq!(*epoch, asked.session_epoch);
-        *epoch += 1;
-        known.extend(named);
-        forgotten.iter().for_each(|name| assert!(known.remove(name).is_some()));
-        asked.session_id
-    };
-    let wanted = state.sessions[&id].1.clone();
-    let mut room = usize::try_from(asked.max_bytes).unwrap();
-    let parts: Vec<_> = wanted
-        .iter()
-        .filter_map(|(name, part)| Some((name, read(&mut state, broker, name, part, &mut room)?)))
-        .collect();
-    let topics = parts.into_iter().map(|(name, data)| {
-        let topic = TopicName(kafka_protocol::protocol::StrBytes::from_string(name.clone()));
-        FetchableTopicResponse::default().with_topic(topic).with_partitions(vec![data])
-    });
-    let answer = FetchResponse::default().with_session_id(id).with_responses(topics.collect());
-    drop(state);
-    if answer.responses.is_empty() {
-        // The broker waits for records.
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    request.answer(answer)
-}
-
-/// What a broker says of a partition; `None` when there is nothing to say.
-fn read(
-    state: &mut State,
-    broker: i32,
-    name: &str,
-    part: &FetchPartition,
-    room: &mut usize,
-) -> Option<PartitionData> {
-    let key = (broker, name.to_owned());
-    let log = state.logs.get(name).cloned().unwrap_or_default();
-    let end = log.last().map_or(0, |(next, _)| *next);
-    let mut data = PartitionData::default().with_high_watermark(end).with_last_stable_offset(end);
-    data.records = None;
-    if let Some((code, always)) = state.errors.get(&key).copied() {
-        if !always {
-            state.errors.remove(&key);
-        }
-        return Some(data.with_error_code(code.code()));
-    }
-    let leader = state.leaders.get(name).copied().unwrap_or(1);
-    if broker != leader && state.replica != Some(broker) {
-        return Some(data.with_error_code(ResponseError::NotLeaderOrFollower.code()));
-    }
-    assert!([EPOCH, -1].contains(&part.last_fetched_epoch) && part.current_leader_epoch == EPOCH);
-    if state.diverged {
-        return Some(
-            data.with_diverging_epoch(EpochEndOffset::default().with_epoch(EPOCH - 1).with_end_offset(1)),
-        );
-    }
-    if let Some(replica) = state.replica.filter(|replica| *replica != broker) {
-        return Some(data.with_preferred_read_replica(replica.into()));
-    }
-    let mut records = Vec::new();
-    let most = usize::try_from(part.partition_max_bytes).unwrap().min(*room);
-    for (_, batch) in log.iter().filter(|(next, _)| *next > part.fetch_offset) {
-        if !records.is_empty() && records.len() + batch.len() > most {
-            break;
-        }
-        records.extend_from_slice(batch);
-    }
-    *room = room.saturating_sub(records.len());
-    (!records.is_empty()).then(|| data.with_records(Some(records.into())))
 }

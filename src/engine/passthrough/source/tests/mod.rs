@@ -1,21 +1,41 @@
-//! The source side against scripted brokers.
+//! The source side against a fake cluster.
 
 mod fake;
 
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse};
+
 use crate::engine::SourceError;
+use crate::fake::{Fault, Reply, Request};
 use crate::wire::ResponseError;
-use fake::{Fake, Fault};
+use fake::{Fake, Once};
 
 const MIB: usize = 1 << 20;
 
 async fn until(what: &str, done: impl Fn() -> bool) {
     let waited = async {
         while !done() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    let ceiling = std::time::Duration::from_secs(60);
+    let ceiling = Duration::from_secs(60);
     tokio::time::timeout(ceiling, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// An answer to a request that names a topic: these bytes, wherever the request wants to begin.
+fn answer_of(request: &Request, topic: &str, records: &Bytes) -> Option<Reply> {
+    let asked: FetchRequest = request.decode();
+    let asked = asked.topics.into_iter().find(|asked| asked.topic.as_str() == topic)?;
+    let end = asked.partitions[0].fetch_offset + 1;
+    let data = PartitionData::default()
+        .with_high_watermark(end)
+        .with_last_stable_offset(end)
+        .with_records(Some(records.clone()));
+    let topic = FetchableTopicResponse::default().with_topic(asked.topic).with_partitions(vec![data]);
+    Some(request.answer(FetchResponse::default().with_responses(vec![topic])))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,20 +48,20 @@ async fn idle_partitions_are_named_once() {
     fake.append("orders", 1, 10);
     lane.read_to(4).await;
     until("the new offset is named", || {
-        fake.state.lock().fetches.iter().any(|fetch| fetch.named.contains(&("orders".to_owned(), 4)))
+        fake.seen.lock().fetches.iter().any(|fetch| fetch.named.contains(&("orders".to_owned(), 4)))
     })
     .await;
-    let state = fake.state.lock();
-    let names = |full: bool| state.fetches.iter().filter(move |f| f.full == full).flat_map(|f| &f.named);
+    let seen = fake.seen.lock();
+    let names = |full: bool| seen.fetches.iter().filter(move |f| f.full == full).flat_map(|f| &f.named);
     for n in 0..50 {
         let name = format!("idle-{n}");
         let named = names(true).chain(names(false)).filter(|(named, _)| *named == name).count();
         assert_eq!(named, 1, "{name}");
     }
-    assert_eq!(state.fetches.iter().filter(|fetch| fetch.full).count(), 1);
+    assert_eq!(seen.fetches.iter().filter(|fetch| fetch.full).count(), 1);
     let offsets: Vec<_> = names(true).chain(names(false)).filter(|(name, _)| name == "orders").collect();
     assert_eq!(offsets.iter().map(|(_, offset)| *offset).collect::<Vec<_>>(), [1, 3, 4]);
-    assert!(state.fetches.iter().all(|fetch| fetch.rack == "here" && fetch.forgotten.is_empty()));
+    assert!(seen.fetches.iter().all(|fetch| fetch.rack == "here" && fetch.forgotten.is_empty()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,19 +71,18 @@ async fn nothing_is_lost_or_repeated_when_sessions_and_connections_end() {
     let mut lane = fake.reading("orders", 0);
     lane.read_to(1).await;
     let faults = [
-        Fault::Evict,
-        Fault::Cut,
-        Fault::Refuse(ResponseError::InvalidFetchSessionEpoch),
-        Fault::Refuse(ResponseError::UnknownServerError),
-        Fault::Evict,
+        Once::Evict,
+        Once::Cut,
+        Once::Refuse(ResponseError::InvalidFetchSessionEpoch),
+        Once::Refuse(ResponseError::UnknownServerError),
+        Once::Evict,
     ];
     for (fault, end) in faults.into_iter().zip(2..) {
-        fake.state.lock().faults.push(fault);
-        until("the fault happens", || fake.state.lock().faults.is_empty()).await;
+        fake.strike(fault).await;
         fake.append("orders", 1, 10);
         lane.read_to(end).await;
     }
-    assert!(fake.brokers[0].connections() >= 3, "a cut connection is made anew");
+    assert!(fake.cluster.connections_at(1) >= 3, "a cut connection is made anew");
     assert!(fake.shared.ended().is_none());
 }
 
@@ -76,11 +95,11 @@ async fn a_leader_that_moved_is_followed() {
     lane.read_to(5).await;
     stays.read_to(1).await;
     for (leader, end) in [(2, 6), (1, 7), (2, 8)] {
-        fake.state.lock().leaders.insert("orders".to_owned(), leader);
+        fake.cluster.move_leader("orders", 0, leader);
         fake.append("orders", 1, 10);
         lane.read_to(end).await;
         let last = fake
-            .state
+            .seen
             .lock()
             .fetches
             .iter()
@@ -108,7 +127,7 @@ async fn a_lane_that_starts_again_gets_nothing_of_its_older_fetch() {
     lane.start(&fake.source, 100);
     lane.read_to(200).await;
     fake.source.stop_fetch(&lane.lane);
-    until("the partition is forgotten", || fake.state.lock().fetches.iter().any(|f| !f.forgotten.is_empty()))
+    until("the partition is forgotten", || fake.seen.lock().fetches.iter().any(|f| !f.forgotten.is_empty()))
         .await;
 }
 
@@ -121,7 +140,7 @@ async fn a_lane_without_credit_is_forgotten_and_comes_back() {
     let mut held = vec![stuck.batch().await];
     lane.read_to(1).await;
     until("the stuck lane is forgotten", || {
-        fake.state.lock().fetches.iter().any(|fetch| fetch.forgotten.contains(&"stuck".to_owned()))
+        fake.seen.lock().fetches.iter().any(|fetch| fetch.forgotten.contains(&"stuck".to_owned()))
     })
     .await;
     fake.append("orders", 1, 10);
@@ -154,7 +173,7 @@ async fn errors_of_a_partition_are_told_and_spare_the_others() {
     ];
     for (number, (code, expected)) in cases.into_iter().enumerate() {
         let name = format!("bad-{number}");
-        fake.state.lock().errors.insert((1, name.clone()), (code, true));
+        fake.cluster.fail(Fault::of(ApiKey::Fetch, code).on(&name));
         let failure = fake.reading(&name, 4).failure().await;
         match (&failure, &expected) {
             (SourceError::Unauthorized(_), SourceError::Unauthorized(_)) => {}
@@ -164,10 +183,11 @@ async fn errors_of_a_partition_are_told_and_spare_the_others() {
     }
     orders.read_to(2).await;
     fake.append("stale", 1, 10);
-    fake.state.lock().logs.get_mut("stale").unwrap()[0].0 = 10;
+    let early = fake.cluster.batches("stale", 0)[0].bytes().clone();
+    fake.cluster.intercept(ApiKey::Fetch, move |request| answer_of(request, "stale", &early));
     let stale = fake.reading("stale", 5).failure().await;
     assert!(matches!(&stale, SourceError::Retriable(text) if text.contains("before offset 5")), "{stale}");
-    fake.state.lock().diverged = true;
+    fake.append("other", 1, 10);
     let truncated = fake.reading("other", 9).failure().await;
     assert_eq!(truncated, SourceError::Truncated { offset: 9 });
 }
@@ -176,24 +196,20 @@ async fn errors_of_a_partition_are_told_and_spare_the_others() {
 async fn a_topic_must_stay_unknown_to_be_told_so() {
     let fake = Fake::start(96 * MIB).await;
     fake.append("orders", 1, 10);
-    let once = (ResponseError::UnknownTopicOrPartition, false);
-    fake.state.lock().errors.insert((1, "orders".to_owned()), once);
+    let unknown = Fault::of(ApiKey::Fetch, ResponseError::UnknownTopicOrPartition);
+    fake.cluster.fail(unknown.on("orders").times(1));
     fake.reading("orders", 0).read_to(1).await;
-    fake.state.lock().unknown = true;
-    assert_eq!(fake.reading("gone", 0).failure().await, SourceError::UnknownPartition);
+    let mut gone = fake.lane("gone");
+    fake.cluster.delete_topic("gone");
+    gone.start(&fake.source, 0);
+    assert_eq!(gone.failure().await, SourceError::UnknownPartition);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_batch_is_not_handed_on() {
     let fake = Fake::start(96 * MIB).await;
     fake.append("orders", 3, 10);
-    {
-        let mut state = fake.state.lock();
-        let batch = &mut state.logs.get_mut("orders").unwrap()[1].1;
-        let mut bytes = batch.to_vec();
-        bytes[65] ^= 1;
-        *batch = bytes.into();
-    }
+    fake.cluster.damage("orders", 0, 1);
     let mut lane = fake.reading("orders", 0);
     lane.read_to(1).await;
     let failure = lane.failure().await;
@@ -204,19 +220,16 @@ async fn a_damaged_batch_is_not_handed_on() {
 async fn the_closest_replica_is_read_until_it_fails() {
     let fake = Fake::start(96 * MIB).await;
     fake.append("orders", 3, 10);
-    fake.state.lock().replica = Some(2);
+    fake.cluster.serve_racks(true);
     let mut lane = fake.reading("orders", 0);
     lane.read_to(3).await;
     let brokers = |fake: &Fake| {
-        fake.state.lock().fetches.iter().filter(|f| !f.named.is_empty()).map(|f| f.broker).collect::<Vec<_>>()
+        fake.seen.lock().fetches.iter().filter(|f| !f.named.is_empty()).map(|f| f.broker).collect::<Vec<_>>()
     };
     assert_eq!(brokers(&fake)[..2], [1, 2]);
-    {
-        // Only the leader decides that an offset is out of range.
-        let mut state = fake.state.lock();
-        state.replica = None;
-        state.errors.insert((2, "orders".to_owned()), (ResponseError::OffsetOutOfRange, true));
-    }
+    // Only the leader decides that an offset is out of range.
+    fake.cluster.serve_racks(false);
+    fake.cluster.fail(Fault::of(ApiKey::Fetch, ResponseError::OffsetOutOfRange).on("orders").at(2));
     fake.append("orders", 1, 10);
     lane.read_to(4).await;
     assert_eq!(brokers(&fake).last(), Some(&1));
@@ -226,6 +239,7 @@ async fn the_closest_replica_is_read_until_it_fails() {
 async fn busy_lanes_are_spread_over_several_connections_of_a_long_link() {
     const LANES: usize = 4;
     let fake = Fake::start(3 * MIB).await;
+    fake.cluster.set_latency(Duration::from_millis(5));
     let names: Vec<_> = (0..LANES).map(|n| format!("busy-{n}")).collect();
     let appended: Vec<_> = names.iter().map(|name| (name.as_str(), 120, 100_000)).collect();
     fake.append_all(&appended);
@@ -235,7 +249,7 @@ async fn busy_lanes_are_spread_over_several_connections_of_a_long_link() {
     });
     futures::future::join_all(readings).await;
     // One connection is for look-ups.
-    let connections = fake.brokers[0].connections();
+    let connections = fake.cluster.connections_at(1);
     assert!((3..=5).contains(&connections), "{connections} connections");
 }
 
