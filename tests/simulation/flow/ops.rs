@@ -155,7 +155,9 @@ impl World {
             38..62 => {
                 let partition = self.random.any(process.partitions.keys().cloned());
                 let save = self.random.one_in(3);
-                partition.map(|source| self.partition(which, &source, true, save));
+                if let Some(source) = partition {
+                    self.partition(which, &source, true, save);
+                }
             }
             62..76 => {
                 let fails = self.random.one_in(12);

@@ -147,8 +147,9 @@ impl Truth {
     }
 
     pub fn lose_target_topic(&mut self, which: usize) {
-        let name = self.target.topics.0.keys().nth(which % 4).cloned();
-        name.map(|name| self.target.topics.0.remove(&name));
+        if let Some(name) = self.target.topics.0.keys().nth(which % 4).cloned() {
+            self.target.topics.0.remove(&name);
+        }
     }
 
     pub fn ends(&mut self) -> Arc<Ends> {
