@@ -123,7 +123,7 @@ pub enum ReplicationFactor {
 /// Compression of what the `records` engine writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
+#[expect(missing_docs, reason = "the names are Kafka's")]
 pub enum Codec {
     None,
     Gzip,

@@ -4,7 +4,7 @@ use crate::tree::Tree;
 use crate::{HOUSE, code, none, refused};
 
 /// The rooms, from the purest down. What a room uses stands before it.
-pub const ROOMS: [&str; 18] = [
+pub const ROOMS: [&str; 17] = [
     "snapshot",
     "model",
     "topology",
@@ -13,7 +13,6 @@ pub const ROOMS: [&str; 18] = [
     "replicator",
     "offsets",
     "config",
-    "clock",
     "telemetry",
     "wire",
     "engine",
