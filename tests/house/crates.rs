@@ -94,7 +94,7 @@ const ALLOWED: &[Allowed] = &[
         &["krafka"],
     ),
     // The seam knows neither of its clients.
-    allow("engine/", &["bytes", "futures", "parking_lot", "thiserror", "tokio"], &[]),
+    allow("engine/", &["futures", "parking_lot", "thiserror", "tokio"], &[]),
     allow(
         "engine/passthrough/",
         &["bytes", "futures", "kafka_protocol", "parking_lot", "rand", "tokio", "tracing"],
