@@ -4,6 +4,9 @@
 //! [`replicator`] know no I/O; [`config`] and [`telemetry`] serve all; [`wire`] and [`engine`] talk to Kafka; [`mesh`] holds the
 //! actors; [`http`] and [`cli`] face people. `ARCHITECTURE.md` tells the whole story.
 
+// Not in Cargo.toml: in the crates of tests and benches nothing is reachable, and `pub` says nothing.
+#![warn(unreachable_pub)]
+
 pub mod batch;
 pub mod cli;
 pub mod cluster;

@@ -8,6 +8,10 @@ use super::{Alias, Fault, TopicName};
 /// Each is logged once, counted under [`Event::name`] and carried by the flow, topic and partition of whoever
 /// reports it.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "what a variant says of its fields is one sentence with what it says of itself"
+)]
 pub enum Event {
     /// The source topic was deleted and created again: a new log under the old name.
     SourceRecreated { old_next: i64, new_start: i64 },

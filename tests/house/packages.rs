@@ -176,6 +176,19 @@ fn licences_and_sources_are_known_ones() {
     none(package_offences(&metadata), "Licences are listed in tests/house/packages.rs and in deny.toml.");
 }
 
+/// The texts of a list in a TOML file: what stands between quotes from `key = [` to the closing bracket.
+fn toml_list<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
+    let list = text.split_once(&format!("\n{key} = [")).and_then(|(_, rest)| rest.split_once(']'));
+    list.map_or_else(Vec::new, |(list, _)| list.split('"').skip(1).step_by(2).collect())
+}
+
+#[test]
+fn the_file_for_cargo_deny_has_the_same_lists() {
+    let file = HOUSE.text("deny.toml").expect("it is kept");
+    assert_eq!(toml_list(file, "allow"), LICENCES);
+    assert_eq!(toml_list(file, "skip"), DUPLICATES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_new_duplicate_and_one_that_went_are_refused() {
     let package =

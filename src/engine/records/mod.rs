@@ -124,7 +124,7 @@ impl RecordsSession {
         let consumer = Arc::new(consumer);
         let watch = BrokerWatch::new(shared.clone(), Arc::downgrade(&consumer), source, target);
         let fetcher = Fetcher::new(consumer, orders, shared.clone());
-        *session.fetcher.lock() = Some(spawn_fetcher(&session.flow, shared, fetcher));
+        *session.fetcher.lock() = Some(spawn_fetcher(&session.flow, shared, fetcher)?);
         *session.broker_watch.lock() = Some(tokio::spawn(watch.run()));
         Ok(session)
     }
@@ -153,11 +153,13 @@ impl RecordsSession {
         })?;
         let origin = Origin { flow: self.flow.to_string(), cluster: self.target_alias.to_string() };
         let shared = Arc::downgrade(&self.shared);
+        let producer = config
+            .create_with_context(TargetContext::new(origin))
+            .map_err(|error| refused(&self.target_alias, &error))?;
         let sink = Sink::start(
             (id, kind),
             self.flow.as_str(),
-            &config,
-            TargetContext::new(origin),
+            Arc::new(producer),
             self.shared.limits.clone(),
             self.refused_topics.clone(),
             Box::new(move |reason| {
@@ -165,8 +167,7 @@ impl RecordsSession {
                     shared.sink_died(id, kind, &reason);
                 }
             }),
-        )
-        .map_err(|error| refused(&self.target_alias, &error))?;
+        )?;
         if let Some(replaced) = sinks.insert(kind, sink.clone()) {
             self.shared.retire(replaced);
         }
@@ -340,7 +341,11 @@ impl Drop for RecordsSession {
     }
 }
 
-fn spawn_fetcher(flow: &FlowName, shared: Arc<Shared>, fetcher: Fetcher) -> JoinHandle<()> {
+fn spawn_fetcher(
+    flow: &FlowName,
+    shared: Arc<Shared>,
+    fetcher: Fetcher,
+) -> Result<JoinHandle<()>, EngineError> {
     let name = format!("fetch {flow}");
     thread::Builder::new()
         .name(name.clone())
@@ -350,7 +355,12 @@ fn spawn_fetcher(flow: &FlowName, shared: Arc<Shared>, fetcher: Fetcher) -> Join
                 shared.lose(format!("thread `{name}` panicked: {}", panic_text(&*panic)));
             }
         })
-        .expect("the system starts threads")
+        .map_err(|error| no_thread(&error))
+}
+
+/// The system starts no thread: too many are running, or memory is short. Neither need last, so the flow tries again.
+fn no_thread(error: &std::io::Error) -> EngineError {
+    EngineError::SessionLost(format!("the system starts no thread for it: {error}"))
 }
 
 /// What librdkafka says of settings, without their values: they may be secrets.

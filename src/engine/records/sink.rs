@@ -7,9 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rdkafka::ClientConfig;
 use rdkafka::client::Client;
-use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::oneshot;
@@ -21,7 +19,7 @@ use super::record_set::RecordSet;
 use super::refused_topics::RefusedTopics;
 use super::shared::Limits;
 use super::{classify, limits};
-use crate::engine::WriteError;
+use crate::engine::{EngineError, WriteError};
 use crate::model::{Event, TopicPartition, WriteErrorClass};
 use crate::telemetry::clock;
 
@@ -69,17 +67,18 @@ enum Order {
 }
 
 impl Sink {
-    /// Creates the producer and starts its threads.
+    /// Starts the threads of a producer.
+    ///
+    /// # Errors
+    /// The system starts no thread.
     pub(super) fn start(
         (id, kind): (u64, SinkKind),
         name: &str,
-        config: &ClientConfig,
-        context: TargetContext,
+        producer: Arc<BaseProducer<TargetContext>>,
         limits: Limits,
         refused_topics: RefusedTopics,
         on_dead: OnDead,
-    ) -> Result<Arc<Self>, KafkaError> {
-        let producer: Arc<BaseProducer<TargetContext>> = Arc::new(config.create_with_context(context)?);
+    ) -> Result<Arc<Self>, EngineError> {
         let (orders, received) = channel();
         let sink = Arc::new(Self {
             id,
@@ -95,10 +94,13 @@ impl Sink {
         let writer =
             Writer { producer: producer.clone(), limits, stop: sink.stop.clone(), dead: sink.dead.clone() };
         let writer_death = death.clone();
-        let write = spawn(format!("write {name}"), writer_death, move || writer.run(&received));
+        let write = spawn(format!("write {name}"), writer_death, move || writer.run(&received))?;
+        sink.threads.lock().push(write);
         let (stop, report_death) = (sink.stop.clone(), death.clone());
         let report = spawn(format!("acks {name}"), death, move || serve(&producer, &stop, &report_death));
-        sink.threads.lock().extend([write, report]);
+        // Nobody hears of its answers: the writer ends too.
+        let report = report.inspect_err(|_| sink.stop())?;
+        sink.threads.lock().push(report);
         Ok(sink)
     }
 
@@ -177,7 +179,11 @@ impl Death {
 }
 
 /// Starts a named thread whose panic ends the sink.
-fn spawn(name: String, death: Arc<Death>, body: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+fn spawn(
+    name: String,
+    death: Arc<Death>,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, EngineError> {
     let thread_name = name.clone();
     thread::Builder::new()
         .name(thread_name)
@@ -187,7 +193,7 @@ fn spawn(name: String, death: Arc<Death>, body: impl FnOnce() + Send + 'static) 
                     .tell(format!("thread `{name}` panicked: {}", crate::engine::panic::panic_text(&*panic)));
             }
         })
-        .expect("the system starts threads")
+        .map_err(|error| super::no_thread(&error))
 }
 
 /// Serves delivery reports until told to stop.

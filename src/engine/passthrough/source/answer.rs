@@ -103,10 +103,7 @@ impl FetchLoop {
             return false;
         }
         reader.went_well();
-        let limit = match isolation {
-            Isolation::ReadCommitted => data.last_stable_offset,
-            Isolation::ReadUncommitted => data.high_watermark,
-        };
+        let limit = limit_of(&data, isolation);
         let has_data = bytes_of(&data) > 0;
         let aborted = data.aborted_transactions.unwrap_or_default();
         let answer = Answer {
@@ -188,6 +185,14 @@ impl FetchLoop {
     fn take_entry(&mut self, topic: &TopicName, partition: i32) -> Option<Reader> {
         let id = self.table.entry(topic, partition)?.reader.lane.id.clone();
         self.table.take(&id)
+    }
+}
+
+/// Where the log ends for a reader of this isolation.
+fn limit_of(data: &PartitionData, isolation: Isolation) -> i64 {
+    match isolation {
+        Isolation::ReadCommitted => data.last_stable_offset,
+        Isolation::ReadUncommitted => data.high_watermark,
     }
 }
 
