@@ -21,6 +21,6 @@ pub use heartbeat::Heartbeat;
 pub use offset_map::{GroupSync, GroupSyncKey, MapKey, OffsetsEntry, SyncedPartition, offsets_topic};
 pub use offset_sync::OffsetSync;
 pub use position::{
-    Claim, Command, Position, PositionEntry, PositionKey, ProducerState, Scope, StoredPosition, Token,
+    Claim, ClaimScope, Command, Position, PositionEntry, PositionKey, ProducerState, StoredPosition, Token,
     decode, positions_topic,
 };

@@ -118,14 +118,14 @@ impl StoredPosition {
 
 /// What a claim is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
+pub enum ClaimScope {
     /// A flow with all its partitions.
     Flow(FlowName),
     /// One partition of a flow, by its name on the source.
     Partition(FlowName, TopicPartition),
 }
 
-impl Scope {
+impl ClaimScope {
     /// The key of the scope's claim: `["claim", flow]` or `["claim", flow, topic, partition]`.
     pub fn key(&self) -> Vec<u8> {
         match self {
@@ -184,7 +184,7 @@ pub enum PositionEntry {
     /// A partition's position.
     Position(PositionKey, Option<StoredPosition>),
     /// The claim of a scope.
-    Claim(Scope, Option<Claim>),
+    Claim(ClaimScope, Option<Claim>),
     /// What a person asked of a flow.
     Command(FlowName, Option<Command>),
     /// A kind that a newer program wrote.
@@ -206,8 +206,8 @@ pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<PositionEntry,
         }
         Some(CLAIM) => {
             let scope = match fields.len() {
-                2 => Scope::Flow(flow_of(CLAIM, key)?),
-                _ => partition_of(CLAIM, key).map(|(flow, source)| Scope::Partition(flow, source))?,
+                2 => ClaimScope::Flow(flow_of(CLAIM, key)?),
+                _ => partition_of(CLAIM, key).map(|(flow, source)| ClaimScope::Partition(flow, source))?,
             };
             let claim = value.map(|value| versioned(CLAIM, value)).transpose()?;
             Ok(PositionEntry::Claim(scope, claim))

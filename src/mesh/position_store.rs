@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::shared::{FlowContext, PartitionMsg, Save, StoreMsg};
-use crate::formats::{Claim, Position, Scope, Token};
+use crate::formats::{Claim, ClaimScope, Position, Token};
 use crate::model::{Event, Fault, FaultKind, TopicPartition};
 use crate::store::PositionBook;
 use crate::wire::{NewRecord, WireError};
@@ -31,7 +31,7 @@ pub struct PositionStoreActor {
     /// The flow.
     pub context: Arc<FlowContext>,
     /// What was claimed.
-    pub scope: Scope,
+    pub scope: ClaimScope,
     /// The token of the claim.
     pub token: Token,
     /// Positions to be written again: a process that had lost the flow wrote over them.

@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::formats::{Claim, Position, PositionEntry, PositionKey, Scope, StoredPosition, Token};
+use crate::formats::{Claim, ClaimScope, Position, PositionEntry, PositionKey, StoredPosition, Token};
 use crate::model::{FlowName, TopicPartition};
 
 use super::process::ProcessIdentity;
 
 /// What the positions topic said when a scope was claimed.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct ClaimedPositions {
     /// Saved positions of the flow.
     pub positions: HashMap<TopicPartition, Position>,
     /// Partitions whose newest record in the topic does not count: the position that does, if there is one, has to be
@@ -28,9 +28,9 @@ pub struct Loaded {
 /// Takes the topic's records in their order.
 #[derive(Debug)]
 pub(super) struct ClaimReader {
-    scope: Scope,
+    scope: ClaimScope,
     flow: FlowName,
-    newest: HashMap<Scope, Token>,
+    newest: HashMap<ClaimScope, Token>,
     positions: HashMap<TopicPartition, Position>,
     overwritten: BTreeSet<TopicPartition>,
     before: Option<Claim>,
@@ -38,7 +38,7 @@ pub(super) struct ClaimReader {
 
 impl ClaimReader {
     /// Nothing read yet; `flow` is the scope's.
-    pub(super) fn new(scope: Scope, flow: FlowName) -> Self {
+    pub(super) fn new(scope: ClaimScope, flow: FlowName) -> Self {
         Self {
             scope,
             flow,
@@ -83,13 +83,14 @@ impl ClaimReader {
     }
 
     fn is_overtaken(&self, source: &TopicPartition, token: Token) -> bool {
-        let scopes = [Scope::Flow(self.flow.clone()), Scope::Partition(self.flow.clone(), source.clone())];
+        let scopes =
+            [ClaimScope::Flow(self.flow.clone()), ClaimScope::Partition(self.flow.clone(), source.clone())];
         scopes.iter().filter_map(|scope| self.newest.get(scope)).any(|newest| token < *newest)
     }
 
     /// What was read, once everything before our claim was taken.
-    pub(super) fn finish(self, token: Token) -> Loaded {
-        Loaded {
+    pub(super) fn finish(self, token: Token) -> ClaimedPositions {
+        ClaimedPositions {
             positions: self.positions,
             overwritten: self.overwritten,
             before: self.before.filter(|claim| !claim.released),
@@ -110,7 +111,7 @@ pub(super) enum InTail {
 /// Reads a record behind our claim of `scope`; `None` if it is nothing to us.
 pub(super) fn in_tail(
     entry: PositionEntry,
-    scope: &Scope,
+    scope: &ClaimScope,
     flow: &FlowName,
     process: &ProcessIdentity,
     ours: Token,

@@ -16,7 +16,7 @@ mod process;
 
 pub use book::PositionBook;
 pub use checkpoints::{Checkpoints, StoredCheckpoints, stored_checkpoints};
-pub use claims::Loaded;
+pub use claims::ClaimedPositions;
 pub use loaded::{DamagedMap, LoadedOffsets};
 pub use maps::{MapBook, SharedMap};
 pub use offsets::{OffsetsError, OffsetsTopic};

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::claims::{ClaimReader, InTail, Loaded, in_tail};
+use super::claims::{ClaimReader, ClaimedPositions, InTail, in_tail};
 use super::internal_topics;
 use super::offsets::OffsetsError;
 use super::process::ProcessIdentity;
 use crate::cluster::ClusterHandle;
 use crate::formats::{
-    self, Claim, FormatError, Position, PositionKey, Scope, StoredPosition, Token, positions_topic,
+    self, Claim, ClaimScope, FormatError, Position, PositionKey, StoredPosition, Token, positions_topic,
 };
 use crate::model::{Alias, Codec, Fault, FaultKind, FlowName, TopicName, TopicPartition};
 use crate::telemetry::clock;
@@ -50,7 +50,11 @@ impl PositionsTopic {
     /// # Errors
     /// The cluster's, retriable or not; and a fault when a record can't be read.
     #[tracing::instrument(level = "debug", skip_all, fields(flow = %self.flow))]
-    pub async fn claim(&self, scope: &Scope, process: &ProcessIdentity) -> Result<Loaded, LoadError> {
+    pub async fn claim(
+        &self,
+        scope: &ClaimScope,
+        process: &ProcessIdentity,
+    ) -> Result<ClaimedPositions, LoadError> {
         internal_topics::create(self.cluster.wire(), &self.topic()).await?;
         let token = self.append_claim(scope, process, false).await?;
         let mut reader = ClaimReader::new(scope.clone(), self.flow.clone());
@@ -92,7 +96,7 @@ impl PositionsTopic {
     }
 
     /// Gives `scope` up, so that the next process needs not wait.
-    pub async fn release(&self, scope: &Scope, process: &ProcessIdentity) -> Result<(), WireError> {
+    pub async fn release(&self, scope: &ClaimScope, process: &ProcessIdentity) -> Result<(), WireError> {
         self.append_claim(scope, process, true).await.map(drop)
     }
 
@@ -117,7 +121,7 @@ impl PositionsTopic {
     /// Appends a claim of ours; its offset is the token.
     async fn append_claim(
         &self,
-        scope: &Scope,
+        scope: &ClaimScope,
         process: &ProcessIdentity,
         released: bool,
     ) -> Result<Token, WireError> {
@@ -137,7 +141,7 @@ impl PositionsTopic {
     /// that came over one of ours from a process whose claim is older. Cancel safe.
     pub async fn other_claim(
         &self,
-        scope: &Scope,
+        scope: &ClaimScope,
         process: &ProcessIdentity,
         token: Token,
         mut overwritten: impl FnMut(TopicPartition) + Send,

@@ -18,11 +18,11 @@ fn moved() -> WireError {
 }
 
 /// An answer, or the broker's error code.
-type Outcome = Result<u32, Option<ResponseError>>;
+type AskOutcome = Result<u32, Option<ResponseError>>;
 
-const MOVED: Outcome = Err(Some(ResponseError::NotLeaderOrFollower));
+const MOVED: AskOutcome = Err(Some(ResponseError::NotLeaderOrFollower));
 
-async fn ask(batcher: &Batcher<u32, u32>, question: u32) -> Outcome {
+async fn ask(batcher: &Batcher<u32, u32>, question: u32) -> AskOutcome {
     batcher.ask(question).await.map_err(|error| error.code())
 }
 

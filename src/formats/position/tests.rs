@@ -71,13 +71,13 @@ fn a_position_that_an_older_program_wrote_has_no_token_and_stays_as_it_is() {
 
 #[test]
 fn a_claim_is_stored_as_readable_json() {
-    let scope = Scope::Flow(flow());
+    let scope = ClaimScope::Flow(flow());
     assert_eq!(String::from_utf8(scope.key()).unwrap(), r#"["claim","east-to-west"]"#);
     let stored = r#"{"v":1,"process":"p","host":"h","pid":1,"claimed_ms":2,"released":false}"#;
     assert_eq!(String::from_utf8(claim().encode()).unwrap(), stored);
     let entry = decode(Some(&scope.key()), Some(stored.as_bytes())).unwrap();
     assert_eq!(entry, PositionEntry::Claim(scope, Some(claim())));
-    let scope = Scope::Partition(flow(), TopicPartition::new("orders", 3));
+    let scope = ClaimScope::Partition(flow(), TopicPartition::new("orders", 3));
     assert_eq!(String::from_utf8(scope.key()).unwrap(), r#"["claim","east-to-west","orders",3]"#);
     let entry = decode(Some(&scope.key()), Some(stored.as_bytes())).unwrap();
     assert_eq!(entry, PositionEntry::Claim(scope, Some(claim())));
@@ -97,7 +97,7 @@ fn a_command_is_stored_as_readable_json() {
 fn tombstones_and_unknown_kinds_are_told_apart() {
     let entry = decode(Some(&key().encode()), None).unwrap();
     assert_eq!(entry, PositionEntry::Position(key(), None));
-    let scope = Scope::Flow(flow());
+    let scope = ClaimScope::Flow(flow());
     assert_eq!(decode(Some(&scope.key()), None).unwrap(), PositionEntry::Claim(scope, None));
     assert_eq!(decode(Some(br#"["lease",{"x":1}]"#), Some(b"\xff")).unwrap(), PositionEntry::Unknown);
 }
@@ -113,7 +113,7 @@ fn fields_of_a_newer_program_are_ignored() {
 fn another_version_is_refused_whatever_else_it_holds() {
     let command = Command::key(&flow());
     for (key, record) in
-        [(key().encode(), "position"), (Scope::Flow(flow()).key(), "claim"), (command, "command")]
+        [(key().encode(), "position"), (ClaimScope::Flow(flow()).key(), "claim"), (command, "command")]
     {
         let error = decode(Some(&key), Some(br#"{"v":2,"anything":true}"#)).unwrap_err();
         assert_eq!(
@@ -210,7 +210,7 @@ proptest! {
 
     #[test]
     fn claims_round_trip(flow: String, process: String, host: String, pid: u32, at: i64, released: bool) {
-        let scope = Scope::Flow(flow.into());
+        let scope = ClaimScope::Flow(flow.into());
         let claim = Claim { process, host, pid, claimed_ms: at, released };
         let entry = decode(Some(&scope.key()), Some(&claim.encode())).unwrap();
         prop_assert_eq!(entry, PositionEntry::Claim(scope, Some(claim)));

@@ -4,16 +4,16 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tracing::info;
 
 use super::actor::{FlowMsg, FlowRun};
-use crate::formats::{Scope, Token, offsets_topic};
+use crate::formats::{ClaimScope, Token, offsets_topic};
 use crate::mesh::position_store::PositionStoreActor;
 use crate::mesh::shared::FlowContext;
 use crate::model::Event;
 use crate::replicator::flow::Input;
-use crate::store::{LoadError, Loaded, LoadedOffsets, OffsetsTopic};
+use crate::store::{ClaimedPositions, LoadError, LoadedOffsets, OffsetsTopic};
 
 /// What a flow finds on its target when it starts.
 pub struct Stored {
-    positions: Loaded,
+    positions: ClaimedPositions,
     offsets: LoadedOffsets,
 }
 
@@ -27,7 +27,7 @@ impl Stored {
 /// Claims the flow, and reads what was stored of it.
 pub async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
     let positions =
-        flow.positions_topic.claim(&Scope::Flow(flow.spec.name.clone()), &flow.mesh.process).await?;
+        flow.positions_topic.claim(&ClaimScope::Flow(flow.spec.name.clone()), &flow.mesh.process).await?;
     flow.offsets_topic.create().await?;
     let offsets = OffsetsTopic::load(flow.target.wire(), &flow.spec.from, &flow.spec.name).await?;
     info!(flow = %flow.spec.name, maps = offsets.maps.len(), groups = offsets.groups.len(), "offset maps read");
@@ -69,7 +69,7 @@ impl FlowRun {
         let told = myself.clone();
         let store = PositionStoreActor {
             context: self.flow.clone(),
-            scope: Scope::Flow(self.flow.spec.name.clone()),
+            scope: ClaimScope::Flow(self.flow.spec.name.clone()),
             token,
             overwritten: positions.overwritten,
             on_other_claim: Box::new(move |claim| {

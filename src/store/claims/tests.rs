@@ -8,8 +8,8 @@ fn flow() -> FlowName {
     "f".into()
 }
 
-fn scope() -> Scope {
-    Scope::Flow(flow())
+fn scope() -> ClaimScope {
+    ClaimScope::Flow(flow())
 }
 
 fn partition(index: i32) -> TopicPartition {
@@ -49,7 +49,7 @@ fn position(index: i32, token: Option<i64>, source_next: i64) -> PositionEntry {
 }
 
 /// Reads entries at the offsets 0, 1, 2 …, and claims behind them.
-fn read(entries: impl IntoIterator<Item = PositionEntry>) -> Loaded {
+fn read(entries: impl IntoIterator<Item = PositionEntry>) -> ClaimedPositions {
     let mut reader = ClaimReader::new(scope(), flow());
     let mut end = 0;
     for entry in entries {
@@ -59,7 +59,7 @@ fn read(entries: impl IntoIterator<Item = PositionEntry>) -> Loaded {
     reader.finish(Token(end))
 }
 
-fn next_of(loaded: &Loaded, index: i32) -> Option<i64> {
+fn next_of(loaded: &ClaimedPositions, index: i32) -> Option<i64> {
     loaded.positions.get(&partition(index)).map(|position| position.source_next)
 }
 
@@ -99,7 +99,7 @@ fn what_a_process_writes_after_it_lost_the_flow_does_not_count() {
 fn a_claim_of_one_partition_takes_only_that_one() {
     let loaded = read([
         PositionEntry::Claim(scope(), claim("a", false)),
-        PositionEntry::Claim(Scope::Partition(flow(), partition(1)), claim("b", false)),
+        PositionEntry::Claim(ClaimScope::Partition(flow(), partition(1)), claim("b", false)),
         position(0, Some(0), 5),
         position(1, Some(0), 5),
         position(1, Some(1), 9),
@@ -136,7 +136,7 @@ fn tombstones_and_other_flows_are_told_apart() {
         position(0, None, 3),
         PositionEntry::Position(key, None),
         PositionEntry::Position(other, stored),
-        PositionEntry::Claim(Scope::Flow("g".into()), claim("b", false)),
+        PositionEntry::Claim(ClaimScope::Flow("g".into()), claim("b", false)),
     ]);
     assert!(loaded.positions.is_empty() && loaded.before.is_none());
 }
@@ -152,7 +152,7 @@ fn the_tail_tells_of_other_claims_and_of_late_positions() {
     );
     assert_eq!(tail(PositionEntry::Claim(scope(), claim("us", false))), None);
     assert_eq!(tail(PositionEntry::Claim(scope(), claim("other", true))), None);
-    assert_eq!(tail(PositionEntry::Claim(Scope::Flow("g".into()), Some(other))), None);
+    assert_eq!(tail(PositionEntry::Claim(ClaimScope::Flow("g".into()), Some(other))), None);
     assert_eq!(tail(position(0, Some(10), 1)), None);
     assert_eq!(tail(position(0, Some(9), 1)), Some(InTail::Overwritten(partition(0))));
     assert_eq!(tail(position(0, None, 1)), Some(InTail::Overwritten(partition(0))));
