@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{ApiKey, BrokerId};
 use kafka_protocol::protocol::StrBytes;
+pub(super) use mirrormesh::telemetry::clock::now_ms;
 use uuid::Uuid;
 
 use super::controls::Fault;
@@ -182,10 +182,4 @@ pub(super) fn text(text: impl Into<String>) -> StrBytes {
 /// Ids as the protocol has them.
 pub(super) fn broker_ids(ids: impl IntoIterator<Item = i32>) -> Vec<BrokerId> {
     ids.into_iter().map(BrokerId).collect()
-}
-
-/// Now, in milliseconds since the epoch.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    i64::try_from(now.as_millis()).expect("it is before the year 292,000,000")
 }

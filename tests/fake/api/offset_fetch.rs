@@ -21,7 +21,7 @@ const EPOCHS_SINCE: i16 = 5;
 type Places = Vec<(String, Vec<i32>)>;
 
 /// What is told of a topic's partitions.
-type Found = Vec<(String, Vec<(i32, Result<Option<Commit>, ResponseError>)>)>;
+type OfTopic = (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>);
 
 pub(super) fn answer(call: &Call, asked: &OffsetFetchRequest) -> OffsetFetchResponse {
     let throttle_ms = call.throttle_ms();
@@ -59,7 +59,7 @@ fn find(
     name: &str,
     places: Option<Places>,
     require_stable: bool,
-) -> Result<Found, ResponseError> {
+) -> Result<Vec<OfTopic>, ResponseError> {
     if !state.denied.group(name) {
         return Err(ResponseError::GroupAuthorizationFailed);
     }
@@ -102,9 +102,7 @@ fn all(state: &State, group: &str) -> Places {
     places
 }
 
-fn many(
-    (topic, partitions): (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>),
-) -> OffsetFetchResponseTopics {
+fn many((topic, partitions): OfTopic) -> OffsetFetchResponseTopics {
     let partitions = partitions.into_iter().map(|(index, found)| {
         let (code, commit) = told(found);
         OffsetFetchResponsePartitions::default()
@@ -117,10 +115,7 @@ fn many(
     OffsetFetchResponseTopics::default().with_name(text(topic).into()).with_partitions(partitions.collect())
 }
 
-fn single(
-    version: i16,
-    (topic, partitions): (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>),
-) -> OffsetFetchResponseTopic {
+fn single(version: i16, (topic, partitions): OfTopic) -> OffsetFetchResponseTopic {
     let partitions = partitions.into_iter().map(|(index, found)| {
         let (code, commit) = told(found);
         let answer = OffsetFetchResponsePartition::default()

@@ -6,6 +6,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use mirrormesh::batch::{BatchBuilder, RawBatch};
 use mirrormesh::model::Codec;
+use mirrormesh::telemetry::clock::now_ms;
 
 use super::Subject;
 use super::fetch::stored;
@@ -51,11 +52,6 @@ fn patched(bytes: &Bytes, at: usize, with: &[u8]) -> Bytes {
     let crc = crc32c::crc32c(&bytes[21..]);
     bytes[17..21].copy_from_slice(&crc.to_be_bytes());
     bytes.freeze()
-}
-
-pub(super) fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(now.as_millis()).unwrap()
 }
 
 pub(super) async fn offsets_follow_each_other(subject: &Subject) {
