@@ -24,7 +24,8 @@
 //! cluster.await_count(ApiKey::OffsetCommit, 3).await;             // no sleeping
 //! ```
 //!
-//! - `cluster` starts it and holds the helpers, `controls` what goes wrong on purpose, `requests` what was asked.
+//! - `cluster` starts it, `contents` fills it and looks at it, `controls` is what goes wrong on purpose, `requests` what
+//!   was asked.
 //! - `connection` reads requests and writes answers, `api/` has a file for each call.
 //! - `state` is what the brokers share: `topics`, `log`, `producers`, `groups`, `sessions`, `configs`, `rights`.
 
@@ -32,6 +33,7 @@ mod api;
 mod cluster;
 mod configs;
 mod connection;
+mod contents;
 mod controls;
 mod groups;
 mod log;
