@@ -91,7 +91,7 @@ const ALLOWED: &[Allowed] = &[
             "tracing",
             "webpki_roots",
         ],
-        &["krafka"],
+        &[],
     ),
     // The seam knows neither of its clients.
     allow("engine/", &["futures", "parking_lot", "thiserror", "tokio"], &[]),

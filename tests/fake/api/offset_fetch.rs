@@ -102,9 +102,10 @@ fn all(state: &State, group: &str) -> Places {
     places
 }
 
-fn many(
-    (topic, partitions): (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>),
-) -> OffsetFetchResponseTopics {
+/// A topic, and what is committed of each of its partitions.
+type TopicCommits = (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>);
+
+fn many((topic, partitions): TopicCommits) -> OffsetFetchResponseTopics {
     let partitions = partitions.into_iter().map(|(index, found)| {
         let (code, commit) = told(found);
         OffsetFetchResponsePartitions::default()
@@ -117,10 +118,7 @@ fn many(
     OffsetFetchResponseTopics::default().with_name(text(topic).into()).with_partitions(partitions.collect())
 }
 
-fn single(
-    version: i16,
-    (topic, partitions): (String, Vec<(i32, Result<Option<Commit>, ResponseError>)>),
-) -> OffsetFetchResponseTopic {
+fn single(version: i16, (topic, partitions): TopicCommits) -> OffsetFetchResponseTopic {
     let partitions = partitions.into_iter().map(|(index, found)| {
         let (code, commit) = told(found);
         let answer = OffsetFetchResponsePartition::default()
