@@ -185,6 +185,7 @@ pub(super) fn broker_ids(ids: impl IntoIterator<Item = i32>) -> Vec<BrokerId> {
 }
 
 /// Now, in milliseconds since the epoch.
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 pub(super) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     i64::try_from(now.as_millis()).expect("it is before the year 292,000,000")

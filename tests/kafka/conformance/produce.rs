@@ -53,6 +53,7 @@ fn patched(bytes: &Bytes, at: usize, with: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 pub(super) fn now_ms() -> i64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(now.as_millis()).unwrap()
