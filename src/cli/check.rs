@@ -18,7 +18,7 @@ use super::output::{self, Style, count};
 /// whether the target takes messages as large as the source's.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 fine (warnings included), 1 problems, 2 unusable input")]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     topology: TopologyArgs,
     /// Asks no cluster: looks at the file, the environment and the flags only.
@@ -40,7 +40,7 @@ pub(super) struct CheckReport<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &CheckArgs) -> Exit {
+pub(super) fn run(args: &CheckArgs) -> Exit {
     let (outcome, unusable, problems) = match args.topology.load() {
         Ok(loaded) if args.offline => {
             (summary(&loaded, "the clusters were not asked"), false, loaded.warnings)

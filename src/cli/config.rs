@@ -13,7 +13,7 @@ use super::output;
 /// Prints the schema of topology files, or the configuration in effect.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 fine (warnings included), 1 problems, 2 unusable input")]
-pub struct ConfigArgs {
+pub(super) struct ConfigArgs {
     /// Prints the JSON Schema of a topology file, for editors.
     #[arg(long, required_unless_present = "show", conflicts_with = "show")]
     schema: bool,
@@ -31,7 +31,7 @@ pub struct ConfigArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &ConfigArgs) -> Exit {
+pub(super) fn run(args: &ConfigArgs) -> Exit {
     let Some(file) = args.file.clone().filter(|_| args.show) else {
         output::print_json(&json_schema());
         return Exit::Fine;

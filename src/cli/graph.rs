@@ -13,7 +13,7 @@ use super::output;
 /// Examples of topics are sent along the flows: names that the patterns speak of, or `orders`.
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 fine (warnings included), 1 problems, 2 unusable input")]
-pub struct GraphArgs {
+pub(super) struct GraphArgs {
     #[command(flatten)]
     topology: TopologyArgs,
     /// What to draw for.
@@ -32,7 +32,7 @@ enum Format {
 }
 
 /// Runs the command.
-pub fn run(args: &GraphArgs) -> Exit {
+pub(super) fn run(args: &GraphArgs) -> Exit {
     let loaded = match args.topology.load_or_tell() {
         Ok(loaded) => loaded,
         Err(exit) => return exit,

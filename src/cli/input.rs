@@ -11,7 +11,7 @@ use super::output;
 
 /// A topology file and changes to it.
 #[derive(Args, Debug)]
-pub struct TopologyArgs {
+pub(super) struct TopologyArgs {
     /// Topology file (YAML).
     pub file: PathBuf,
     /// Sets a key, over file and environment; may be given several times.
@@ -24,14 +24,14 @@ pub struct TopologyArgs {
 
 impl TopologyArgs {
     /// Reads and checks the topology.
-    pub fn load(&self) -> Result<Loaded, Problems> {
+    pub(super) fn load(&self) -> Result<Loaded, Problems> {
         crate::config::load(&Sources { file: self.file.clone(), env: true, set: self.set.clone() })
     }
 
     /// Reads and checks the topology for a command that needs a sound one.
     ///
     /// Problems and warnings are told on stderr; fails with how the command ends.
-    pub fn load_or_tell(&self) -> Result<Loaded, Exit> {
+    pub(super) fn load_or_tell(&self) -> Result<Loaded, Exit> {
         match self.load() {
             Ok(loaded) => {
                 output::tell(&loaded.warnings);
@@ -46,7 +46,7 @@ impl TopologyArgs {
 }
 
 /// Reads `KEY=VALUE`.
-pub fn key_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
         _ => Err("write it as KEY=VALUE".to_owned()),

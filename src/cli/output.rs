@@ -7,18 +7,18 @@ use crate::config::{Problem, ProblemSeverity};
 
 /// Whether a stream takes colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
+pub(super) struct Style {
     colour: bool,
 }
 
 impl Style {
     /// For stdout.
-    pub fn stdout() -> Self {
+    pub(super) fn stdout() -> Self {
         Self::of(io::stdout().is_terminal(), std::env::var_os("NO_COLOR").as_deref())
     }
 
     /// For stderr.
-    pub fn stderr() -> Self {
+    pub(super) fn stderr() -> Self {
         Self::of(io::stderr().is_terminal(), std::env::var_os("NO_COLOR").as_deref())
     }
 
@@ -28,7 +28,7 @@ impl Style {
     }
 
     /// A problem as people read it.
-    pub fn problem(self, problem: &Problem) -> String {
+    pub(super) fn problem(self, problem: &Problem) -> String {
         let text = problem.to_string();
         let (word, code) = match problem.severity {
             ProblemSeverity::Error => ("error", "31"),
@@ -42,7 +42,7 @@ impl Style {
 }
 
 /// Tells problems on stderr.
-pub fn tell(problems: &[Problem]) {
+pub(super) fn tell(problems: &[Problem]) {
     let style = Style::stderr();
     for problem in problems {
         eprintln!("{}", style.problem(problem));
@@ -52,7 +52,7 @@ pub fn tell(problems: &[Problem]) {
 /// Writes a command's data to stdout.
 ///
 /// A reader that has gone away, such as `head`, ends the command without a word.
-pub fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let outcome = out
         .write_all(text.as_bytes())
@@ -65,13 +65,13 @@ pub fn print(text: &str) {
 }
 
 /// Writes JSON to stdout.
-pub fn print_json(value: &impl serde::Serialize) {
+pub(super) fn print_json(value: &impl serde::Serialize) {
     let text = serde_json::to_string_pretty(value).expect("our own types serialize");
     print(&text);
 }
 
 /// `1 flow`, `2 flows`.
-pub fn count(number: usize, word: &str) -> String {
+pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -20,7 +20,7 @@ use crate::topology::topic_config::ConfigEdit;
 #[command(
     after_help = "Exit codes: 0 fine, 1 a cluster does not answer or the topology has problems, 2 unusable input"
 )]
-pub struct PlanArgs {
+pub(super) struct PlanArgs {
     #[command(flatten)]
     topology: TopologyArgs,
     /// Prints JSON.
@@ -38,7 +38,7 @@ pub(super) struct PlanReport {
 }
 
 /// Runs the command.
-pub fn run(args: &PlanArgs) -> Exit {
+pub(super) fn run(args: &PlanArgs) -> Exit {
     let loaded = match args.topology.load_or_tell() {
         Ok(loaded) => loaded,
         Err(exit) => return exit,

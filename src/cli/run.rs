@@ -19,14 +19,14 @@ use crate::telemetry::{Identity, Telemetry, TelemetryError, logs};
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0 drained, 1 could not start or drain, 2 unusable input.\n\
                         A second signal exits at once; nothing is lost: the next start finds out what arrived.")]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// Which topology.
     #[command(flatten)]
     pub topology: TopologyArgs,
 }
 
 /// Runs the command.
-pub fn run(args: &RunArgs) -> Exit {
+pub(super) fn run(args: &RunArgs) -> Exit {
     let loaded = match args.topology.load_or_tell() {
         Ok(loaded) => loaded,
         Err(exit) => return exit,

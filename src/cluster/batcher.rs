@@ -25,7 +25,7 @@ struct Attempt<Q, A> {
 
 /// Collects questions of one kind and asks them together.
 #[derive(Debug)]
-pub struct Batcher<Q, A> {
+pub(super) struct Batcher<Q, A> {
     cluster: Alias,
     asks: mpsc::UnboundedSender<Waiting<Q, A>>,
 }
@@ -39,7 +39,11 @@ impl<Q, A> Clone for Batcher<Q, A> {
 impl<Q: Clone + Send + 'static, A: Send + 'static> Batcher<Q, A> {
     /// Starts the task that asks; it ends when the last clone is dropped. `ask` tries once, and answers in the
     /// order of its questions or fails as a whole; what is worth another try is asked again.
-    pub fn start<F, R>(wire: Wire, ask: F) -> Self
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it serves every handle of the cluster, and ends when the last of them is dropped"
+    )]
+    pub(super) fn start<F, R>(wire: Wire, ask: F) -> Self
     where
         F: Fn(Wire, Vec<Q>) -> R + Send + 'static,
         R: Future<Output = Result<Vec<Result<A, WireError>>, WireError>> + Send,
@@ -69,7 +73,7 @@ impl<Q: Clone + Send + 'static, A: Send + 'static> Batcher<Q, A> {
     }
 
     /// Asks one question. Cancel safe: an abandoned question is still asked, its answer is dropped.
-    pub async fn ask(&self, question: Q) -> Result<A, WireError> {
+    pub(super) async fn ask(&self, question: Q) -> Result<A, WireError> {
         let (reply, answer) = oneshot::channel();
         if self.asks.send((question, reply)).is_err() {
             return Err(self.unanswered());

@@ -29,7 +29,7 @@ pub(super) struct Limited {
 
 impl Limited {
     /// Limits `listener`.
-    pub fn new(listener: TcpListener) -> Self {
+    pub(super) fn new(listener: TcpListener) -> Self {
         Self::with(listener, MAX_CONNECTIONS, IDLE_TIMEOUT)
     }
 

@@ -79,6 +79,7 @@ pub struct Serving {
 ///
 /// # Errors
 /// The address can't be listened on.
+#[expect(clippy::disallowed_methods, reason = "the handle is given to the caller, who awaits it")]
 pub async fn serve(
     listen: SocketAddr,
     state: HttpState,

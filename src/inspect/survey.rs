@@ -11,7 +11,7 @@ use crate::topology::plan::{self, FlowPlan, SourceTopic, TargetTopic};
 use crate::wire::{Wire, WireError};
 
 /// What a look at one cluster came to.
-pub type Looked = Result<Surveyed, WireError>;
+pub(super) type Looked = Result<Surveyed, WireError>;
 
 /// A cluster that answered.
 #[derive(Clone)]

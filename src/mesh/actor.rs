@@ -27,7 +27,7 @@ const HEARTBEAT_MEMORY: Duration = Duration::from_secs(24 * 3600);
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// What the root is told.
-pub enum MeshMsg {
+pub(super) enum MeshMsg {
     /// Start a cluster's actor again.
     RespawnCluster(Alias),
     /// Start a flow's actor again.
@@ -39,7 +39,7 @@ pub enum MeshMsg {
 }
 
 /// Everything that outlives the actors.
-pub struct MeshParts {
+pub(super) struct MeshParts {
     /// What the process shares.
     pub context: Arc<MeshContext>,
     mesh: String,
@@ -51,7 +51,7 @@ pub struct MeshParts {
 
 impl MeshParts {
     /// Makes handles and contexts from the configuration; nothing is asked yet.
-    pub fn new(loaded: &Loaded, context: Arc<MeshContext>) -> Result<Self, MeshError> {
+    pub(super) fn new(loaded: &Loaded, context: Arc<MeshContext>) -> Result<Self, MeshError> {
         let topology = &loaded.topology;
         let mut clusters = BTreeMap::new();
         for (alias, settings) in &loaded.clients {
@@ -86,7 +86,7 @@ impl MeshParts {
     }
 
     /// The mesh at this moment.
-    pub fn status(&self) -> MeshStatus {
+    pub(super) fn status(&self) -> MeshStatus {
         MeshStatus {
             mesh: self.mesh.clone(),
             process: self.context.process.id.clone(),
@@ -103,22 +103,22 @@ impl MeshParts {
     }
 
     /// What the actors of a flow share.
-    pub fn flow(&self, name: &FlowName) -> Option<&Arc<FlowContext>> {
+    pub(super) fn flow(&self, name: &FlowName) -> Option<&Arc<FlowContext>> {
         self.flows.get(name).map(|(flow, _)| flow)
     }
 
     /// [`Self::flow`] of every flow, by name.
-    pub fn flows(&self) -> impl Iterator<Item = &Arc<FlowContext>> {
+    pub(super) fn flows(&self) -> impl Iterator<Item = &Arc<FlowContext>> {
         self.flows.values().map(|(flow, _)| flow)
     }
 
     /// Notes that a drain was asked for.
-    pub fn drain_started(&self) {
+    pub(super) fn drain_started(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
     /// Partitions that still run.
-    pub fn living_partitions(&self) -> usize {
+    pub(super) fn living_partitions(&self) -> usize {
         self.flows().map(|flow| flow.living_partitions()).sum()
     }
 }
@@ -137,10 +137,10 @@ struct Restarts {
 }
 
 /// The root of the tree.
-pub struct MeshActor;
+pub(super) struct MeshActor;
 
 /// State of the root.
-pub struct MeshRun {
+pub(super) struct MeshRun {
     parts: Arc<MeshParts>,
     clusters: HashMap<ActorId, (Alias, ActorCell)>,
     flows: HashMap<ActorId, (FlowName, ActorRef<FlowMsg>)>,

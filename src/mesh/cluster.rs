@@ -12,7 +12,7 @@ use crate::model::status::ClusterState;
 
 /// What a cluster's actor is told.
 #[derive(Debug)]
-pub enum ClusterMsg {
+pub(super) enum ClusterMsg {
     /// Time to look again.
     Look,
     /// A look is over that began then.
@@ -22,7 +22,7 @@ pub enum ClusterMsg {
 }
 
 /// One cluster.
-pub struct ClusterActor {
+pub(super) struct ClusterActor {
     /// What it keeps fresh.
     pub handle: ClusterHandle,
     /// `discovery.interval`.
@@ -34,7 +34,7 @@ pub struct ClusterActor {
 }
 
 /// State of a cluster's actor.
-pub struct ClusterActorState {
+pub(super) struct ClusterActorState {
     tasks: Tasks,
     shown: Option<ClusterState>,
 }

@@ -27,7 +27,7 @@ const WRITE_AGAIN: Duration = Duration::from_secs(1);
 const SHED_PAUSE: Duration = Duration::from_secs(60);
 
 /// The one writer of a flow's positions.
-pub struct PositionStoreActor {
+pub(super) struct PositionStoreActor {
     /// The flow.
     pub context: Arc<FlowContext>,
     /// What was claimed.
@@ -41,7 +41,7 @@ pub struct PositionStoreActor {
 }
 
 /// State of the store.
-pub struct StoreState {
+pub(super) struct StoreState {
     pending: HashMap<TopicPartition, Save>,
     pending_maps: BTreeSet<TopicPartition>,
     /// Saved positions that a process without a claim wrote over: to be written again.
@@ -68,6 +68,7 @@ impl Actor for PositionStoreActor {
     type State = StoreState;
     type Arguments = ();
 
+    #[expect(clippy::disallowed_methods, reason = "what becomes of it comes back as a message")]
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
@@ -170,6 +171,7 @@ impl StoreState {
 }
 
 impl PositionStoreActor {
+    #[expect(clippy::disallowed_methods, reason = "what becomes of it comes back as a message")]
     fn write(&self, myself: &ActorRef<StoreMsg>, state: &mut StoreState) {
         if state.lost || state.writing.is_some() || state.is_idle() {
             return;

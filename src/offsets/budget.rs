@@ -46,12 +46,12 @@ pub(super) struct MapAccount {
 
 impl MapAccount {
     /// Holds nothing of `budget` yet.
-    pub fn new(budget: Arc<MapBudget>) -> Self {
+    pub(super) fn new(budget: Arc<MapBudget>) -> Self {
         Self { budget: Some(budget), held_bytes: 0 }
     }
 
     /// Notes how much the map holds now.
-    pub fn hold(&mut self, bytes: usize) {
+    pub(super) fn hold(&mut self, bytes: usize) {
         if let Some(budget) = &self.budget {
             if bytes > self.held_bytes {
                 budget.used_bytes.fetch_add(bytes - self.held_bytes, Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl MapAccount {
     }
 
     /// Whether all maps together hold too much.
-    pub fn is_overdrawn(&self) -> bool {
+    pub(super) fn is_overdrawn(&self) -> bool {
         self.budget.as_ref().is_some_and(|budget| budget.is_overdrawn())
     }
 }

@@ -37,27 +37,27 @@ pub(super) struct Changes {
 }
 
 impl Changes {
-    pub fn add(&mut self, chunk: u64) {
+    pub(super) fn add(&mut self, chunk: u64) {
         self.changed.insert(chunk);
     }
 
     /// Takes what changed, in order.
-    pub fn take(&mut self) -> Vec<u64> {
+    pub(super) fn take(&mut self) -> Vec<u64> {
         let numbers = self.changed.iter().copied().collect();
         self.taken.append(&mut self.changed);
         numbers
     }
 
-    pub fn saved(&mut self) {
+    pub(super) fn saved(&mut self) {
         self.taken.clear();
     }
 
-    pub fn failed(&mut self) {
+    pub(super) fn failed(&mut self) {
         self.changed.append(&mut self.taken);
     }
 
     /// Memory that it takes, roughly.
-    pub fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         (self.changed.len() + self.taken.len()) * size_of::<u64>()
     }
 }

@@ -25,7 +25,7 @@ pub(super) struct Sealed {
 
 impl Sealed {
     /// Its intervals in order.
-    pub fn iter(&self) -> Encoded<'_> {
+    pub(super) fn iter(&self) -> Encoded<'_> {
         Encoded { after: self.base, bytes: VarintReader::new(&self.encoded) }
     }
 }
@@ -85,42 +85,42 @@ pub(super) struct Chunks {
 
 impl Chunks {
     /// None; the open chunk has this number.
-    pub fn new(open_number: u64) -> Self {
+    pub(super) fn new(open_number: u64) -> Self {
         Self::stored(VecDeque::new(), open_number, Vec::new())
     }
 
     /// What was stored.
-    pub fn stored(sealed: VecDeque<Sealed>, open_number: u64, open: Vec<Interval>) -> Self {
+    pub(super) fn stored(sealed: VecDeque<Sealed>, open_number: u64, open: Vec<Interval>) -> Self {
         let encoded_bytes = sealed.iter().map(|chunk| chunk.encoded.len()).sum();
         Self { sealed, open, open_number, full: CHUNK_INTERVALS, encoded_bytes }
     }
 
     /// Number of the open chunk.
-    pub fn open_number(&self) -> u64 {
+    pub(super) fn open_number(&self) -> u64 {
         self.open_number
     }
 
     /// Number of the oldest chunk.
-    pub fn first_number(&self) -> u64 {
+    pub(super) fn first_number(&self) -> u64 {
         self.sealed.front().map_or(self.open_number, |chunk| chunk.number)
     }
 
-    pub fn open(&self) -> &[Interval] {
+    pub(super) fn open(&self) -> &[Interval] {
         &self.open
     }
 
-    pub fn oldest(&self) -> Option<&Sealed> {
+    pub(super) fn oldest(&self) -> Option<&Sealed> {
         self.sealed.front()
     }
 
     /// The sealed chunk of this number.
-    pub fn sealed(&self, number: u64) -> Option<&Sealed> {
+    pub(super) fn sealed(&self, number: u64) -> Option<&Sealed> {
         let index = self.sealed.binary_search_by_key(&number, |chunk| chunk.number).ok()?;
         self.sealed.get(index)
     }
 
     /// Appends an interval, which lies behind all others on both sides. Returns whether a chunk was sealed for it.
-    pub fn append(&mut self, interval: Interval, changes: &mut Changes) -> bool {
+    pub(super) fn append(&mut self, interval: Interval, changes: &mut Changes) -> bool {
         if let Some(last) = self.open.last_mut()
             && last.next() == interval.base()
         {
@@ -154,7 +154,7 @@ impl Chunks {
     }
 
     /// Drops all that reaches `limit` on either side. Returns whether a sealed chunk was opened for it.
-    pub fn cut(&mut self, limit: OffsetPair, changes: &mut Changes) -> bool {
+    pub(super) fn cut(&mut self, limit: OffsetPair, changes: &mut Changes) -> bool {
         let mut reopened = false;
         loop {
             while let Some(last) = self.open.last_mut() {
@@ -180,7 +180,7 @@ impl Chunks {
     }
 
     /// Takes the oldest sealed chunk out.
-    pub fn drop_oldest(&mut self, changes: &mut Changes) -> Option<Sealed> {
+    pub(super) fn drop_oldest(&mut self, changes: &mut Changes) -> Option<Sealed> {
         let chunk = self.sealed.pop_front()?;
         changes.add(chunk.number);
         self.encoded_bytes -= chunk.encoded.len();
@@ -188,7 +188,7 @@ impl Chunks {
     }
 
     /// Drops everything; the open chunk gets a number that was never used.
-    pub fn clear(&mut self, changes: &mut Changes) {
+    pub(super) fn clear(&mut self, changes: &mut Changes) {
         for number in self.sealed.iter().map(|chunk| chunk.number).chain([self.open_number]) {
             changes.add(number);
         }
@@ -200,12 +200,12 @@ impl Chunks {
     }
 
     /// The last interval.
-    pub fn last(&self) -> Option<&Interval> {
+    pub(super) fn last(&self) -> Option<&Interval> {
         self.open.last()
     }
 
     /// Whether these records are known to lie where `interval` says.
-    pub fn hold(&self, interval: &Interval) -> bool {
+    pub(super) fn hold(&self, interval: &Interval) -> bool {
         let (before, _) = self.around(Side::Source, interval.source_base);
         before.is_some_and(|known| {
             let skip = interval.source_base - known.source_base;
@@ -214,7 +214,7 @@ impl Chunks {
     }
 
     /// The last interval that starts at or before `offset` on that side, and where the one after it starts.
-    pub fn around(&self, side: Side, offset: i64) -> (Option<Interval>, Option<OffsetPair>) {
+    pub(super) fn around(&self, side: Side, offset: i64) -> (Option<Interval>, Option<OffsetPair>) {
         let open_after = self.open.partition_point(|interval| interval.base().on(side) <= offset);
         let next = self.open.get(open_after).map(Interval::base);
         if let Some(before) = open_after.checked_sub(1) {
@@ -236,17 +236,17 @@ impl Chunks {
     }
 
     /// All intervals in order.
-    pub fn iter(&self) -> impl Iterator<Item = Interval> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Interval> {
         self.sealed.iter().flat_map(Sealed::iter).chain(self.open.iter().copied())
     }
 
     /// How many there are.
-    pub fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.sealed.iter().map(|chunk| chunk.intervals).sum::<u64>() + self.open.len() as u64
     }
 
     /// Memory held beside `Self`.
-    pub fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.encoded_bytes
             + self.sealed.capacity() * size_of::<Sealed>()
             + self.open.capacity() * size_of::<Interval>()

@@ -84,7 +84,7 @@ pub(super) struct OffsetPair {
 
 impl OffsetPair {
     /// The offset on a side.
-    pub fn on(self, side: Side) -> i64 {
+    pub(super) fn on(self, side: Side) -> i64 {
         match side {
             Side::Source => self.source,
             Side::Target => self.target,
@@ -92,12 +92,12 @@ impl OffsetPair {
     }
 
     /// The lower of each side.
-    pub fn min(self, other: Self) -> Self {
+    pub(super) fn min(self, other: Self) -> Self {
         Self { source: self.source.min(other.source), target: self.target.min(other.target) }
     }
 
     /// Whether neither side lies above the other's.
-    pub fn is_within(self, limit: Self) -> bool {
+    pub(super) fn is_within(self, limit: Self) -> bool {
         self.source <= limit.source && self.target <= limit.target
     }
 }

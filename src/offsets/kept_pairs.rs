@@ -18,14 +18,14 @@ pub(super) struct KeptPairs(Vec<OffsetPair>);
 
 impl KeptPairs {
     /// Those that were stored.
-    pub fn stored(pairs: Vec<OffsetPair>) -> Self {
+    pub(super) fn stored(pairs: Vec<OffsetPair>) -> Self {
         Self(pairs)
     }
 
     /// Takes the start of a chunk that is forgotten now, and drops the pair that is missed least if there are too many.
     ///
     /// One that is not above the last on both sides is not taken: after a cut to the last one, that still holds.
-    pub fn push(&mut self, pair: OffsetPair) {
+    pub(super) fn push(&mut self, pair: OffsetPair) {
         if self.0.last().is_some_and(|last| pair.source <= last.source || pair.target <= last.target) {
             return;
         }
@@ -37,23 +37,23 @@ impl KeptPairs {
     }
 
     /// Drops those that lie above `limit` on either side: their copies are void.
-    pub fn cut(&mut self, limit: OffsetPair) {
+    pub(super) fn cut(&mut self, limit: OffsetPair) {
         self.0.retain(|pair| pair.is_within(limit));
     }
 
     /// The newest that is not above `offset` on that side.
-    pub fn at_or_before(&self, side: Side, offset: i64) -> Option<OffsetPair> {
+    pub(super) fn at_or_before(&self, side: Side, offset: i64) -> Option<OffsetPair> {
         let after = self.0.partition_point(|pair| pair.on(side) <= offset);
         self.0.get(after.checked_sub(1)?).copied()
     }
 
     /// All of them, oldest first.
-    pub fn as_slice(&self) -> &[OffsetPair] {
+    pub(super) fn as_slice(&self) -> &[OffsetPair] {
         &self.0
     }
 
     /// Memory held beside `Self`.
-    pub fn memory_bytes(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.0.capacity() * size_of::<OffsetPair>()
     }
 }

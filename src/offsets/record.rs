@@ -43,7 +43,7 @@ pub(super) struct ChunkRecord<'a> {
 
 impl<'a> ChunkRecord<'a> {
     /// The record's value.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self) -> Vec<u8> {
         let name = self.identity.remote_topic.as_str();
         let mut out = Vec::with_capacity(128 + name.len() + self.encoded.len());
         out.push(if self.kept_pairs.is_empty() { WHOLE } else { WITH_KEPT_PAIRS });
@@ -79,7 +79,7 @@ impl<'a> ChunkRecord<'a> {
     /// Reads a value. Says also where the last interval ends.
     ///
     /// Fails if a newer program wrote it, if it can't be read, or if its offsets don't rise.
-    pub fn decode(value: &'a [u8]) -> Result<(Self, OffsetPair), FormatError> {
+    pub(super) fn decode(value: &'a [u8]) -> Result<(Self, OffsetPair), FormatError> {
         let mut bytes = VarintReader::new(value);
         let [version] = bytes.array("version")?;
         if version != WHOLE && version != WITH_KEPT_PAIRS {

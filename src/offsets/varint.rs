@@ -22,12 +22,12 @@ pub(super) struct VarintReader<'a> {
 
 impl<'a> VarintReader<'a> {
     /// Starts at the first byte.
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// Reads a number. Fails if the bytes end or it has more than 64 bits.
-    pub fn varint(&mut self, field: &'static str) -> Result<u64, FormatError> {
+    pub(super) fn varint(&mut self, field: &'static str) -> Result<u64, FormatError> {
         let mut number = 0;
         for shift in (0..u64::BITS).step_by(7) {
             let [byte] = self.array(field)?;
@@ -44,13 +44,13 @@ impl<'a> VarintReader<'a> {
     }
 
     /// Reads an offset, or a number that is counted on. Fails if it is above what Kafka can say.
-    pub fn offset(&mut self, field: &'static str) -> Result<i64, FormatError> {
+    pub(super) fn offset(&mut self, field: &'static str) -> Result<i64, FormatError> {
         let offset = self.varint(field)?;
         i64::try_from(offset).map_err(|_| self.damaged("an offset is out of range"))
     }
 
     /// Reads so many bytes.
-    pub fn bytes(&mut self, field: &'static str, count: u64) -> Result<&'a [u8], FormatError> {
+    pub(super) fn bytes(&mut self, field: &'static str, count: u64) -> Result<&'a [u8], FormatError> {
         let short = FormatError::Short { record: RECORD, field };
         let Some((bytes, rest)) =
             usize::try_from(count).ok().and_then(|count| self.rest.split_at_checked(count))
@@ -62,7 +62,7 @@ impl<'a> VarintReader<'a> {
     }
 
     /// Reads `N` bytes.
-    pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], FormatError> {
+    pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], FormatError> {
         let short = FormatError::Short { record: RECORD, field };
         let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(short)?;
         self.rest = rest;
@@ -70,17 +70,17 @@ impl<'a> VarintReader<'a> {
     }
 
     /// What is left.
-    pub fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The error for bytes that can be read and make no sense.
-    pub fn damaged(&self, detail: &'static str) -> FormatError {
+    pub(super) fn damaged(&self, detail: &'static str) -> FormatError {
         FormatError::Damaged { record: RECORD, detail }
     }
 }

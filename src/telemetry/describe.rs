@@ -112,6 +112,7 @@ pub(super) const EVENT_NAMES: [&str; 28] = [
 ];
 
 /// Puts an event into words.
+#[expect(clippy::too_many_lines, reason = "a table: a few lines for each event")]
 pub fn describe(event: &Event) -> Description {
     use EventSeverity::{Error, Info, Warn};
     let nothing = Details::default();

@@ -40,7 +40,7 @@ pub(super) struct Board {
 
 impl Board {
     /// Registers the gauges.
-    pub fn install(meter: &Meter, per_partition: bool) -> Arc<Self> {
+    pub(super) fn install(meter: &Meter, per_partition: bool) -> Arc<Self> {
         let board = Arc::new(Self {
             source: RwLock::new(None),
             latest: Mutex::default(),
@@ -57,12 +57,12 @@ impl Board {
     }
 
     /// Sets where snapshots come from.
-    pub fn observe(&self, source: StatusSource) {
+    pub(super) fn observe(&self, source: StatusSource) {
         *self.source.write() = Some(source);
     }
 
     /// Drops the source and the last snapshot.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         *self.source.write() = None;
         *self.latest.lock() = Arc::default();
     }

@@ -91,7 +91,7 @@ pub(super) struct LagRow {
 
 impl Summary {
     /// Folds a snapshot: lag per flow and topic, or per partition when `per_partition`.
-    pub fn of(status: &MeshStatus, per_partition: bool) -> Self {
+    pub(super) fn of(status: &MeshStatus, per_partition: bool) -> Self {
         let mut summary = Self {
             in_flight_bytes: status.in_flight_bytes,
             budget_bytes: status.budget_bytes,

@@ -16,7 +16,7 @@ use crate::model::{Event, Fault, FaultKind, Generation, TopicName};
 use crate::topology::{LogFormat, TelemetrySpec};
 
 /// A telemetry configuration without exporters.
-pub fn spec() -> TelemetrySpec {
+pub(crate) fn spec() -> TelemetrySpec {
     TelemetrySpec {
         log_format: LogFormat::Json,
         log_filter: "info".to_owned(),
@@ -27,11 +27,11 @@ pub fn spec() -> TelemetrySpec {
 
 /// Collects what a subscriber writes.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
     /// The lines written since the last call.
-    pub fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock());
         let text = String::from_utf8(bytes).expect("logs are UTF-8");
         text.lines().map(str::to_owned).collect()
@@ -58,7 +58,7 @@ impl<'w> MakeWriter<'w> for Lines {
 }
 
 /// A mesh of two clusters, east and west, where east's heartbeats reach west.
-pub fn mesh(flows: Vec<FlowStatus>) -> MeshStatus {
+pub(crate) fn mesh(flows: Vec<FlowStatus>) -> MeshStatus {
     let heartbeat = UpstreamStatus {
         alias: "east".into(),
         path: vec!["east".into(), "west".into()],
@@ -82,7 +82,7 @@ pub fn mesh(flows: Vec<FlowStatus>) -> MeshStatus {
 }
 
 /// A cluster whose catalogue is two seconds old.
-pub fn cluster(alias: &str, state: ClusterState, upstreams: Vec<UpstreamStatus>) -> ClusterStatus {
+pub(crate) fn cluster(alias: &str, state: ClusterState, upstreams: Vec<UpstreamStatus>) -> ClusterStatus {
     let reached = state == ClusterState::Reachable;
     ClusterStatus {
         alias: alias.into(),
@@ -98,7 +98,7 @@ pub fn cluster(alias: &str, state: ClusterState, upstreams: Vec<UpstreamStatus>)
 }
 
 /// A running flow from east to west.
-pub fn flow(name: &str, partitions: Vec<PartitionStatus>) -> FlowStatus {
+pub(crate) fn flow(name: &str, partitions: Vec<PartitionStatus>) -> FlowStatus {
     FlowStatus {
         name: name.into(),
         from: "east".into(),
@@ -124,7 +124,7 @@ pub fn flow(name: &str, partitions: Vec<PartitionStatus>) -> FlowStatus {
 }
 
 /// A partition without lag figures.
-pub fn partition(topic: &str, partition: i32, state: PartitionState) -> PartitionStatus {
+pub(crate) fn partition(topic: &str, partition: i32, state: PartitionState) -> PartitionStatus {
     PartitionStatus {
         topic: topic.into(),
         partition,
@@ -146,7 +146,7 @@ pub fn partition(topic: &str, partition: i32, state: PartitionState) -> Partitio
 }
 
 /// The value of the series of `name` with exactly `labels` in Prometheus's text format.
-pub fn value_of(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+pub(crate) fn value_of(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let mut wanted: Vec<String> = labels.iter().map(|(key, value)| format!("{key}=\"{value}\"")).collect();
     wanted.sort();
     text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
@@ -160,7 +160,8 @@ pub fn value_of(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> 
 }
 
 /// One event of every kind. The match makes a new variant fail to compile until it has its place here.
-pub fn every_event() -> Vec<Event> {
+#[expect(clippy::too_many_lines, reason = "a table: one event of every kind")]
+pub(crate) fn every_event() -> Vec<Event> {
     let topic = || TopicName::from("orders");
     let first = Event::SourceRecreated { old_next: 12, new_start: 3 };
     match first {

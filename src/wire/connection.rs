@@ -102,6 +102,10 @@ impl<A> Awaited<A> {
 
 impl Connection {
     /// Starts the task that serves a stream.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it serves one connection, and ends when the last request side is dropped"
+    )]
     pub(super) fn start(
         cluster: Alias,
         broker: String,

@@ -172,6 +172,7 @@ mod tests {
     }
 
     /// A stream that gives this many bytes at a time.
+    #[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
     fn in_pieces(bytes: &[u8], piece: usize) -> impl AsyncRead + Unpin {
         let (mut near, far) = tokio::io::duplex(piece);
         let bytes = bytes.to_vec();

@@ -55,6 +55,7 @@ async fn work(bootstrap: String, here: KafkaClient, stop: Arc<AtomicBool>) -> i6
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn kills_send_no_reader_of_checkpoints_back() {
     let _alone = crate::alone().await;
     let east = Cluster::builder("east").start().await;

@@ -245,6 +245,7 @@ impl<'a> Requests<'a> {
 /// 5,000 groups with ten offsets each: a request per group to commit, once; and a round in which nothing changed asks in
 /// few requests and commits nothing.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told from its begin to its end")]
 async fn five_thousand_groups_take_few_requests() {
     const GROUPS: usize = 5_000;
     const PARTITIONS: i32 = 10;

@@ -17,6 +17,7 @@ const KILLS: usize = 20;
 /// R1, R2, R3: twenty kills under load, a foreign record now and then, a source that is being compacted, and an
 /// identity flow into a shared topic beside it; for both engines at once.
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, told from its begin to its end")]
 async fn twenty_kills_lose_nothing_and_repeat_nothing() {
     let _alone = crate::alone().await;
     let east = Cluster::builder("east").start().await;

@@ -85,6 +85,7 @@ impl World {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one story, told from its begin to its end")]
     pub fn step(&mut self, op: Op) {
         match op {
             Op::Append(records) => {

@@ -11,7 +11,7 @@ use crate::topology::FlowSpec;
 
 /// Translated offsets of one flow.
 #[derive(Debug, Serialize)]
-pub struct Document {
+pub(super) struct Document {
     flow: FlowName,
     from: Alias,
     to: Alias,
@@ -29,7 +29,7 @@ pub struct Document {
 
 /// One translated offset.
 #[derive(Debug, Serialize)]
-pub struct OffsetEntry {
+pub(super) struct OffsetEntry {
     /// Whose commit it is, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
@@ -46,12 +46,12 @@ pub struct OffsetEntry {
 
 impl OffsetEntry {
     /// An offset that nobody committed.
-    pub fn bare(answer: TranslatedOffset) -> Self {
+    pub(super) fn bare(answer: TranslatedOffset) -> Self {
         Self { group: None, answer, metadata: None, more: Map::new() }
     }
 
     /// A group's commit.
-    pub fn of_group(group: &str, answer: TranslatedOffset, metadata: &str) -> Self {
+    pub(super) fn of_group(group: &str, answer: TranslatedOffset, metadata: &str) -> Self {
         let (group, metadata) = (Some(group.to_owned()), Some(metadata.to_owned()));
         Self { group, answer, metadata, more: Map::new() }
     }
@@ -59,7 +59,7 @@ impl OffsetEntry {
 
 impl Document {
     /// Puts entries of a flow together, sorted by group, topic and partition.
-    pub fn new(flow: &FlowSpec, direction: Direction, mut offsets: Vec<OffsetEntry>) -> Self {
+    pub(super) fn new(flow: &FlowSpec, direction: Direction, mut offsets: Vec<OffsetEntry>) -> Self {
         offsets.sort_by(|a, b| key(a).cmp(&key(b)));
         let (from, to) = (flow.from.clone(), flow.to.clone());
         let at_ms = crate::telemetry::clock::now_ms();
@@ -67,24 +67,24 @@ impl Document {
     }
 
     /// Says where committed offsets were read.
-    pub fn told_by(mut self, place: &'static str) -> Self {
+    pub(super) fn told_by(mut self, place: &'static str) -> Self {
         self.as_of = Some(place);
         self
     }
 
     /// Says for whom the translated offsets were committed.
-    pub fn committed_for(mut self, group: &str) -> Self {
+    pub(super) fn committed_for(mut self, group: &str) -> Self {
         self.committed = Some(group.to_owned());
         self
     }
 
     /// Whether an answer is missing.
-    pub fn has_unknown(&self) -> bool {
+    pub(super) fn has_unknown(&self) -> bool {
         self.offsets.iter().any(|entry| entry.answer.translated_offset.is_none())
     }
 
     /// For people: one line an offset.
-    pub fn table(&self) -> String {
+    pub(super) fn table(&self) -> String {
         let (here, there) = match self.direction {
             Direction::Forward => (&self.from, &self.to),
             Direction::Reverse => (&self.to, &self.from),
@@ -127,7 +127,7 @@ fn key(entry: &OffsetEntry) -> (Option<&str>, &str, i32) {
 }
 
 /// What a group committed on the source, as entries.
-pub fn entries_of(reading: &GroupReading) -> impl Iterator<Item = OffsetEntry> {
+pub(super) fn entries_of(reading: &GroupReading) -> impl Iterator<Item = OffsetEntry> {
     reading.offsets.iter().map(|offset| {
         let OffsetReading { source, target, committed, translation } = offset;
         let answer = TranslatedOffset::new(

@@ -14,7 +14,7 @@ use crate::offsets::Direction;
 /// `worth` for the target. `import` reads the document again.
 #[derive(Args, Debug)]
 #[command(after_help = super::AFTER_HELP)]
-pub struct ExportArgs {
+pub(super) struct ExportArgs {
     #[command(flatten)]
     flow: FlowArgs,
     /// Only this group, also one that the flow does not follow.
@@ -23,7 +23,7 @@ pub struct ExportArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &ExportArgs) -> Exit {
+pub(super) fn run(args: &ExportArgs) -> Exit {
     args.flow.with_offsets(async |offsets| {
         let read = offsets.committed(args.group.as_deref()).await.map_err(|error| error.to_string())?;
         let incomplete = super::tell_missing(&offsets, &read.as_of, &read.missing);

@@ -11,7 +11,7 @@ const ANSWERED: [&str; 3] = ["translated_topic", "translated_offset", "worth"];
 
 /// One offset that a document gives.
 #[derive(Clone, Debug, PartialEq)]
-pub struct GivenOffset {
+pub(super) struct GivenOffset {
     /// The partition, by the topic's name on the side that the offset is of.
     pub partition: TopicPartition,
     /// The next record to read.
@@ -28,7 +28,7 @@ pub struct GivenOffset {
 ///
 /// # Errors
 /// What is wrong with it, with the place of each mistake; ten at most.
-pub fn read(bytes: &[u8], flow: &str) -> Result<Vec<GivenOffset>, Vec<String>> {
+pub(super) fn read(bytes: &[u8], flow: &str) -> Result<Vec<GivenOffset>, Vec<String>> {
     let document: Value =
         serde_json::from_slice(bytes).map_err(|error| vec![format!("is not JSON: {error}")])?;
     if let Some(of) = document.get("flow").and_then(Value::as_str).filter(|of| *of != flow) {

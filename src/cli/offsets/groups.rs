@@ -17,7 +17,7 @@ use crate::telemetry::clock::now_ms;
 /// mesh last wrote the group. When the source does not answer, its last checkpoints are shown.
 #[derive(Args, Debug)]
 #[command(after_help = super::AFTER_HELP)]
-pub struct GroupsArgs {
+pub(super) struct GroupsArgs {
     #[command(flatten)]
     flow: FlowArgs,
     /// Only this group, also one that the flow does not follow.
@@ -40,7 +40,7 @@ pub(super) struct GroupsReport<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: &GroupsArgs) -> Exit {
+pub(super) fn run(args: &GroupsArgs) -> Exit {
     args.flow.with_offsets(async |offsets| {
         let overview = offsets.overview(args.group.as_deref()).await.map_err(|error| error.to_string())?;
         let incomplete = super::tell_missing(&offsets, &overview.as_of, &overview.missing);

@@ -19,7 +19,7 @@ use crate::offsets::{Direction, TranslatedOffset, Translation};
 /// source; other fields are kept. A committed offset is kept within the target's log.
 #[derive(Args, Debug)]
 #[command(after_help = super::AFTER_HELP)]
-pub struct ImportArgs {
+pub(super) struct ImportArgs {
     #[command(flatten)]
     flow: FlowArgs,
     /// The document; `-` reads it from stdin.
@@ -39,7 +39,7 @@ pub struct ImportArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &ImportArgs) -> Exit {
+pub(super) fn run(args: &ImportArgs) -> Exit {
     let bytes = match read_bytes(args) {
         Ok(bytes) => bytes,
         Err(error) => {

@@ -37,7 +37,7 @@ Exit codes:
 /// The target alone is enough: it holds the offset map of everything mirrored to it. Source and mesh may be dead.
 #[derive(Args, Debug)]
 #[command(after_help = AFTER_HELP)]
-pub struct OffsetsArgs {
+pub(super) struct OffsetsArgs {
     #[command(subcommand)]
     command: OffsetsCommand,
 }
@@ -61,7 +61,7 @@ struct FlowArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &OffsetsArgs) -> Exit {
+pub(super) fn run(args: &OffsetsArgs) -> Exit {
     match &args.command {
         OffsetsCommand::Translate(args) => translate::run(args),
         OffsetsCommand::Groups(args) => groups::run(args),

@@ -15,7 +15,7 @@ use crate::offsets::{Direction, TranslatedOffset};
 /// checkpoints on the target are taken.
 #[derive(Args, Debug)]
 #[command(after_help = super::AFTER_HELP)]
-pub struct TranslateArgs {
+pub(super) struct TranslateArgs {
     #[command(flatten)]
     flow: FlowArgs,
     /// Topic, by its name on the side that the offset is of.
@@ -41,7 +41,7 @@ pub struct TranslateArgs {
 }
 
 /// Runs the command.
-pub fn run(args: &TranslateArgs) -> Exit {
+pub(super) fn run(args: &TranslateArgs) -> Exit {
     let direction = if args.reverse { Direction::Reverse } else { Direction::Forward };
     args.flow.with_offsets(async |offsets| match (&args.group, &args.topic, args.partition, args.offset) {
         (Some(group), ..) if args.reverse => target_group(args, &offsets, group).await,

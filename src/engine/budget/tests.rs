@@ -174,6 +174,7 @@ fn a_plain_thread_is_told_once_per_refusal() {
 
 /// Many tasks in a budget far too small: any lost wake-up would leave one waiting for ever.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn every_waiter_is_served() {
     let budget = budget_of(64);
     let mut tasks = Vec::new();

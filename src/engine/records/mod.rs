@@ -84,6 +84,10 @@ impl RecordsSession {
     /// # Errors
     /// [`EngineError::Settings`] when librdkafka refuses its settings, or when one of them would break what
     /// mirroring depends on.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the session keeps the handle, and ends the task with itself"
+    )]
     pub(super) fn start(spec: SessionSpec, on_lost: OnLost) -> Result<Arc<dyn Session>, EngineError> {
         let (source_alias, target_alias) = (spec.source.wire.alias(), spec.target.wire.alias());
         let group_id = format!("mirrormesh-{}", spec.flow);

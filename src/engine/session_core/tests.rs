@@ -60,6 +60,7 @@ fn the_first_end_is_told_to_everyone_and_the_only_one() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn a_shutdown_waits_for_answers_as_long_as_it_may_and_is_no_loss() {
     let (session, lost) = session();
     let lane = session.lane_or(&id(0), Counting::default);

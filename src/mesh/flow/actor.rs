@@ -18,7 +18,7 @@ use crate::replicator::flow::{FlowConfig, FlowMachine, Input};
 use crate::topology::{EngineKind, Selector, engine};
 
 /// What a flow is told.
-pub enum FlowMsg {
+pub(crate) enum FlowMsg {
     /// A catalogue or the state of a cluster changed.
     ClusterChanged,
     /// Ends of source partitions are new.
@@ -34,7 +34,7 @@ pub enum FlowMsg {
 }
 
 /// What a flow is made with.
-pub struct FlowArguments {
+pub(crate) struct FlowArguments {
     /// What its actors share.
     pub flow: Arc<FlowContext>,
     /// Its choice of topics.
@@ -42,13 +42,13 @@ pub struct FlowArguments {
 }
 
 /// One flow.
-pub struct FlowActor;
+pub(crate) struct FlowActor;
 
 /// A message that comes later.
 type Timer = JoinHandle<Result<(), ractor::MessagingErr<FlowMsg>>>;
 
 /// State of a flow.
-pub struct FlowRun {
+pub(crate) struct FlowRun {
     pub(super) flow: Arc<FlowContext>,
     pub(super) selector: Arc<Selector>,
     pub(super) machine: FlowMachine,

@@ -12,20 +12,20 @@ use crate::replicator::flow::Input;
 use crate::store::{ClaimedPositions, LoadError, LoadedOffsets, OffsetsTopic};
 
 /// What a flow finds on its target when it starts.
-pub struct Stored {
+pub(crate) struct Stored {
     positions: ClaimedPositions,
     offsets: LoadedOffsets,
 }
 
 impl Stored {
     /// The claim under which it was read.
-    pub fn token(&self) -> Token {
+    pub(crate) fn token(&self) -> Token {
         self.positions.token
     }
 }
 
 /// Claims the flow, and reads what was stored of it.
-pub async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
+pub(super) async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
     let positions =
         flow.positions_topic.claim(&ClaimScope::Flow(flow.spec.name.clone()), &flow.mesh.process).await?;
     flow.offsets_topic.create().await?;
@@ -36,7 +36,7 @@ pub async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
 }
 
 /// What a claim that failed means.
-pub fn failed(attempt: u64, why: LoadError) -> Input {
+pub(super) fn failed(attempt: u64, why: LoadError) -> Input {
     let (needs_person, reason) = match why {
         LoadError::Fault(fault) => (true, fault.to_string()),
         LoadError::Wire(error) => (error.is_unauthorized(), error.to_string()),

@@ -40,7 +40,7 @@ impl SourceEnds for EndsUnder {
 }
 
 /// Both clusters as they are now.
-pub fn clusters(flow: &FlowContext) -> BothClusters {
+pub(super) fn clusters(flow: &FlowContext) -> BothClusters {
     BothClusters { source: cluster(&flow.source), target: cluster(&flow.target) }
 }
 
@@ -55,7 +55,7 @@ fn cluster(handle: &ClusterHandle) -> ClusterFacts {
 }
 
 /// The newest ends of the source's partitions.
-pub fn ends(flow: &FlowContext) -> Arc<dyn SourceEnds> {
+pub(super) fn ends(flow: &FlowContext) -> Arc<dyn SourceEnds> {
     let ends = flow.source.ends().borrow().clone();
     Arc::new(EndsUnder { isolation: flow.spec.isolation, ends })
 }

@@ -9,4 +9,4 @@ mod partitions;
 mod session;
 mod topics;
 
-pub use actor::{FlowActor, FlowArguments, FlowMsg};
+pub(super) use actor::{FlowActor, FlowArguments, FlowMsg};

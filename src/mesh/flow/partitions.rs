@@ -12,21 +12,21 @@ use crate::replicator::flow::{Input, PartitionStart, Told};
 
 /// Who lives, by partition and by actor.
 #[derive(Default)]
-pub struct PartitionActors {
+pub(super) struct PartitionActors {
     actors: HashMap<TopicPartition, ActorRef<PartitionMsg>>,
     sources: HashMap<ActorId, TopicPartition>,
 }
 
 impl PartitionActors {
     /// Forgets an actor that ended; returns whose it was.
-    pub fn ended(&mut self, actor: ActorId) -> Option<TopicPartition> {
+    pub(super) fn ended(&mut self, actor: ActorId) -> Option<TopicPartition> {
         let source = self.sources.remove(&actor)?;
         self.actors.remove(&source);
         Some(source)
     }
 
     /// Tells a partition; one that ends just now needs no news.
-    pub fn tell(&self, source: &TopicPartition, told: Told) {
+    pub(super) fn tell(&self, source: &TopicPartition, told: Told) {
         let message = match told {
             Told::SourceMoved => PartitionMsg::SourceMoved,
             Told::TargetMoved => PartitionMsg::TargetMoved,
@@ -41,7 +41,7 @@ impl PartitionActors {
     }
 
     /// Stops a partition where it stands.
-    pub fn kill(&self, source: &TopicPartition) {
+    pub(super) fn kill(&self, source: &TopicPartition) {
         if let Some(actor) = self.actors.get(source) {
             actor.stop(None);
         }

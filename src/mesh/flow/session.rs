@@ -15,7 +15,7 @@ use crate::topology::Choice;
 use crate::topology::engine::choose;
 
 /// Builds a session; the flow is told when it is lost.
-pub fn start(
+pub(super) fn start(
     flow: &FlowContext,
     generation: Generation,
     myself: &ActorRef<FlowMsg>,
@@ -49,7 +49,7 @@ fn end(cluster: &ClusterHandle) -> ClusterEnd {
 }
 
 /// Partitions the flow will have, for the session's sizes.
-pub fn expected_partitions(run: &FlowRun) -> usize {
+pub(super) fn expected_partitions(run: &FlowRun) -> usize {
     let Some(catalogue) = run.flow.source.catalogue() else { return 0 };
     let taken = catalogue
         .topics

@@ -15,7 +15,10 @@ use crate::wire::{NewTopic, WireError};
 /// Looks after the remote topics of a flow; reads again what those of `refused` accept. Cancel safe: each step leaves
 /// the target in a sound state.
 #[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name))]
-pub async fn reconcile(flow: &FlowContext, refused: &BTreeSet<TopicName>) -> Result<Reconciliation, Failed> {
+pub(super) async fn reconcile(
+    flow: &FlowContext,
+    refused: &BTreeSet<TopicName>,
+) -> Result<Reconciliation, Failed> {
     let (Some(source), Some(target)) = (flow.source.catalogue(), flow.target.catalogue()) else {
         return Ok(Reconciliation::default());
     };
@@ -43,7 +46,7 @@ pub async fn reconcile(flow: &FlowContext, refused: &BTreeSet<TopicName>) -> Res
 
 /// Why the remote topics could not be looked after.
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
+pub(super) enum Failed {
     /// A cluster did not answer.
     #[error(transparent)]
     Wire(#[from] WireError),

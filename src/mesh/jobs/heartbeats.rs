@@ -18,14 +18,14 @@ use crate::wire::{NewRecord, WireError};
 const TOPIC: &str = "heartbeats";
 
 /// Writes the heartbeats of one flow.
-pub struct Heartbeats {
+pub(crate) struct Heartbeats {
     flow: Arc<FlowContext>,
     refusal: Refusal,
 }
 
 impl Heartbeats {
     /// None written yet.
-    pub fn new(flow: Arc<FlowContext>) -> Self {
+    pub(crate) fn new(flow: Arc<FlowContext>) -> Self {
         Self { flow, refusal: Refusal::default() }
     }
 }

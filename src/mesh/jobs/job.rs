@@ -19,7 +19,7 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(60);
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Something that is done again and again.
-pub trait Job: Send + 'static {
+pub(crate) trait Job: Send + 'static {
     /// How `/status` and failures name it.
     const NAME: &'static str;
     /// Which of several processes that share the flow runs it.
@@ -39,7 +39,7 @@ pub trait Job: Send + 'static {
 
 /// What a round came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Round {
+pub(crate) struct Round {
     /// When the next one starts.
     pub next: Next,
     /// How the job is now.
@@ -50,7 +50,7 @@ pub struct Round {
 
 /// When the next round starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// One interval after this one started; at once if this one took longer.
     OnTime,
     /// This long after this one ended.
@@ -59,12 +59,12 @@ pub enum Next {
 
 impl Round {
     /// A round that did what there was to do.
-    pub fn done() -> Self {
+    pub(crate) fn done() -> Self {
         Self { next: Next::OnTime, state: JobState::Fine, reason: None }
     }
 
     /// A round with this outcome: the next one is on time, unless a cluster refused this one.
-    pub fn of(outcome: &Result<(), WireError>) -> Self {
+    pub(crate) fn of(outcome: &Result<(), WireError>) -> Self {
         match outcome {
             Ok(()) => Self::done(),
             Err(error) if error.is_unauthorized() => Self {
@@ -77,14 +77,14 @@ impl Round {
     }
 
     /// A round that did not get done; the next one is on time.
-    pub fn failing(why: &impl ToString) -> Self {
+    pub(crate) fn failing(why: &impl ToString) -> Self {
         Self { next: Next::OnTime, state: JobState::Failing, reason: Some(why.to_string()) }
     }
 }
 
 /// What a cluster refuses: told once, until it is granted.
 #[derive(Debug, Default)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     told: bool,
 }
 
@@ -92,7 +92,7 @@ impl Refusal {
     /// The refusal that is to be told, if this outcome is one and it was not told since the last success.
     ///
     /// Other failures change nothing: a cluster that is away has taken nothing back.
-    pub fn untold<'a, T>(&mut self, outcome: &'a Result<T, WireError>) -> Option<&'a WireError> {
+    pub(crate) fn untold<'a, T>(&mut self, outcome: &'a Result<T, WireError>) -> Option<&'a WireError> {
         match outcome {
             Ok(_) => {
                 self.told = false;
@@ -110,7 +110,11 @@ impl Refusal {
 ///
 /// # Errors
 /// The supervisor is gone.
-pub async fn start<J: Job>(job: J, board: JobBoard, supervisor: ActorCell) -> Result<ActorCell, SpawnErr> {
+pub(crate) async fn start<J: Job>(
+    job: J,
+    board: JobBoard,
+    supervisor: ActorCell,
+) -> Result<ActorCell, SpawnErr> {
     board.add(J::NAME, J::RUNS_IN, job.interval());
     let actor = JobActor { name: J::NAME, board: board.clone() };
     let (actor, _) = JobActor::spawn_linked(None, actor, repeat(job, board).boxed(), supervisor).await?;

@@ -15,7 +15,7 @@ use crate::wire::OffsetSpec;
 const INTERVAL: Duration = Duration::from_secs(300);
 
 /// Trims the offset maps of one flow.
-pub struct MapTrim {
+pub(crate) struct MapTrim {
     /// The flow.
     pub flow: Arc<FlowContext>,
 }

@@ -8,7 +8,7 @@ mod map_trim;
 mod offset_syncs;
 mod topic_configs;
 
-pub use heartbeats::Heartbeats;
-pub use map_trim::MapTrim;
-pub use offset_syncs::OffsetSyncs;
-pub use topic_configs::TopicConfigs;
+pub(super) use heartbeats::Heartbeats;
+pub(super) use map_trim::MapTrim;
+pub(super) use offset_syncs::OffsetSyncs;
+pub(super) use topic_configs::TopicConfigs;

@@ -19,7 +19,7 @@ use crate::wire::{NewRecord, Wire, WireError};
 const PARTITIONS_AT_ONCE: usize = 5_000;
 
 /// Writes the offset syncs of one flow.
-pub struct OffsetSyncs {
+pub(crate) struct OffsetSyncs {
     flow: Arc<FlowContext>,
     /// What was written last of each partition.
     written: HashMap<TopicPartition, (i64, i64)>,
@@ -51,7 +51,7 @@ impl Job for OffsetSyncs {
 
 impl OffsetSyncs {
     /// None written yet.
-    pub fn new(flow: Arc<FlowContext>) -> Self {
+    pub(crate) fn new(flow: Arc<FlowContext>) -> Self {
         Self { flow, written: HashMap::new(), created: false, refusal: Refusal::default() }
     }
 

@@ -22,7 +22,7 @@ const TOPICS_AT_A_TIME: usize = 200;
 const WHOLE: &str = "";
 
 /// Syncs the topic configuration of one flow.
-pub struct TopicConfigs {
+pub(crate) struct TopicConfigs {
     flow: Arc<FlowContext>,
     selector: Arc<Selector>,
     rules: ConfigRules,
@@ -50,7 +50,7 @@ impl Job for TopicConfigs {
 
 impl TopicConfigs {
     /// Nothing compared yet; `rules` say which entries follow the source.
-    pub fn new(flow: Arc<FlowContext>, selector: Arc<Selector>, rules: ConfigRules) -> Self {
+    pub(crate) fn new(flow: Arc<FlowContext>, selector: Arc<Selector>, rules: ConfigRules) -> Self {
         Self { flow, selector, rules, refused: BTreeSet::new() }
     }
 

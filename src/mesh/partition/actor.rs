@@ -17,7 +17,7 @@ use crate::telemetry::clock;
 use crate::telemetry::{BatchTrace, TopicMetrics};
 
 /// What a partition is made with.
-pub struct PartitionArguments {
+pub(crate) struct PartitionArguments {
     /// The flow.
     pub flow: Arc<FlowContext>,
     /// On the source.
@@ -39,7 +39,7 @@ pub struct PartitionArguments {
 }
 
 /// A source partition of a flow.
-pub struct PartitionActor;
+pub(crate) struct PartitionActor;
 
 /// A message that comes later.
 type Timer = JoinHandle<Result<(), ractor::MessagingErr<PartitionMsg>>>;
@@ -59,7 +59,7 @@ pub(super) struct Trace {
 }
 
 /// State of a partition.
-pub struct PartitionShell {
+pub(crate) struct PartitionShell {
     pub(super) args: PartitionArguments,
     pub(super) machine: PartitionMachine,
     pub(super) session: Option<Arc<dyn Session>>,

@@ -54,6 +54,10 @@ impl PartitionShell {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the actor keeps the handle, and aborts the task before it starts another"
+    )]
     fn open_lane(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
         self.in_flight.clear();
         self.fetched = None;
@@ -81,6 +85,10 @@ impl PartitionShell {
         self.args.flow.book.get(&self.args.source)?.producer
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the actor keeps the handle, and aborts the task before it starts another"
+    )]
     fn resolve(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
         let question = ResolveQuestion {
             source: self.args.source.clone(),
@@ -118,6 +126,10 @@ impl PartitionShell {
         }
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the actor keeps the handle, and aborts the task before it starts another"
+    )]
     fn stop(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
         let session = self.session.take();
         let source = self.args.source.clone();

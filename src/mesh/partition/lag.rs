@@ -7,14 +7,14 @@ const REMEMBERED: usize = 64;
 
 /// Ages of the source's ends, as this process saw them.
 #[derive(Debug, Default)]
-pub struct LagClock {
+pub(super) struct LagClock {
     /// (end, when it was first seen), both rising.
     ends: VecDeque<(i64, i64)>,
 }
 
 impl LagClock {
     /// Notes the end that can be mirrored at `now_ms`. A lower end (truncation, re-creation) starts anew.
-    pub fn saw_end(&mut self, end: i64, now_ms: i64) {
+    pub(super) fn saw_end(&mut self, end: i64, now_ms: i64) {
         match self.ends.back() {
             Some((last, _)) if end == *last => return,
             Some((last, _)) if end < *last => self.ends.clear(),
@@ -31,7 +31,7 @@ impl LagClock {
     /// Age of the oldest record not yet mirrored at `next`, in milliseconds; 0 when caught up, `None` before the
     /// first end was seen. `mirrored_ms` is the timestamp of the newest mirrored record: while a backlog from
     /// before this process is worked off, it tells more than our own memory.
-    pub fn lag_ms(&mut self, next: i64, mirrored_ms: Option<i64>, now_ms: i64) -> Option<i64> {
+    pub(super) fn lag_ms(&mut self, next: i64, mirrored_ms: Option<i64>, now_ms: i64) -> Option<i64> {
         let (newest_end, _) = *self.ends.back()?;
         if next >= newest_end {
             self.ends.drain(..self.ends.len() - 1);

@@ -7,4 +7,4 @@ mod old_format;
 mod resolve;
 mod tail;
 
-pub use actor::{PartitionActor, PartitionArguments};
+pub(super) use actor::{PartitionActor, PartitionArguments};

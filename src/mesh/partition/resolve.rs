@@ -22,7 +22,7 @@ const STILL_LOOKS: usize = 20;
 
 /// What is to be resolved.
 #[derive(Clone, Debug)]
-pub struct ResolveQuestion {
+pub(super) struct ResolveQuestion {
     /// The source partition.
     pub source: TopicPartition,
     /// The partition on the target.
@@ -52,7 +52,10 @@ fn unresolved(error: &WireError, side: Side) -> Unresolved {
 
 /// Finds out where to go on. Cancel safe: it only reads.
 #[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name, partition = %question.source))]
-pub async fn resolve(flow: &FlowContext, question: &ResolveQuestion) -> Result<Resolution, Unresolved> {
+pub(super) async fn resolve(
+    flow: &FlowContext,
+    question: &ResolveQuestion,
+) -> Result<Resolution, Unresolved> {
     let position = question.position.clone().or_else(|| flow.book.get(&question.source));
     let policy = ResumePolicy {
         place: format!("flow {}: {} of {}", flow.spec.name, question.source, flow.spec.from),
@@ -184,6 +187,6 @@ async fn epoch_end(
 }
 
 /// The id a cluster gave itself; empty when it did not.
-pub fn cluster_id(cluster: &ClusterHandle) -> String {
+pub(super) fn cluster_id(cluster: &ClusterHandle) -> String {
     cluster.catalogue().and_then(|c| c.cluster_id.as_ref().map(ToString::to_string)).unwrap_or_default()
 }

@@ -16,7 +16,7 @@ const READ_BYTES: i32 = 4 * 1024 * 1024;
 const WAIT: Duration = Duration::from_millis(500);
 
 /// Reads both sides as far as the matcher wants. Holds one read of each side.
-pub async fn find(
+pub(super) async fn find(
     flow: &FlowContext,
     question: &ResolveQuestion,
     plan: TailPlan,

@@ -12,7 +12,7 @@ use crate::telemetry::Telemetry;
 use crate::topology::{ProcessSpec, Topology};
 
 /// What the whole process shares.
-pub struct MeshContext {
+pub(crate) struct MeshContext {
     /// Who this process is.
     pub process: ProcessIdentity,
     /// How it runs.

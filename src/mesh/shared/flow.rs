@@ -29,10 +29,10 @@ use crate::topology::FlowSpec;
 const RESOLVING: usize = 1_000;
 
 /// The flow's session, while there is one.
-pub type SessionSlot = Option<Arc<dyn Session>>;
+pub(super) type SessionSlot = Option<Arc<dyn Session>>;
 
 /// What the actors of one flow share.
-pub struct FlowContext {
+pub(crate) struct FlowContext {
     /// The process.
     pub mesh: Arc<MeshContext>,
     /// The flow as configured.
@@ -79,7 +79,7 @@ pub struct FlowContext {
 
 impl FlowContext {
     /// A flow that has not looked at anything yet.
-    pub fn new(
+    pub(crate) fn new(
         mesh: Arc<MeshContext>,
         spec: &FlowSpec,
         source: ClusterHandle,
@@ -116,57 +116,57 @@ impl FlowContext {
     }
 
     /// What the flow's next life begins with.
-    pub fn memory(&self) -> FlowMemory {
+    pub(crate) fn memory(&self) -> FlowMemory {
         FlowMemory { generations: self.generations.all(), ..self.memory.lock().clone() }
     }
 
     /// Notes which topics were there when the flow first looked, for its next life.
-    pub fn remember_first_topics(&self, first: Option<BTreeSet<TopicName>>) {
+    pub(crate) fn remember_first_topics(&self, first: Option<BTreeSet<TopicName>>) {
         self.memory.lock().first_topics = first;
     }
 
     /// Notes that an operator paused or resumed the flow, for its next life.
-    pub fn remember_paused(&self, paused: bool) {
+    pub(crate) fn remember_paused(&self, paused: bool) {
         self.memory.lock().paused = paused;
     }
 
     /// Notes how many partitions have an actor.
-    pub fn set_living_partitions(&self, living: usize) {
+    pub(crate) fn set_living_partitions(&self, living: usize) {
         self.living.store(living, Ordering::Relaxed);
     }
 
     /// How many partitions have an actor.
-    pub fn living_partitions(&self) -> usize {
+    pub(crate) fn living_partitions(&self) -> usize {
         self.living.load(Ordering::Relaxed)
     }
 
     /// What a position depends on beside the logs: a change of it means other records were read.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         fingerprint(self.spec.isolation)
     }
 
     /// Whether the memory budget is used up to where a flow has to wait, or the source throttles what we read:
     /// standing still is then no fault.
-    pub fn is_held_back(&self) -> bool {
+    pub(crate) fn is_held_back(&self) -> bool {
         let (usable, free) = (self.account.usable_bytes(), self.account.free_bytes());
         free <= usable / 2 || self.source.wire().throttles_fetches()
     }
 
     /// Reports an event of the flow as a whole.
-    pub fn report(&self, event: &Event) {
+    pub(crate) fn report(&self, event: &Event) {
         let scope = Scope { flow: Some(self.spec.name.clone()), ..Scope::default() };
         self.mesh.telemetry.events().report(&scope, event);
     }
 
     /// Reports an event of one topic.
-    pub fn report_topic(&self, topic: &TopicName, event: &Event) {
+    pub(crate) fn report_topic(&self, topic: &TopicName, event: &Event) {
         let scope =
             Scope { flow: Some(self.spec.name.clone()), topic: Some(topic.clone()), ..Scope::default() };
         self.mesh.telemetry.events().report(&scope, event);
     }
 
     /// Reports an event of one partition.
-    pub fn report_partition(&self, partition: &TopicPartition, event: &Event) {
+    pub(crate) fn report_partition(&self, partition: &TopicPartition, event: &Event) {
         let scope = Scope {
             flow: Some(self.spec.name.clone()),
             topic: Some(partition.topic.clone()),
@@ -177,7 +177,7 @@ impl FlowContext {
     }
 
     /// Notes that positions became durable.
-    pub fn positions_saved(&self, count: usize) {
+    pub(crate) fn positions_saved(&self, count: usize) {
         self.board.positions_saved();
         self.metrics.positions_saved(count as u64);
     }
@@ -186,7 +186,10 @@ impl FlowContext {
     ///
     /// # Errors
     /// The engine refuses its settings, or the flow ends.
-    pub async fn open_lane(&self, spec: &LaneSpec) -> Result<(Arc<dyn Session>, LaneOpened), EngineError> {
+    pub(crate) async fn open_lane(
+        &self,
+        spec: &LaneSpec,
+    ) -> Result<(Arc<dyn Session>, LaneOpened), EngineError> {
         let mut slot = self.session.subscribe();
         loop {
             let session = slot.borrow_and_update().clone();

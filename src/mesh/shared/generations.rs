@@ -11,11 +11,11 @@ use crate::model::{Generation, TopicPartition};
 /// The last generation that a partition's actor reached: it writes it here, and its successor counts on from it,
 /// because the lane may still hold writes of the last one.
 #[derive(Clone, Debug, Default)]
-pub struct LastGeneration(Arc<AtomicU64>);
+pub(crate) struct LastGeneration(Arc<AtomicU64>);
 
 impl LastGeneration {
     /// Notes that a generation is reached.
-    pub fn reached(&self, generation: Generation) {
+    pub(crate) fn reached(&self, generation: Generation) {
         self.0.fetch_max(generation.0, Ordering::Relaxed);
     }
 
@@ -26,23 +26,23 @@ impl LastGeneration {
 
 /// The last generations of a flow's partitions, gone ones too: their topic may come back.
 #[derive(Debug, Default)]
-pub struct Generations {
+pub(crate) struct Generations {
     all: Mutex<HashMap<TopicPartition, LastGeneration>>,
 }
 
 impl Generations {
     /// Where a partition writes its generation.
-    pub fn of(&self, source: &TopicPartition) -> LastGeneration {
+    pub(crate) fn of(&self, source: &TopicPartition) -> LastGeneration {
         self.all.lock().entry(source.clone()).or_default().clone()
     }
 
     /// The last generation of a partition; zero for one that had none.
-    pub fn last(&self, source: &TopicPartition) -> Generation {
+    pub(crate) fn last(&self, source: &TopicPartition) -> Generation {
         self.all.lock().get(source).map(LastGeneration::get).unwrap_or_default()
     }
 
     /// All of them.
-    pub fn all(&self) -> BTreeMap<TopicPartition, Generation> {
+    pub(crate) fn all(&self) -> BTreeMap<TopicPartition, Generation> {
         self.all.lock().iter().map(|(source, last)| (source.clone(), last.get())).collect()
     }
 }

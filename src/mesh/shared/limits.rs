@@ -9,29 +9,29 @@ use crate::model::{ConfigEntry, TopicName};
 
 /// Limits by remote topic.
 #[derive(Debug, Default)]
-pub struct LimitBook {
+pub(crate) struct LimitBook {
     limits: Mutex<HashMap<TopicName, TargetLimits>>,
 }
 
 impl LimitBook {
     /// What the topic accepts; Kafka's defaults while it is not known.
-    pub fn get(&self, topic: &TopicName) -> TargetLimits {
+    pub(crate) fn get(&self, topic: &TopicName) -> TargetLimits {
         self.limits.lock().get(topic).copied().unwrap_or_default()
     }
 
     /// Notes what the topic accepts; true when that is news.
-    pub fn set(&self, topic: TopicName, limits: TargetLimits) -> bool {
+    pub(crate) fn set(&self, topic: TopicName, limits: TargetLimits) -> bool {
         self.limits.lock().insert(topic, limits) != Some(limits)
     }
 
     /// Everything known.
-    pub fn all(&self) -> BTreeMap<TopicName, TargetLimits> {
+    pub(crate) fn all(&self) -> BTreeMap<TopicName, TargetLimits> {
         self.limits.lock().iter().map(|(topic, limits)| (topic.clone(), *limits)).collect()
     }
 }
 
 /// Reads limits from a topic's effective configuration. What is missing or unreadable counts as Kafka's default.
-pub fn from_configs(entries: &[ConfigEntry]) -> TargetLimits {
+pub(crate) fn from_configs(entries: &[ConfigEntry]) -> TargetLimits {
     let value = |name: &str| entries.iter().find(|entry| entry.name == name).and_then(|e| e.value.as_deref());
     let number = |name: &str| value(name).and_then(|text| text.parse::<i64>().ok());
     // Brokers write "no limit" as the largest number there is.

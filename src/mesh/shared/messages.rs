@@ -11,7 +11,7 @@ use crate::replicator::partition::Resolution;
 use crate::wire::WireError;
 
 /// What a partition is told.
-pub enum PartitionMsg {
+pub(crate) enum PartitionMsg {
     /// From the lane.
     Lane(Generation, LaneEvent),
     /// The lane is open, or can't be.
@@ -45,7 +45,7 @@ pub enum PartitionMsg {
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
-pub enum Unresolved {
+pub(crate) enum Unresolved {
     /// Something outside is awaited.
     Waits(String),
     /// A person has to act.
@@ -53,7 +53,7 @@ pub enum Unresolved {
 }
 
 /// What the store is told.
-pub enum StoreMsg {
+pub(crate) enum StoreMsg {
     /// Save a position; the partition is told when it is durable.
     Save(Box<Save>),
     /// Save what changed in these partitions' offset maps, though their positions stay.
@@ -69,7 +69,7 @@ pub enum StoreMsg {
 }
 
 /// A position to be saved.
-pub struct Save {
+pub(crate) struct Save {
     /// Whose.
     pub partition: TopicPartition,
     /// The position.

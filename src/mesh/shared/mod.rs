@@ -12,10 +12,10 @@ pub(super) mod supervise;
 mod tasks;
 
 pub use board::FlowBoard;
-pub use context::MeshContext;
-pub use flow::FlowContext;
-pub use generations::LastGeneration;
+pub(super) use context::MeshContext;
+pub(super) use flow::FlowContext;
+pub(super) use generations::LastGeneration;
 pub use group_board::{GroupBoard, GroupsSnapshot};
-pub use job_board::JobBoard;
-pub use messages::{PartitionMsg, Save, StoreMsg, Unresolved};
-pub use tasks::Tasks;
+pub(super) use job_board::JobBoard;
+pub(super) use messages::{PartitionMsg, Save, StoreMsg, Unresolved};
+pub(super) use tasks::Tasks;

@@ -12,11 +12,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What lived this long did what it is there for.
 const SUCCESS: Duration = Duration::from_secs(60);
 /// Restarts that may run at once in the process, so that an outage does not end in a stampede.
-pub const RESTARTS_AT_ONCE: usize = 16;
+pub(crate) const RESTARTS_AT_ONCE: usize = 16;
 
 /// Exponential back-off with jitter, 1 s to 60 s.
 #[derive(Debug, Default)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     attempt: u32,
 }
 
@@ -31,7 +31,7 @@ impl Backoff {
 
     /// The next pause after a life of this length: one of more than a minute counts as success, and the pause is the
     /// first one again.
-    pub fn pause_after(&mut self, lived: Duration) -> Duration {
+    pub(crate) fn pause_after(&mut self, lived: Duration) -> Duration {
         if lived >= SUCCESS {
             self.attempt = 0;
         }
@@ -40,7 +40,7 @@ impl Backoff {
 }
 
 /// Which child ended, and of what if it failed; `None` for an event that ends nobody.
-pub fn ended(event: SupervisionEvent) -> Option<(ActorId, Option<ActorProcessingErr>)> {
+pub(crate) fn ended(event: SupervisionEvent) -> Option<(ActorId, Option<ActorProcessingErr>)> {
     match event {
         SupervisionEvent::ActorTerminated(actor, ..) => Some((actor.get_id(), None)),
         SupervisionEvent::ActorFailed(actor, failure) => Some((actor.get_id(), Some(failure))),

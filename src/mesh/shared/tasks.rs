@@ -6,13 +6,13 @@ use tokio::task::{JoinError, JoinSet};
 
 /// Tasks of an actor. They end with it, however it ends.
 #[derive(Debug, Default)]
-pub struct Tasks {
+pub(crate) struct Tasks {
     running: JoinSet<()>,
 }
 
 impl Tasks {
     /// Runs a task; `ended` is told what became of it, a panic included. Call within a tokio runtime.
-    pub fn spawn<T: Send + 'static>(
+    pub(crate) fn spawn<T: Send + 'static>(
         &mut self,
         task: impl Future<Output = T> + Send + 'static,
         ended: impl FnOnce(Result<T, JoinError>) + Send + 'static,

@@ -6,7 +6,7 @@ use super::world::MapWorld;
 use crate::offsets::{OffsetMap, Translation};
 
 /// Nobody who follows the map's answers misses a record.
-pub fn check_safety(world: &MapWorld, map: &OffsetMap) {
+pub(super) fn check_safety(world: &MapWorld, map: &OffsetMap) {
     let copies = world.copies();
     // Where records were written again, older copies don't count: not those that will be written again next, nor those
     // of records that can't, because the source has them no more.
@@ -56,7 +56,7 @@ pub fn check_safety(world: &MapWorld, map: &OffsetMap) {
 }
 
 /// The map knows all that it was told, and nobody who follows its answers misses a record.
-pub fn check(world: &MapWorld) {
+pub(super) fn check(world: &MapWorld) {
     let map = &world.map;
     check_safety(world, map);
     let knows = |source: i64, target: i64| source >= map.begin.source && target >= map.begin.target;

@@ -30,7 +30,7 @@ struct SavedPosition {
 }
 
 #[derive(Debug)]
-pub struct MapWorld {
+pub(super) struct MapWorld {
     /// Every record that was ever written to this source and not truncated: offset and content.
     source: BTreeMap<i64, u64>,
     /// Those of them that the cleaner removed.
@@ -62,7 +62,7 @@ pub struct MapWorld {
 
 impl MapWorld {
     /// Empty topics whose first offsets are these, and a mirror that has resolved.
-    pub fn new(source_start: i64, foreign: usize) -> Self {
+    pub(super) fn new(source_start: i64, foreign: usize) -> Self {
         let identity = MapIdentity {
             source_topic_id: TopicId(Uuid::from_u128(1)),
             remote_topic: "east.t".into(),
@@ -98,7 +98,7 @@ impl MapWorld {
     }
 
     /// Records appear on the source, each behind so many offsets that hold none.
-    pub fn produce(&mut self, gaps: &[i64]) {
+    pub(super) fn produce(&mut self, gaps: &[i64]) {
         for gap in gaps {
             self.source_end += gap;
             self.source.insert(self.source_end, self.next_content);
@@ -108,17 +108,17 @@ impl MapWorld {
     }
 
     /// A marker ends a transaction, or records of an aborted one lie there.
-    pub fn mark(&mut self, offsets: i64) {
+    pub(super) fn mark(&mut self, offsets: i64) {
         self.source_end += offsets;
     }
 
     /// Somebody else writes to the target.
-    pub fn foreign(&mut self, records: usize) {
+    pub(super) fn foreign(&mut self, records: usize) {
         self.target.extend(vec![FOREIGN; records]);
     }
 
     /// Records are written to the target; nobody knows yet.
-    pub fn write(&mut self, records: usize) {
+    pub(super) fn write(&mut self, records: usize) {
         let batch: Vec<(i64, u64)> =
             self.source.range(self.fetch..).take(records).map(|(&s, &c)| (s, c)).collect();
         for (offset, content) in batch {
@@ -133,7 +133,7 @@ impl MapWorld {
     }
 
     /// What was written is acknowledged; ranges without records behind it are passed over.
-    pub fn acknowledge(&mut self) {
+    pub(super) fn acknowledge(&mut self) {
         let segments = std::mem::take(&mut self.unacknowledged);
         self.fetch = self.source.range(self.fetch..).next().map_or(self.source_end, |(&offset, _)| offset);
         self.tell(&segments);
@@ -149,7 +149,7 @@ impl MapWorld {
     }
 
     /// Stores the map, and the position behind it. Only `records` of it come through; then the process dies.
-    pub fn save(&mut self, records: usize) -> bool {
+    pub(super) fn save(&mut self, records: usize) -> bool {
         let changes = self.map.take_changes();
         let whole = records >= changes.len();
         for change in changes.into_iter().take(records) {
@@ -182,7 +182,7 @@ impl MapWorld {
     }
 
     /// The store says no; part of it may have come through.
-    pub fn fail_to_save(&mut self, records: usize) {
+    pub(super) fn fail_to_save(&mut self, records: usize) {
         for change in self.map.take_changes().into_iter().take(records) {
             match change {
                 ChunkChange::Write { chunk, value } => self.stored.insert(chunk, value.into()),
@@ -193,14 +193,14 @@ impl MapWorld {
     }
 
     /// The map as it is stored.
-    pub fn loaded(&self) -> OffsetMap {
+    pub(super) fn loaded(&self) -> OffsetMap {
         let mut map = OffsetMap::load(self.stored.clone()).expect("stored chunks can be loaded");
         map.chunks.full = CHUNK_INTERVALS;
         map
     }
 
     /// The process dies and starts again.
-    pub fn restart(&mut self, dies_while_saving: Option<usize>) {
+    pub(super) fn restart(&mut self, dies_while_saving: Option<usize>) {
         self.map = self.loaded();
         check_safety(self, &self.map);
         let position = self.position.clone().expect("a position is stored from the start");
@@ -293,7 +293,7 @@ impl MapWorld {
     }
 
     /// What is known of the past is lost: as if it was mirrored before there were maps.
-    pub fn forget_map(&mut self) {
+    pub(super) fn forget_map(&mut self) {
         self.stored.clear();
         let position = self.position.clone().expect("a position is stored from the start");
         self.told.clear();
@@ -303,7 +303,7 @@ impl MapWorld {
     }
 
     /// The source loses its last records; the mirror has noticed.
-    pub fn truncate_source(&mut self, offsets: i64) {
+    pub(super) fn truncate_source(&mut self, offsets: i64) {
         let end = (self.source_end - offsets).max(self.source_start);
         self.straight &= end >= self.map.source_next() && end >= self.fetch;
         self.source.split_off(&end);
@@ -314,7 +314,7 @@ impl MapWorld {
     }
 
     /// The target loses its last records, and somebody writes others; the mirror has noticed.
-    pub fn lose_target(&mut self, records: i64, foreign: usize) {
+    pub(super) fn lose_target(&mut self, records: i64, foreign: usize) {
         let end = (self.target_end() - records).max(self.target_start);
         self.target.truncate(end as usize);
         self.told.retain(|_, target| *target < end);
@@ -325,7 +325,7 @@ impl MapWorld {
     }
 
     /// The source topic is deleted and created again.
-    pub fn recreate_source(&mut self) {
+    pub(super) fn recreate_source(&mut self) {
         self.identity.source_topic_id = self.new_id();
         (self.source, self.cleaned) = Default::default();
         (self.source_start, self.source_end, self.cut) = (0, 0, None);
@@ -333,7 +333,7 @@ impl MapWorld {
     }
 
     /// The remote topic is deleted and created again; everything is mirrored anew.
-    pub fn recreate_target(&mut self, foreign: usize) {
+    pub(super) fn recreate_target(&mut self, foreign: usize) {
         self.identity.target_topic_id = self.new_id();
         self.target = vec![FOREIGN; foreign];
         (self.target_start, self.lost) = (0, None);
@@ -347,14 +347,14 @@ impl MapWorld {
     }
 
     /// The source's cleaner removes every record whose number of content is a multiple.
-    pub fn compact_source(&mut self, multiple: u64) {
+    pub(super) fn compact_source(&mut self, multiple: u64) {
         let removed: Vec<_> = self.source.iter().filter(|(_, content)| *content % multiple == 0).collect();
         self.cleaned.extend(removed);
         self.source.retain(|_, content| *content % multiple != 0);
     }
 
     /// Retention removes the beginning of the source; the map is trimmed, as it is now and then.
-    pub fn expire_source(&mut self, offsets: i64) {
+    pub(super) fn expire_source(&mut self, offsets: i64) {
         // Not past what is mirrored: that would be a loss, and is told as such.
         self.source_start = (self.source_start + offsets).min(self.map.source_next().min(self.fetch));
         let gone: Vec<_> = self.source.range(..self.source_start).map(|(&s, &c)| (s, c)).collect();
@@ -366,12 +366,12 @@ impl MapWorld {
     }
 
     /// Retention removes the beginning of the target.
-    pub fn expire_target(&mut self, records: i64) {
+    pub(super) fn expire_target(&mut self, records: i64) {
         self.target_start = (self.target_start + records).min(self.target_end());
     }
 
     /// The oldest and the newest copy of each source record, also of those that the source has not got any more.
-    pub fn copies(&self) -> BTreeMap<i64, (i64, i64)> {
+    pub(super) fn copies(&self) -> BTreeMap<i64, (i64, i64)> {
         let mut places: HashMap<u64, (i64, i64)> = HashMap::new();
         for (&content, at) in self.target.iter().zip(0..) {
             places.entry(content).or_insert((at, at)).1 = at;
@@ -381,18 +381,18 @@ impl MapWorld {
     }
 
     /// Whether the source still has a record.
-    pub fn is_on_source(&self, offset: i64) -> bool {
+    pub(super) fn is_on_source(&self, offset: i64) -> bool {
         self.source.contains_key(&offset)
     }
 
     /// What lies at a target offset and a source offset is the same.
-    pub fn same(&self, source: i64, target: i64) -> bool {
+    pub(super) fn same(&self, source: i64, target: i64) -> bool {
         let content = self.source.get(&source).or(self.cleaned.get(&source));
         content.is_some() && content == self.target.get(target as usize)
     }
 
     /// Ends of both logs.
-    pub fn ends(&self) -> (i64, i64) {
+    pub(super) fn ends(&self) -> (i64, i64) {
         (self.source_end, self.target_end())
     }
 }

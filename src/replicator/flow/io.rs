@@ -329,6 +329,10 @@ pub enum Output {
 
 /// What is worth a log line but is no event.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "what a variant says of its fields is one sentence with what it says of itself"
+)]
 pub enum Note {
     /// The flow must not run at all.
     Refused(String),

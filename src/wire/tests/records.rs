@@ -166,6 +166,7 @@ async fn an_offset_out_of_range_is_the_callers_business() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn a_fetch_that_waits_does_not_hold_up_other_calls() {
     let broker = Scripted::start(|request| match request.api {
         ApiKey::Fetch => Reply::Silence,

@@ -63,6 +63,7 @@ async fn a_throttled_connection_keeps_quiet() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn throttling_counts_even_if_the_caller_is_gone() {
     let broker = Scripted::start(|request| match (request.api, request.nth) {
         (ApiKey::Metadata, 0) => {
@@ -84,6 +85,7 @@ async fn throttling_counts_even_if_the_caller_is_gone() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn an_abandoned_call_leaves_the_connection_usable_and_requests_are_pipelined() {
     let broker = Scripted::start(|request| match (request.api, request.nth) {
         (ApiKey::Metadata, 0) => Reply::AfterNext(request.frame(&request.metadata())),

@@ -3,6 +3,7 @@
 use super::*;
 
 impl World {
+    #[expect(clippy::too_many_lines, reason = "one story, told from its begin to its end")]
     pub(super) fn resolve(&mut self, chunk: usize) {
         let Some(process) = &mut self.process else { return };
         let position = process.machine.position().or_else(|| self.stored.clone());

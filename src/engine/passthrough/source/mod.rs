@@ -61,6 +61,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Starts it; connections are made when a lane fetches.
+    #[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
     pub(super) fn start(spec: SourceSpec, shared: Arc<Shared>) -> Self {
         let (orders, queue) = unbounded_channel();
         let router = Router::new(spec, shared.clone(), queue, orders.clone());

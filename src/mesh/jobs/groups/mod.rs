@@ -6,4 +6,4 @@ mod report;
 mod rounds;
 mod topics;
 
-pub use rounds::GroupRounds;
+pub(crate) use rounds::GroupRounds;

@@ -29,7 +29,7 @@ pub(super) struct RoundReport {
 }
 
 impl RoundReport {
-    pub fn new(flow: Arc<FlowContext>) -> Self {
+    pub(super) fn new(flow: Arc<FlowContext>) -> Self {
         Self {
             flow,
             groups: Vec::new(),
@@ -40,7 +40,7 @@ impl RoundReport {
     }
 
     /// Whether the flow follows a group; a name that a pattern gives up on is told once, and left.
-    pub fn taken(&mut self, group: &str, groups: &GroupSelector) -> bool {
+    pub(super) fn taken(&mut self, group: &str, groups: &GroupSelector) -> bool {
         groups.takes(group).unwrap_or_else(|error| {
             if self.unmatched.insert(group.to_owned()) {
                 warn!(flow = %self.flow.spec.name, group, %error, "group left out: nobody knows whether it matches");
@@ -50,7 +50,7 @@ impl RoundReport {
     }
 
     /// Takes groups that were only read.
-    pub fn read(&mut self, readings: Vec<GroupReading>) {
+    pub(super) fn read(&mut self, readings: Vec<GroupReading>) {
         let ends = self.flow.source.ends().borrow().clone();
         let isolation = self.flow.spec.isolation;
         let end = |source: &TopicPartition| ends.get(&(isolation, source.clone())).copied();
@@ -58,7 +58,7 @@ impl RoundReport {
     }
 
     /// Takes groups that were judged, their writes carried out.
-    pub fn judged(&mut self, works: Vec<GroupWork>) {
+    pub(super) fn judged(&mut self, works: Vec<GroupWork>) {
         let ends = self.flow.source.ends().borrow().clone();
         let isolation = self.flow.spec.isolation;
         let end = |source: &TopicPartition| ends.get(&(isolation, source.clone())).copied();
@@ -70,7 +70,7 @@ impl RoundReport {
     }
 
     /// Shows the round, and tells what changed.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         let groups = std::mem::take(&mut self.groups);
         let synced = groups.iter().filter_map(|status| Some((status.group.clone(), status.last_sync_ms?)));
         self.last_sync_ms = synced.collect();

@@ -28,7 +28,7 @@ use crate::wire::{CommittedOffset, GroupListing, Wire, WireError};
 const GROUPS_AT_A_TIME: usize = 1_000;
 
 /// The rounds over the groups of one flow, with what goes from one to the next.
-pub struct GroupRounds {
+pub(crate) struct GroupRounds {
     flow: Arc<FlowContext>,
     selector: Arc<Selector>,
     groups: GroupSelector,
@@ -66,7 +66,7 @@ impl Job for GroupRounds {
 
 impl GroupRounds {
     /// Begins with what was stored.
-    pub fn new(flow: Arc<FlowContext>, selector: Arc<Selector>, groups: GroupSelector) -> Self {
+    pub(crate) fn new(flow: Arc<FlowContext>, selector: Arc<Selector>, groups: GroupSelector) -> Self {
         let (from, to) = (&flow.spec.from, &flow.spec.to);
         let back = flow.mesh.topology.flows.values().any(|other| other.from == *to && other.to == *from);
         let book = SyncBook::load(&flow.group_syncs.lock());

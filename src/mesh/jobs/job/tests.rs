@@ -48,6 +48,7 @@ impl Job for ScriptedRound {
 }
 
 /// When each round started, in milliseconds, the one after the last included.
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn starts(first_after: Duration, rounds: &[(u64, Next)]) -> Vec<u128> {
     let rounds: Vec<_> = rounds.iter().map(|(takes, next)| (Duration::from_millis(*takes), *next)).collect();
     let count = rounds.len() + 1;
@@ -109,6 +110,7 @@ impl Job for Late {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn rounds_that_are_always_late_leave_others_their_turns() {
     let (woken, turns) = (Arc::new(Notify::new()), Arc::new(AtomicU32::new(0)));
     let (seen, mut all) = mpsc::unbounded_channel();
@@ -128,6 +130,7 @@ async fn rounds_that_are_always_late_leave_others_their_turns() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn an_interval_that_no_clock_can_count_is_never() {
     struct Never;
     impl Job for Never {

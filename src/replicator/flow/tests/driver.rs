@@ -13,7 +13,7 @@ use crate::model::{ClusterId, Fault, FaultKind, Generation, TopicId, TopicName, 
 
 /// Topics by name: an id, and the leader's epoch of each partition.
 #[derive(Debug, Default)]
-pub struct Topics(pub BTreeMap<TopicName, (u128, Vec<i32>)>);
+pub(super) struct Topics(pub BTreeMap<TopicName, (u128, Vec<i32>)>);
 
 impl FlowCatalogue for Topics {
     fn topics(&self) -> BTreeSet<TopicName> {
@@ -42,7 +42,7 @@ impl SourceEnds for Ends {
     }
 }
 
-pub fn cluster(id: &str, topics: &[(&str, u128, &[i32])]) -> ClusterFacts {
+pub(super) fn cluster(id: &str, topics: &[(&str, u128, &[i32])]) -> ClusterFacts {
     let topics = topics.iter().map(|(name, id, epochs)| (TopicName::from(*name), (*id, epochs.to_vec())));
     ClusterFacts {
         state: ClusterState::Reachable,
@@ -52,7 +52,7 @@ pub fn cluster(id: &str, topics: &[(&str, u128, &[i32])]) -> ClusterFacts {
     }
 }
 
-pub fn away(facts: &ClusterFacts) -> ClusterFacts {
+pub(super) fn away(facts: &ClusterFacts) -> ClusterFacts {
     ClusterFacts {
         state: ClusterState::Unreachable,
         reason: Some("connection refused".to_owned()),
@@ -60,11 +60,11 @@ pub fn away(facts: &ClusterFacts) -> ClusterFacts {
     }
 }
 
-pub fn partition(topic: &str, index: i32) -> TopicPartition {
+pub(super) fn partition(topic: &str, index: i32) -> TopicPartition {
     TopicPartition::new(topic, index)
 }
 
-pub fn start_of(topic: &str, index: i32, appeared: bool, generation: u64) -> Output {
+pub(super) fn start_of(topic: &str, index: i32, appeared: bool, generation: u64) -> Output {
     Output::StartPartition(Box::new(PartitionStart {
         source: partition(topic, index),
         target: partition(&format!("S.{topic}"), index),
@@ -74,7 +74,7 @@ pub fn start_of(topic: &str, index: i32, appeared: bool, generation: u64) -> Out
 }
 
 /// Topics that can be mirrored, with so many partitions.
-pub fn ready(topics: &[(&str, i32)]) -> Reconciliation {
+pub(super) fn ready(topics: &[(&str, i32)]) -> Reconciliation {
     let ready = topics.iter().map(|(topic, partitions)| ReadyTopic {
         topic: (*topic).into(),
         remote: TopicName::new(format!("S.{topic}")),
@@ -89,11 +89,11 @@ pub fn ready(topics: &[(&str, i32)]) -> Reconciliation {
     Reconciliation { ready: ready.collect(), statuses: statuses.collect(), ..Reconciliation::default() }
 }
 
-pub fn fault() -> Fault {
+pub(super) fn fault() -> Fault {
     Fault::new(FaultKind::TargetMissing, "it can't be created", "")
 }
 
-pub fn other_claim() -> Input {
+pub(super) fn other_claim() -> Input {
     Input::OtherClaim(Claim {
         process: "p2".to_owned(),
         host: "h".to_owned(),
@@ -103,7 +103,7 @@ pub fn other_claim() -> Input {
     })
 }
 
-pub fn ended(topic: &str, index: i32, failure: Option<&str>) -> Input {
+pub(super) fn ended(topic: &str, index: i32, failure: Option<&str>) -> Input {
     Input::PartitionEnded {
         source: partition(topic, index),
         generation: Generation(3),
@@ -112,7 +112,7 @@ pub fn ended(topic: &str, index: i32, failure: Option<&str>) -> Input {
 }
 
 /// Those that are told this.
-pub fn told(out: &[Output], wanted: Told) -> Vec<&TopicPartition> {
+pub(super) fn told(out: &[Output], wanted: Told) -> Vec<&TopicPartition> {
     out.iter()
         .filter_map(|output| match output {
             Output::TellPartition(source, told) if *told == wanted => Some(source),
@@ -121,11 +121,11 @@ pub fn told(out: &[Output], wanted: Told) -> Vec<&TopicPartition> {
         .collect()
 }
 
-pub fn started(out: &[Output]) -> bool {
+pub(super) fn started(out: &[Output]) -> bool {
     out.iter().any(|output| matches!(output, Output::StartPartition(_)))
 }
 
-pub struct Driver {
+pub(super) struct Driver {
     pub machine: FlowMachine,
     pub now: Duration,
     pub source: ClusterFacts,
@@ -134,11 +134,11 @@ pub struct Driver {
 
 impl Driver {
     /// Started, both clusters there, one topic with two partitions on both.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(FlowMemory::default())
     }
 
-    pub fn with(memory: FlowMemory) -> Self {
+    pub(super) fn with(memory: FlowMemory) -> Self {
         let config = FlowConfig {
             name: "S->T".into(),
             from: "S".into(),
@@ -159,7 +159,7 @@ impl Driver {
     }
 
     /// Claimed, with a session; the remote topics are looked after.
-    pub fn claimed() -> Self {
+    pub(super) fn claimed() -> Self {
         let mut driver = Self::new();
         assert_eq!(driver.look(), [Output::Claim { attempt: 1 }]);
         driver.tell(Input::Claimed { attempt: 1, token: Token(40) });
@@ -168,39 +168,39 @@ impl Driver {
     }
 
     /// With two partitions.
-    pub fn running() -> Self {
+    pub(super) fn running() -> Self {
         let mut driver = Self::claimed();
         driver.reconciled(1, ready(&[("a", 2)]));
         driver
     }
 
-    pub fn tell(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn tell(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.machine.handle(self.now, input, &mut out);
         out
     }
 
-    pub fn look(&mut self) -> Vec<Output> {
+    pub(super) fn look(&mut self) -> Vec<Output> {
         let clusters = BothClusters { source: self.source.clone(), target: self.target.clone() };
         self.tell(Input::Clusters(Box::new(clusters)))
     }
 
-    pub fn ends(&mut self, end: i64) -> Vec<Output> {
+    pub(super) fn ends(&mut self, end: i64) -> Vec<Output> {
         self.tell(Input::Ends(Arc::new(Ends(end))))
     }
 
-    pub fn reconciled(&mut self, number: u64, outcome: Reconciliation) -> Vec<Output> {
+    pub(super) fn reconciled(&mut self, number: u64, outcome: Reconciliation) -> Vec<Output> {
         self.tell(Input::Reconciled { number, outcome: Box::new(outcome) })
     }
 
     /// Waits for the next deadline.
-    pub fn tick(&mut self) -> Vec<Output> {
+    pub(super) fn tick(&mut self) -> Vec<Output> {
         self.now = self.now.max(self.machine.deadline().expect("there is a deadline"));
         self.tell(Input::Tick)
     }
 
     /// Waits until something other than the upkeep is due.
-    pub fn tick_until(&mut self, wanted: impl Fn(&[Output]) -> bool) -> Vec<Output> {
+    pub(super) fn tick_until(&mut self, wanted: impl Fn(&[Output]) -> bool) -> Vec<Output> {
         for _ in 0..100 {
             let out = self.tick();
             if wanted(&out) {

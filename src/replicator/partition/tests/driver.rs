@@ -7,7 +7,7 @@ use crate::formats::{Anchors, Position};
 use crate::model::status::PartitionState as State;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicId};
 
-pub struct Driver {
+pub(super) struct Driver {
     pub machine: PartitionMachine,
     pub now: Duration,
     /// What the offset map was told: (source_next, segments).
@@ -15,7 +15,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let config = PartitionConfig {
             positions_interval: Duration::from_secs(1),
             seed: 1,
@@ -29,7 +29,7 @@ impl Driver {
     }
 
     /// Streaming from source 10, target 20, with everything saved.
-    pub fn streaming() -> Self {
+    pub(super) fn streaming() -> Self {
         let mut driver = Self::new();
         assert_eq!(driver.tell(Input::Start), [Output::OpenLane(Generation(5))]);
         driver.resolve();
@@ -38,14 +38,14 @@ impl Driver {
     }
 
     /// From an open lane to streaming.
-    pub fn resolve(&mut self) {
+    pub(super) fn resolve(&mut self) {
         assert_eq!(self.tell(Input::LaneOpened), [Output::Resolve]);
         let out = self.tell(Input::Resolved(Box::new(resolution(false))));
         assert_eq!(out, [Output::Fetch { offset: 10, leader_epoch: 3 }]);
     }
 
     /// What the machine asks for; what it has for the offset map is kept aside.
-    pub fn tell(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn tell(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.machine.handle(self.now, input, &mut out);
         out.retain(|output| match output {
@@ -58,11 +58,11 @@ impl Driver {
         out
     }
 
-    pub fn fetch(&mut self, source_base: i64, records: u32) -> Vec<Output> {
+    pub(super) fn fetch(&mut self, source_base: i64, records: u32) -> Vec<Output> {
         self.tell(Input::Fetched(batch(source_base, records)))
     }
 
-    pub fn ack(&mut self, source_base: i64, target_base: i64, count: u32) -> Vec<Output> {
+    pub(super) fn ack(&mut self, source_base: i64, target_base: i64, count: u32) -> Vec<Output> {
         let segment = Segment { source_base, target_base, count };
         self.tell(Input::Acknowledged {
             source_next: segment.source_next(),
@@ -71,22 +71,22 @@ impl Driver {
         })
     }
 
-    pub fn bounds(&mut self, end: i64) -> Vec<Output> {
+    pub(super) fn bounds(&mut self, end: i64) -> Vec<Output> {
         self.tell(Input::Bounds { end, leader_epoch: 3 })
     }
 
     /// Goes to the next deadline, which must be there.
-    pub fn tick(&mut self) -> Vec<Output> {
+    pub(super) fn tick(&mut self) -> Vec<Output> {
         self.now = self.machine.deadline().expect("a deadline");
         self.tell(Input::Tick)
     }
 
-    pub fn at(&self) -> (Option<i64>, Option<i64>) {
+    pub(super) fn at(&self) -> (Option<i64>, Option<i64>) {
         (self.machine.source_next(), self.machine.target_next())
     }
 }
 
-pub fn resolution(save: bool) -> Resolution {
+pub(super) fn resolution(save: bool) -> Resolution {
     let position = Position {
         source_cluster: "S".to_owned(),
         target_cluster: "T".to_owned(),
@@ -116,7 +116,7 @@ pub fn resolution(save: bool) -> Resolution {
     }
 }
 
-pub fn batch(source_base: i64, records: u32) -> BatchInfo {
+pub(super) fn batch(source_base: i64, records: u32) -> BatchInfo {
     BatchInfo {
         source_base,
         source_next: source_base + i64::from(records),
@@ -128,22 +128,22 @@ pub fn batch(source_base: i64, records: u32) -> BatchInfo {
 }
 
 /// A range of `length` offsets without records.
-pub fn gap(source_base: i64, length: i64, leader_epoch: i32) -> Input {
+pub(super) fn gap(source_base: i64, length: i64, leader_epoch: i32) -> Input {
     Input::Fetched(BatchInfo { source_next: source_base + length, leader_epoch, ..batch(source_base, 0) })
 }
 
-pub fn fault(what: &str) -> Fault {
+pub(super) fn fault(what: &str) -> Fault {
     Fault::new(FaultKind::TargetRefused, what, "")
 }
 
-pub fn saved(out: &[Output]) -> Option<(i64, i64, bool)> {
+pub(super) fn saved(out: &[Output]) -> Option<(i64, i64, bool)> {
     out.iter().find_map(|output| match output {
         Output::SavePosition(position) => Some((position.source_next, position.target_next, position.clean)),
         _ => None,
     })
 }
 
-pub fn reports(out: &[Output]) -> Vec<Event> {
+pub(super) fn reports(out: &[Output]) -> Vec<Event> {
     out.iter()
         .filter_map(|output| match output {
             Output::Report(event) => Some(event.clone()),

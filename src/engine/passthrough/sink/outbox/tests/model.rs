@@ -25,7 +25,7 @@ const BATCHES: i64 = 60;
 
 /// How a world is.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub(super) struct Sizes {
     /// What the broker takes at most; the machine believes in the default.
     pub max_bytes: usize,
     /// Whether the records are older than brokers remember producers.
@@ -38,7 +38,7 @@ pub struct Sizes {
 
 /// What goes wrong with a request at the broker.
 #[derive(Clone, Copy, Debug)]
-pub enum Fault {
+pub(super) enum Fault {
     None,
     /// Refused before anything else.
     Before(ResponseError),
@@ -67,7 +67,7 @@ enum Phase {
     Resolved,
 }
 
-pub struct World {
+pub(super) struct World {
     sizes: Sizes,
     outbox: Outbox,
     topic: Topic,
@@ -93,7 +93,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(sizes: Sizes) -> Self {
+    pub(super) fn new(sizes: Sizes) -> Self {
         let mut next = 0;
         let mut source = Vec::new();
         for index in 0..BATCHES {
@@ -134,7 +134,7 @@ impl World {
     }
 
     /// Establishes the producer.
-    pub fn prime(&mut self) {
+    pub(super) fn prime(&mut self) {
         self.write();
         self.send(false);
         self.process(Fault::None);
@@ -142,17 +142,17 @@ impl World {
         assert_eq!(self.in_flight(), 0);
     }
 
-    pub fn in_flight(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         self.flights.len()
     }
 
-    pub fn records_in_flight(&self) -> i32 {
+    pub(super) fn records_in_flight(&self) -> i32 {
         let count = |flight: &Flight| i32::from_be_bytes(flight.batch.head[57..61].try_into().unwrap());
         self.flights.iter().map(count).sum()
     }
 
     /// Source offset of the first record that is not in the log.
-    pub fn log_end_source(&self) -> i64 {
+    pub(super) fn log_end_source(&self) -> i64 {
         let wanted = self.source.iter().flatten();
         *wanted
             .clone()
@@ -160,7 +160,7 @@ impl World {
             .expect("there are more")
     }
 
-    pub fn write(&mut self) {
+    pub(super) fn write(&mut self) {
         if self.phase != Phase::Resolved {
             return;
         }
@@ -192,12 +192,12 @@ impl World {
     }
 
     /// Gives what another engine read.
-    pub fn write_foreign(&mut self) {
+    pub(super) fn write_foreign(&mut self) {
         self.outbox.write_nothing_more(WriteError::foreign("passthrough", self.next, ForeignBody));
         self.tell();
     }
 
-    pub fn send(&mut self, merge: bool) {
+    pub(super) fn send(&mut self, merge: bool) {
         if self.outbox.wants() == Wants::Preparation {
             self.prepare();
         }
@@ -238,7 +238,7 @@ impl World {
     }
 
     /// The broker takes the oldest request that it has not taken.
-    pub fn process(&mut self, fault: Fault) {
+    pub(super) fn process(&mut self, fault: Fault) {
         let Some(at) = self.flights.iter().position(|flight| flight.answer.is_none()) else { return };
         let batch = self.flights[at].batch.clone();
         let refused = |code, base_offset| {
@@ -300,7 +300,7 @@ impl World {
         Ok(base)
     }
 
-    pub fn answer(&mut self) {
+    pub(super) fn answer(&mut self) {
         if self.flights.front().is_some_and(|flight| flight.answer.is_some()) {
             let flight = self.flights.pop_front().unwrap();
             self.deliver(flight.serial, flight.answer.unwrap());
@@ -315,7 +315,7 @@ impl World {
     }
 
     /// The connection breaks. Of the requests that the broker has not taken, `kept` reach it later.
-    pub fn cut(&mut self, kept: usize) {
+    pub(super) fn cut(&mut self, kept: usize) {
         let flights: Vec<_> = self.flights.drain(..).collect();
         self.link += 1;
         let open = flights.iter().filter(|flight| flight.answer.is_none());
@@ -325,7 +325,7 @@ impl World {
         }
     }
 
-    pub fn late(&mut self) {
+    pub(super) fn late(&mut self) {
         if let Some(batch) = self.late.pop_front() {
             self.landed = true;
             // Nobody is there to be told.
@@ -334,13 +334,13 @@ impl World {
     }
 
     /// Not what came a moment ago: brokers look for what to forget every ten minutes.
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         if self.sizes.old && self.flights.is_empty() && self.late.is_empty() && !self.landed {
             self.producers.clear();
         }
     }
 
-    pub fn reopen(&mut self) {
+    pub(super) fn reopen(&mut self) {
         drop(self.outbox.settle());
         self.tell();
         self.cut(2);
@@ -350,7 +350,7 @@ impl World {
 
     /// A new process. It knows the producer that was saved with the last position; of one that never got so far,
     /// nothing may be under way any more: the look at the target waits until that stands still.
-    pub fn restart(&mut self, kept: usize) {
+    pub(super) fn restart(&mut self, kept: usize) {
         self.saved = self.outbox.producer().or(self.saved.take());
         drop(self.outbox.settle());
         self.cut(kept);
@@ -377,7 +377,7 @@ impl World {
     }
 
     /// Reads the target to its end.
-    pub fn resolve(&mut self) {
+    pub(super) fn resolve(&mut self) {
         if self.phase == Phase::Opened {
             self.next = self.log.last().map_or(0, |last| last + 1);
             self.phase = Phase::Resolved;
@@ -413,7 +413,7 @@ impl World {
     }
 
     /// The target loses its newest record, and what it knew of it.
-    pub fn lose_tail(&mut self) {
+    pub(super) fn lose_tail(&mut self) {
         self.log.pop();
         self.producers.values_mut().for_each(|memory| {
             memory.batches.pop_back();
@@ -421,13 +421,13 @@ impl World {
         });
     }
 
-    pub fn check(&self) {
+    pub(super) fn check(&self) {
         let wanted = self.source.iter().flatten();
         assert!(wanted.take(self.log.len()).eq(&self.log), "{:?}", self.log);
     }
 
     /// Nothing goes wrong any more: all of the source arrives, and everything is acknowledged.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         let total = self.source.iter().flatten().count();
         for _ in 0..20_000 {
             if self.log.len() == total && self.expected.is_empty() && self.phase == Phase::Resolved {
