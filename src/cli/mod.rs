@@ -15,6 +15,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// The target of this room's log lines, for filters such as `mirrormesh::cli=debug`.
+pub(crate) const LOG: &str = "mirrormesh::cli";
+
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {

@@ -43,7 +43,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(failure) => {
-            error!(%failure, "no runtime");
+            error!(target: crate::cli::LOG, %failure, "no runtime");
             return Exit::Problems;
         }
     };
@@ -76,11 +76,11 @@ async fn mirror(file: &Path, loaded: &Loaded, process: ProcessIdentity, telemetr
     match start(loaded, process, telemetry).await {
         Ok(running) => {
             let flows = loaded.topology.flows.len();
-            info!(file = %file.display(), mesh = loaded.topology.mesh, flows, "mirroring");
+            info!(target: crate::cli::LOG, file = %file.display(), mesh = loaded.topology.mesh, flows, "mirroring");
             running.until_told().await
         }
         Err(failure) => {
-            error!(%failure, "not started");
+            error!(target: crate::cli::LOG, %failure, "not started");
             Exit::Problems
         }
     }
@@ -119,7 +119,7 @@ async fn start(
 impl RunningProcess {
     async fn until_told(mut self) -> Exit {
         let name = self.signals.next().await;
-        info!(signal = name, "draining; a second signal exits at once");
+        info!(target: crate::cli::LOG, signal = name, "draining; a second signal exits at once");
         let limit = std::time::Duration::from_secs(5);
         let finish = async {
             let report = self.mesh.shutdown().await;
@@ -133,14 +133,14 @@ impl RunningProcess {
         tokio::select! {
             report = finish => {
                 if report.left_behind == 0 {
-                    info!("drained");
+                    info!(target: crate::cli::LOG, "drained");
                     return Exit::Fine;
                 }
-                warn!(partitions = report.left_behind, "not everything was acknowledged in time");
+                warn!(target: crate::cli::LOG, partitions = report.left_behind, "not everything was acknowledged in time");
                 Exit::Problems
             }
             name = self.signals.next() => {
-                warn!(signal = name, "exit at once; the next start finds out what arrived");
+                warn!(target: crate::cli::LOG, signal = name, "exit at once; the next start finds out what arrived");
                 Exit::Problems
             }
         }

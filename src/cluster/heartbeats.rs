@@ -44,7 +44,7 @@ pub async fn monitor(handle: ClusterHandle, separators: Vec<String>, memory: Dur
         for topic in &topics {
             let entry = seen.entry(topic.clone()).or_default();
             if let Err(error) = read(&handle, topic, entry).await {
-                debug!(cluster = %handle.alias(), %topic, %error, "heartbeats not read");
+                debug!(target: crate::cluster::LOG, cluster = %handle.alias(), %topic, %error, "heartbeats not read");
             }
         }
         handle.set_upstreams(upstreams(handle.alias(), &separators, &seen, memory));

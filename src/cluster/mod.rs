@@ -12,3 +12,6 @@ pub use catalogue::{Catalogue, ClusterView, TopicEntry};
 pub use configs::{Described, describe};
 pub use handle::{ClusterHandle, Ends};
 pub use heartbeats::monitor as monitor_heartbeats;
+
+/// The target of this room's log lines, for filters such as `mirrormesh::cluster=debug`.
+pub(crate) const LOG: &str = "mirrormesh::cluster";

@@ -30,6 +30,9 @@ use std::time::Duration;
 use crate::formats::ProducerState;
 use crate::model::Generation;
 
+/// The target of this room's log lines, for filters such as `mirrormesh::engine=debug`.
+pub(crate) const LOG: &str = "mirrormesh::engine";
+
 /// An engine's connections for one flow.
 ///
 /// Every method returns without blocking the caller's thread. What happens on a lane is told to its

@@ -14,7 +14,7 @@ pub(super) async fn show(State(state): State<HttpState>) -> Response {
     match tokio::task::spawn_blocking(move || state.telemetry.prometheus_text()).await {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(error) => {
-            tracing::error!(error = %error, "metrics could not be collected");
+            tracing::error!(target: crate::http::LOG, error = %error, "metrics could not be collected");
             (StatusCode::INTERNAL_SERVER_ERROR, "metrics could not be collected; the log says why\n")
                 .into_response()
         }

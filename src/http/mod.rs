@@ -30,6 +30,9 @@ use crate::model::status::MeshStatus;
 use crate::telemetry::Telemetry;
 use listener::Limited;
 
+/// The target of this room's log lines, for filters such as `mirrormesh::http=debug`.
+pub(crate) const LOG: &str = "mirrormesh::http";
+
 /// Where the pages get what they show.
 #[derive(Clone)]
 pub struct HttpState {
@@ -95,10 +98,10 @@ pub async fn serve(
     let task = tokio::spawn(async move {
         let served = axum::serve(Limited::new(listener), service).with_graceful_shutdown(shutdown).await;
         if let Err(error) = served {
-            tracing::error!(error = %error, %address, "http has stopped; the mesh goes on without it");
+            tracing::error!(target: crate::http::LOG, error = %error, %address, "http has stopped; the mesh goes on without it");
         }
     });
-    tracing::info!(%address, "http listens");
+    tracing::info!(target: crate::http::LOG, %address, "http listens");
     Ok(Serving { address, task })
 }
 

@@ -236,12 +236,12 @@ impl Actor for MeshActor {
         let Some(failure) = failure else { return Ok(()) };
         if let Some(alias) = cluster {
             let pause = run.pause(Child::Cluster(alias.clone()));
-            error!(cluster = %alias, %failure, restart_in = ?pause, "cluster actor failed");
+            error!(target: crate::mesh::LOG, cluster = %alias, %failure, restart_in = ?pause, "cluster actor failed");
             run.parts.context.telemetry.metrics().cluster_restarted(&alias);
             myself.send_after(pause, || MeshMsg::RespawnCluster(alias));
         } else if let Some(name) = flow {
             let pause = run.pause(Child::Flow(name.clone()));
-            error!(flow = %name, %failure, restart_in = ?pause, "flow failed");
+            error!(target: crate::mesh::LOG, flow = %name, %failure, restart_in = ?pause, "flow failed");
             if let Some((flow, _)) = run.parts.flows.get(&name) {
                 flow.metrics.restarted(Restarted::Actor);
                 let reason = format!("failed: {failure}; it is started again");

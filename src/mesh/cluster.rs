@@ -112,9 +112,9 @@ impl ClusterActor {
         let (cluster, brokers) = (status.alias, status.brokers);
         match status.state {
             ClusterState::Reachable => {
-                info!(%cluster, cluster_id = status.cluster_id, brokers, "cluster reachable");
+                info!(target: crate::mesh::LOG, %cluster, cluster_id = status.cluster_id, brokers, "cluster reachable");
             }
-            _ => warn!(%cluster, reason = status.reason, "cluster not reachable"),
+            _ => warn!(target: crate::mesh::LOG, %cluster, reason = status.reason, "cluster not reachable"),
         }
     }
 }

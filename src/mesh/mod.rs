@@ -41,6 +41,9 @@ use crate::telemetry::Telemetry;
 use crate::topology::EngineKind;
 use crate::topology::engine::choose;
 
+/// The target of this room's log lines, for filters such as `mirrormesh::mesh=debug`.
+pub(crate) const LOG: &str = "mirrormesh::mesh";
+
 /// Tails read at once; each holds two reads of 4 MiB.
 const TAILS_AT_ONCE: usize = 4;
 

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
-use super::shared::{FlowContext, PartitionMsg, Save, StoreMsg};
+use super::shared::{FlowContext, PartitionMsg, Save, StoreMsg, Tasks};
 use crate::formats::{Claim, ClaimScope, Position, Token};
 use crate::model::{Event, Fault, FaultKind, TopicPartition};
 use crate::store::PositionBook;
@@ -53,7 +52,8 @@ pub(super) struct StoreState {
     /// Set when another process owns the flow: nothing is written any more.
     lost: bool,
     drain: Option<RpcReplyPort<()>>,
-    tail: JoinHandle<()>,
+    /// The write under way, and the reader of the tail.
+    tasks: Tasks,
 }
 
 /// What is being written.
@@ -67,8 +67,6 @@ impl Actor for PositionStoreActor {
     type Msg = StoreMsg;
     type State = StoreState;
     type Arguments = ();
-
-    #[expect(clippy::disallowed_methods, reason = "what becomes of it comes back as a message")]
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
@@ -82,9 +80,10 @@ impl Actor for PositionStoreActor {
         for partition in &self.overwritten {
             myself.cast(StoreMsg::Overwritten(partition.clone()))?;
         }
-        let tail = tokio::spawn(async move {
-            let claim = topic.other_claim(&scope, &process, token, overwritten).await;
-            let _ = myself.cast(StoreMsg::OtherClaim(claim));
+        let mut tasks = Tasks::default();
+        let tail = async move { topic.other_claim(&scope, &process, token, overwritten).await };
+        tasks.spawn(tail, move |ended| {
+            let _ = myself.cast(ended.map_or_else(StoreMsg::Panicked, StoreMsg::OtherClaim));
         });
         Ok(StoreState {
             pending: HashMap::new(),
@@ -94,7 +93,7 @@ impl Actor for PositionStoreActor {
             shed: HashMap::new(),
             lost: false,
             drain: None,
-            tail,
+            tasks,
         })
     }
 
@@ -126,20 +125,13 @@ impl Actor for PositionStoreActor {
                 (self.on_other_claim)(claim);
             }
             StoreMsg::Drain(reply) => state.drain = Some(reply),
+            // What was being written is found by the next life of the flow.
+            StoreMsg::Panicked(panicked) => return Err(panicked.into()),
         }
         if state.drain.is_some() && (state.lost || state.is_idle()) {
             self.finish(state).await;
             myself.stop(None);
         }
-        Ok(())
-    }
-
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<Self::Msg>,
-        state: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        state.tail.abort();
         Ok(())
     }
 }
@@ -171,7 +163,6 @@ impl StoreState {
 }
 
 impl PositionStoreActor {
-    #[expect(clippy::disallowed_methods, reason = "what becomes of it comes back as a message")]
     fn write(&self, myself: &ActorRef<StoreMsg>, state: &mut StoreState) {
         if state.lost || state.writing.is_some() || state.is_idle() {
             return;
@@ -183,13 +174,12 @@ impl PositionStoreActor {
         let saves: Vec<_> = saves.chain(writing.again.iter().cloned()).collect();
         state.writing = Some(writing);
         let (myself, token) = (myself.clone(), self.token);
-        tokio::spawn(async move {
-            let outcome = async {
-                offsets.append(maps).await?;
-                positions.write(token, saves.iter().map(|(source, position)| (source, position))).await
-            };
-            let outcome = outcome.await;
-            let _ = myself.cast(StoreMsg::Written(outcome));
+        let write = async move {
+            offsets.append(maps).await?;
+            positions.write(token, saves.iter().map(|(source, position)| (source, position))).await
+        };
+        state.tasks.spawn(write, move |ended| {
+            let _ = myself.cast(ended.map_or_else(StoreMsg::Panicked, StoreMsg::Written));
         });
     }
 
@@ -236,6 +226,7 @@ impl PositionStoreActor {
                     myself.send_after(WRITE_AGAIN, || StoreMsg::Overwritten(partition));
                 }
                 warn!(
+                    target: crate::mesh::LOG,
                     flow = %self.context.spec.name, positions = writing.saves.len(), maps = writing.maps.len(), %error,
                     "positions and offset maps not written"
                 );
@@ -261,7 +252,7 @@ impl PositionStoreActor {
             && let Err(error) =
                 self.context.positions_topic.release(&self.scope, &self.context.mesh.process).await
         {
-            info!(flow = %self.context.spec.name, %error, "claim not released; the next process waits a moment longer");
+            info!(target: crate::mesh::LOG, flow = %self.context.spec.name, %error, "claim not released; the next process waits a moment longer");
         }
         if let Some(reply) = state.drain.take() {
             let _ = reply.send(());

@@ -81,7 +81,7 @@ impl Checkpoints {
                 match part.push(&reading.group, offset, now) {
                     Ok(()) => {}
                     Err(error) => {
-                        warn!(group = reading.group, partition = %offset.target, %error, "no checkpoint is possible");
+                        warn!(target: crate::store::LOG, group = reading.group, partition = %offset.target, %error, "no checkpoint is possible");
                         // Said once per change, not once per interval.
                         self.note(&reading.group, &offset.target, now);
                     }
@@ -143,6 +143,7 @@ impl Checkpoints {
         self.unreadable = stored.unreadable;
         self.unsure = false;
         info!(
+            target: crate::store::LOG,
             cluster = %self.wire.alias(), topic = %self.topic, groups = self.written.len(),
             unreadable = stored.unreadable, "checkpoints read"
         );
@@ -191,6 +192,7 @@ pub async fn stored_checkpoints(wire: &Wire, topic: &TopicName) -> Result<Stored
             Err(error) => {
                 stored.unreadable += 1;
                 warn!(
+                    target: crate::store::LOG,
                     cluster = %wire.alias(), %topic, offset = record.offset, %error,
                     "a checkpoint can't be read and is passed over"
                 );

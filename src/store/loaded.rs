@@ -74,7 +74,7 @@ impl<'a> Collector<'a> {
             Err(error @ FormatError::Version { .. }) => return Err(error),
             Err(error) => {
                 self.unreadable += 1;
-                warn!(flow = %self.flow, offset, %error, "a record of the offsets topic is passed over");
+                warn!(target: crate::store::LOG, flow = %self.flow, offset, %error, "a record of the offsets topic is passed over");
             }
         }
         Ok(())

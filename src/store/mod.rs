@@ -22,3 +22,6 @@ pub use maps::{MapBook, SharedMap};
 pub use offsets::{OffsetsError, OffsetsTopic};
 pub use positions::{LoadError, PositionsTopic};
 pub use process::ProcessIdentity;
+
+/// The target of this room's log lines, for filters such as `mirrormesh::store=debug`.
+pub(crate) const LOG: &str = "mirrormesh::store";

@@ -49,7 +49,7 @@ impl PositionsTopic {
     ///
     /// # Errors
     /// The cluster's, retriable or not; and a fault when a record can't be read.
-    #[tracing::instrument(level = "debug", skip_all, fields(flow = %self.flow))]
+    #[tracing::instrument(target = "mirrormesh::store", level = "debug", skip_all, fields(flow = %self.flow))]
     pub async fn claim(
         &self,
         scope: &ClaimScope,
@@ -76,11 +76,13 @@ impl PositionsTopic {
         let loaded = reader.finish(token);
         if let Some(claim) = loaded.before.as_ref().filter(|claim| claim.process != process.id) {
             info!(
+                target: crate::store::LOG,
                 flow = %self.flow, host = claim.host, pid = claim.pid, claimed_ms = claim.claimed_ms,
                 "took the flow over from a process that did not release it"
             );
         }
         info!(
+            target: crate::store::LOG,
             flow = %self.flow, positions = loaded.positions.len(), overwritten = loaded.overwritten.len(),
             "positions read"
         );
@@ -160,6 +162,7 @@ impl PositionsTopic {
                             Some(InTail::Claimed(claim)) => return claim,
                             Some(InTail::Overwritten(partition)) => {
                                 warn!(
+                                    target: crate::store::LOG,
                                     flow = %self.flow, topic = %partition.topic,
                                     partition = partition.partition, offset = record.offset,
                                     "a process that has lost the flow wrote a position; ours is written again"
@@ -183,7 +186,7 @@ impl PositionsTopic {
 
     /// Compaction does not move the end, so only a re-created topic gets here.
     async fn restart_of_tail(&self, lost: i64) -> i64 {
-        warn!(flow = %self.flow, topic = %self.topic(), offset = lost, "the positions topic was reset under us");
+        warn!(target: crate::store::LOG, flow = %self.flow, topic = %self.topic(), offset = lost, "the positions topic was reset under us");
         let partition = self.partition();
         match self.cluster.offset(&partition, OffsetSpec::Earliest, Isolation::ReadUncommitted).await {
             Ok(listed) => listed.offset,

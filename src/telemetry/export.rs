@@ -114,6 +114,7 @@ impl Health {
                 state.last_told = None;
                 drop(state);
                 tracing::info!(
+                    target: crate::telemetry::LOG,
                     signal = self.signal,
                     endpoint = self.endpoint,
                     failures,
@@ -132,6 +133,7 @@ impl Health {
                 let failures = state.failures;
                 drop(state);
                 tracing::warn!(
+                    target: crate::telemetry::LOG,
                     signal = self.signal,
                     endpoint = self.endpoint,
                     failures,

@@ -38,6 +38,9 @@ pub use spans::{BatchTrace, MAX_LINKS, Spans};
 
 use crate::topology::TelemetrySpec;
 
+/// The target of this room's log lines, for filters such as `mirrormesh::telemetry=debug`.
+pub(crate) const LOG: &str = "mirrormesh::telemetry";
+
 /// Who reports: carried by every metric and span.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -150,7 +153,7 @@ impl Telemetry {
     pub fn prometheus_text(&self) -> String {
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.0.registry.gather(), &mut text) {
-            tracing::error!(error = %error, "metrics can't be written as text");
+            tracing::error!(target: crate::telemetry::LOG, error = %error, "metrics can't be written as text");
         }
         text
     }
@@ -170,22 +173,22 @@ impl Telemetry {
             let ended = [("traces", spans), ("metrics", metrics)].into_iter().all(|(signal, result)| match result {
                 Ok(()) | Err(OTelSdkError::AlreadyShutdown) => true,
                 Err(error) => {
-                    tracing::warn!(signal, error = %error, "telemetry did not end well; its last figures may be missing");
+                    tracing::warn!(target: crate::telemetry::LOG, signal, error = %error, "telemetry did not end well; its last figures may be missing");
                     false
                 }
             });
             if done.send(ended).is_err() {
-                tracing::debug!("telemetry ended after its deadline");
+                tracing::debug!(target: crate::telemetry::LOG, "telemetry ended after its deadline");
             }
         });
         if let Err(error) = thread {
-            tracing::warn!(error = %error, "no thread to end telemetry; its last figures are not exported");
+            tracing::warn!(target: crate::telemetry::LOG, error = %error, "no thread to end telemetry; its last figures are not exported");
             return false;
         }
         match tokio::time::timeout(deadline, wait).await {
             Ok(ended) => ended.unwrap_or(false),
             Err(_) => {
-                tracing::warn!(?deadline, "telemetry did not end in time; its last figures may be missing");
+                tracing::warn!(target: crate::telemetry::LOG, ?deadline, "telemetry did not end in time; its last figures may be missing");
                 false
             }
         }

@@ -74,7 +74,7 @@ impl Board {
             Ok(status) => Some(status),
             Err(_) => {
                 if !self.panic_told.swap(true, Ordering::Relaxed) {
-                    tracing::error!("reading the status panicked; gauges are left out until it works again");
+                    tracing::error!(target: crate::telemetry::LOG, "reading the status panicked; gauges are left out until it works again");
                 }
                 None
             }
@@ -83,6 +83,7 @@ impl Board {
         let limit = series_limit(self.per_partition);
         if summary.lags.len() > limit && !self.overflow_told.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                target: crate::telemetry::LOG,
                 series = summary.lags.len(),
                 limit,
                 "more topics or partitions than metric series; the rest is folded into otel_metric_overflow"

@@ -331,7 +331,7 @@ impl ConnectionShared {
         let quiet = Duration::from_millis(u64::try_from(quiet_ms).unwrap_or(0));
         self.throttling.answered(&self.cluster, &self.broker, call, quiet);
         if !quiet.is_zero() {
-            tracing::debug!(cluster = %self.cluster, broker = %self.broker, call, ?quiet, "throttled");
+            tracing::debug!(target: crate::wire::LOG, cluster = %self.cluster, broker = %self.broker, call, ?quiet, "throttled");
             let mut state = self.state.lock();
             state.quiet_until = state.quiet_until.max(Instant::now() + quiet);
         }

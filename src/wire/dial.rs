@@ -130,7 +130,7 @@ impl Dialer {
             None => connection
                 .set_hint("a listener with SASL does so when `security.protocol` says nothing of it"),
         }
-        tracing::debug!(cluster = %self.cluster, broker = %address, "connected");
+        tracing::debug!(target: crate::wire::LOG, cluster = %self.cluster, broker = %address, "connected");
         Ok(connection)
     }
 

@@ -63,3 +63,6 @@ pub(crate) use retry::Retry;
 pub use rights::{ClusterRights, TopicRights};
 pub use topics::NewTopic;
 pub use view::Leader;
+
+/// The target of this room's log lines, for filters such as `mirrormesh::wire=debug`.
+pub(crate) const LOG: &str = "mirrormesh::wire";

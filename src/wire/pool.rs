@@ -117,7 +117,7 @@ impl Pool {
             Err(error) => {
                 attempts.failures = attempts.failures.saturating_add(1);
                 let pause = reconnect_pause(&self.settings, attempts.failures);
-                tracing::debug!(cluster = %self.cluster, %error, ?pause, "can't connect");
+                tracing::debug!(target: crate::wire::LOG, cluster = %self.cluster, %error, ?pause, "can't connect");
                 attempts.pause = Some((Instant::now() + pause, error.clone()));
                 Err(error)
             }

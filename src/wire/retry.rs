@@ -67,7 +67,7 @@ impl Retry {
             return Err(error);
         }
         self.tries += 1;
-        tracing::debug!(%error, ?pause, "trying again");
+        tracing::debug!(target: crate::wire::LOG, %error, ?pause, "trying again");
         sleep(pause).await;
         Ok(())
     }

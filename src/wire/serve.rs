@@ -36,7 +36,7 @@ pub(super) async fn serve(
         error = watch(&shared) => error,
         () = shared.stop.notified() => shared.why(),
     };
-    tracing::debug!(cluster = %shared.cluster, broker = %shared.broker, reason = %error.kind(), "connection closed");
+    tracing::debug!(target: crate::wire::LOG, cluster = %shared.cluster, broker = %shared.broker, reason = %error.kind(), "connection closed");
     shared.end(error);
 }
 

@@ -35,10 +35,12 @@ impl Throttling {
     /// Notes for how long an answer asks for quiet; zero if it doesn't.
     pub(super) fn answered(&self, cluster: &Alias, broker: &str, call: &'static str, quiet: Duration) {
         match self.note(call, quiet, Instant::now()) {
-            Change::Begun => tracing::warn!(%cluster, broker, call, ?quiet,
+            Change::Begun => tracing::warn!(target: crate::wire::LOG, %cluster, broker, call, ?quiet,
                 advice = "raise the quota if the lag grows; a batch larger than it allows in its window never comes",
                 "the cluster throttles us: a quota of our user or client id is used up"),
-            Change::Over => tracing::info!(%cluster, call, "the cluster throttles us no longer"),
+            Change::Over => {
+                tracing::info!(target: crate::wire::LOG, %cluster, call, "the cluster throttles us no longer")
+            }
             Change::None => {}
         }
     }

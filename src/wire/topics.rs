@@ -127,7 +127,7 @@ impl Wire {
                 Err(error) => error,
             };
             if let Err(error) = retry.pause_after(error).await {
-                tracing::warn!(cluster = %self.alias(), %topic, %error, "new partitions are not visible yet");
+                tracing::warn!(target: crate::wire::LOG, cluster = %self.alias(), %topic, %error, "new partitions are not visible yet");
                 return;
             }
         }

@@ -275,7 +275,7 @@ async fn five_thousand_groups_take_few_requests() {
         let flows = flow("many", "east", "west", &["orders"], &[groups]);
         MirrorProcess::start(
             &topology_at(&[&east, &west], Listener::Link, &flows),
-            &["telemetry.log.filter=info,mirrormesh::mesh::jobs::groups=debug"],
+            &["telemetry.log.filter=info,mirrormesh::mesh=debug"],
         )
     };
     // Everything is mirrored before the first round: or that could find half of a group's partitions, and write it twice.

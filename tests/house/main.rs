@@ -8,6 +8,7 @@ mod code;
 mod crates;
 mod invariants;
 mod links;
+mod logs;
 mod packages;
 mod rooms;
 mod sizes;

@@ -161,7 +161,7 @@ impl BrokerWatch {
                 },
             },
         };
-        tracing::debug!(cluster = %side.wire.alias(), client = ?who, %partition, ?seen, "looked for a broker");
+        tracing::debug!(target: crate::engine::LOG, cluster = %side.wire.alias(), client = ?who, %partition, ?seen, "looked for a broker");
         let patience = self.clients.entry(who).or_insert(side.patience);
         Ok(patience.take(seen).then(|| reason(who, side.wire.alias(), &partition, patience.met())))
     }

@@ -100,7 +100,7 @@ impl ClientContext for TargetContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         // A fatal one can't be told by its code: the thread that polls asks the client.
-        tracing::debug!(flow = self.origin.flow, cluster = self.origin.cluster, %error, reason, "producer error");
+        tracing::debug!(target: crate::engine::LOG, flow = self.origin.flow, cluster = self.origin.cluster, %error, reason, "producer error");
     }
 }
 

@@ -115,7 +115,7 @@ impl FetchLane {
                 Some(Ok(message)) => {
                     if message.offset() < self.next {
                         // A compressed batch is stored whole: librdkafka skips what precedes the offset asked for.
-                        tracing::debug!(lane = %self.lane.id, offset = message.offset(), "record before the position");
+                        tracing::debug!(target: crate::engine::LOG, lane = %self.lane.id, offset = message.offset(), "record before the position");
                         continue;
                     }
                     let before = records.budget_bytes();

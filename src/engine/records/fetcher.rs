@@ -240,7 +240,7 @@ impl Fetcher {
             // Whether a cluster answers is told by its catalogue: here a change is worth one line.
             let code = error.rdkafka_error_code();
             if code != self.last_error {
-                tracing::warn!(error = %error, reason, "consumer error");
+                tracing::warn!(target: crate::engine::LOG, error = %error, reason, "consumer error");
                 self.last_error = code;
             }
         }

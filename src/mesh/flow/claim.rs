@@ -30,7 +30,7 @@ pub(super) async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
         flow.positions_topic.claim(&ClaimScope::Flow(flow.spec.name.clone()), &flow.mesh.process).await?;
     flow.offsets_topic.create().await?;
     let offsets = OffsetsTopic::load(flow.target.wire(), &flow.spec.from, &flow.spec.name).await?;
-    info!(flow = %flow.spec.name, maps = offsets.maps.len(), groups = offsets.groups.len(), "offset maps read");
+    info!(target: crate::mesh::LOG, flow = %flow.spec.name, maps = offsets.maps.len(), groups = offsets.groups.len(), "offset maps read");
     flow.offsets_topic.remove_damaged(&offsets).await?;
     Ok(Stored { positions, offsets })
 }

@@ -149,7 +149,7 @@ impl FlowRun {
                     .await
                     .is_err()
             {
-                warn!(flow = %flow.spec.name, "the engine session does not close; going on without it");
+                warn!(target: crate::mesh::LOG, flow = %flow.spec.name, "the engine session does not close; going on without it");
             }
             // The semaphore is never closed.
             let _restart = flow.mesh.restarts.acquire().await;

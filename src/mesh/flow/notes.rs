@@ -11,18 +11,23 @@ impl FlowRun {
     pub(super) fn note(&self, note: Note) {
         let (flow, name) = (&self.flow, &self.flow.spec.name);
         match note {
-            Note::Refused(reason) => error!(flow = %name, reason, "flow refused"),
-            Note::GaveUp(reason) => warn!(flow = %name, reason, "flow stopped"),
+            Note::Refused(reason) => error!(target: crate::mesh::LOG, flow = %name, reason, "flow refused"),
+            Note::GaveUp(reason) => warn!(target: crate::mesh::LOG, flow = %name, reason, "flow stopped"),
             Note::ClaimFailed { reason, retry_in } => {
-                warn!(flow = %name, reason, ?retry_in, "positions not read");
+                warn!(target: crate::mesh::LOG, flow = %name, reason, ?retry_in, "positions not read");
             }
             Note::SessionRefused { reason, retry_in } => {
-                error!(flow = %name, failure = %reason, ?retry_in, "engine session not started");
+                error!(target: crate::mesh::LOG, flow = %name, failure = %reason, ?retry_in, "engine session not started");
             }
-            Note::ReconcileFailed(error) => warn!(flow = %name, %error, "remote topics not looked after"),
-            Note::LeftOut { topic, reason } => warn!(flow = %name, %topic, reason, "topic left out"),
+            Note::ReconcileFailed(error) => {
+                warn!(target: crate::mesh::LOG, flow = %name, %error, "remote topics not looked after")
+            }
+            Note::LeftOut { topic, reason } => {
+                warn!(target: crate::mesh::LOG, flow = %name, %topic, reason, "topic left out")
+            }
             Note::PartitionFailed { source, failure, restart_in: Some(restart_in) } => {
                 error!(
+                    target: crate::mesh::LOG,
                     flow = %name, topic = %source.topic, partition = source.partition, %failure, ?restart_in,
                     "partition failed; it is started again"
                 );
@@ -34,18 +39,20 @@ impl FlowRun {
             }
             Note::PartitionFailed { source, failure, restart_in: None } => {
                 let (topic, partition) = (&source.topic, source.partition);
-                error!(flow = %name, %topic, partition, %failure, "partition failed");
+                error!(target: crate::mesh::LOG, flow = %name, %topic, partition, %failure, "partition failed");
             }
             Note::HelperFailed { failure, restart_in: Some(restart_in) } => {
-                error!(flow = %name, %failure, ?restart_in, "a helper of the flow failed");
+                error!(target: crate::mesh::LOG, flow = %name, %failure, ?restart_in, "a helper of the flow failed");
                 flow.metrics.restarted(Restarted::Actor);
             }
             Note::HelperFailed { failure, restart_in: None } => {
-                error!(flow = %name, %failure, "a helper of the flow failed");
+                error!(target: crate::mesh::LOG, flow = %name, %failure, "a helper of the flow failed");
             }
-            Note::Draining { partitions } => info!(flow = %name, partitions, "draining"),
+            Note::Draining { partitions } => {
+                info!(target: crate::mesh::LOG, flow = %name, partitions, "draining")
+            }
             Note::LeftBehind { partitions, why } => {
-                warn!(flow = %name, partitions, "{why}; the next start finds out what arrived");
+                warn!(target: crate::mesh::LOG, flow = %name, partitions, "{why}; the next start finds out what arrived");
             }
         }
     }

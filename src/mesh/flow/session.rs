@@ -40,7 +40,7 @@ pub(super) fn start(
     for (topic, limits) in flow.limits.all() {
         session.set_target_limits(topic.as_str(), limits);
     }
-    info!(flow = %flow.spec.name, engine = engine.as_str(), %generation, "engine session started");
+    info!(target: crate::mesh::LOG, flow = %flow.spec.name, engine = engine.as_str(), %generation, "engine session started");
     Ok(session)
 }
 

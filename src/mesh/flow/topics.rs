@@ -14,7 +14,7 @@ use crate::wire::{NewTopic, WireError};
 
 /// Looks after the remote topics of a flow; reads again what those of `refused` accept. Cancel safe: each step leaves
 /// the target in a sound state.
-#[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name))]
+#[tracing::instrument(target = "mirrormesh::mesh", level = "debug", skip_all, fields(flow = %flow.spec.name))]
 pub(super) async fn reconcile(
     flow: &FlowContext,
     refused: &BTreeSet<TopicName>,
@@ -166,7 +166,7 @@ async fn describe_limits(
     let answers = match describe(flow.target.wire(), &asked).await {
         Ok(answers) => answers,
         Err(error) => {
-            tracing::debug!(flow = %flow.spec.name, %error, "limits of the target's topics not read");
+            tracing::debug!(target: crate::mesh::LOG, flow = %flow.spec.name, %error, "limits of the target's topics not read");
             return changed;
         }
     };

@@ -55,7 +55,7 @@ async fn trim(flow: &FlowContext) {
     if let Some(store) = flow.store.lock().as_ref()
         && !trimmed.is_empty()
     {
-        debug!(flow = %flow.spec.name, partitions = trimmed.len(), "offset maps trimmed");
+        debug!(target: crate::mesh::LOG, flow = %flow.spec.name, partitions = trimmed.len(), "offset maps trimmed");
         // A store that ended takes the flow down with it.
         let _ = store.cast(StoreMsg::SaveMaps(trimmed));
     }

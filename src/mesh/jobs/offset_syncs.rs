@@ -43,7 +43,7 @@ impl Job for OffsetSyncs {
         }
         if let Err(error) = &outcome {
             // A cluster that is away is told by its own state.
-            debug!(flow = %self.flow.spec.name, %error, "offset syncs not written");
+            debug!(target: crate::mesh::LOG, flow = %self.flow.spec.name, %error, "offset syncs not written");
         }
         Round::of(&outcome)
     }

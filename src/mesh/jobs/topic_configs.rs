@@ -41,7 +41,7 @@ impl Job for TopicConfigs {
     async fn run(&mut self) -> Round {
         let outcome = self.compare().await;
         if let Err(error) = &outcome {
-            warn!(flow = %self.flow.spec.name, %error, "topic configuration not compared; tried again");
+            warn!(target: crate::mesh::LOG, flow = %self.flow.spec.name, %error, "topic configuration not compared; tried again");
             return Round::failing(error);
         }
         Round::done()
@@ -125,7 +125,7 @@ impl TopicConfigs {
     /// Told once per topic, until its configuration could be read.
     fn unreadable(&mut self, topic: &TopicName, error: &WireError) {
         if self.refused.insert((topic.clone(), WHOLE.to_owned())) {
-            warn!(flow = %self.flow.spec.name, %topic, %error, "topic configuration can't be read");
+            warn!(target: crate::mesh::LOG, flow = %self.flow.spec.name, %topic, %error, "topic configuration can't be read");
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::lag::LagClock;
 use crate::engine::{Batch, LaneEvent, Session};
-use crate::mesh::shared::{FlowContext, LastGeneration, PartitionMsg, Unresolved};
+use crate::mesh::shared::{FlowContext, LastGeneration, PartitionMsg, Tasks, Unresolved};
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
 use crate::replicator::partition::{Input, PartitionConfig, PartitionMachine};
 use crate::store::SharedMap;
@@ -75,7 +75,7 @@ pub(crate) struct PartitionShell {
     pub(super) source_end: Option<i64>,
     pub(super) mirrored_ms: Option<i64>,
     /// The look-up or opening under way.
-    pub(super) task: Option<JoinHandle<()>>,
+    pub(super) tasks: Tasks,
     pub(super) timer: Option<(Duration, Timer)>,
     /// The fault that the flow was last told.
     told_fault: Option<FaultKind>,
@@ -107,7 +107,7 @@ impl Actor for PartitionActor {
             lag: LagClock::default(),
             source_end: None,
             mirrored_ms: None,
-            task: None,
+            tasks: Tasks::default(),
             timer: None,
             told_fault: None,
             args,
@@ -159,6 +159,8 @@ impl Actor for PartitionActor {
             PartitionMsg::Pause => shell.step(&myself, Input::Pause),
             PartitionMsg::Resume => shell.step(&myself, Input::Resume),
             PartitionMsg::Drain => shell.step(&myself, Input::Drain),
+            PartitionMsg::Closed => myself.stop(None),
+            PartitionMsg::Panicked(panicked) => return Err(panicked.into()),
             PartitionMsg::Tick => {
                 shell.timer = None;
                 shell.step(&myself, Input::Tick);
@@ -321,9 +323,7 @@ impl PartitionShell {
 
     /// Ends what runs beside the actor.
     pub(super) fn abandon(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.tasks = Tasks::default();
         if let Some((_, timer)) = self.timer.take() {
             timer.abort();
         }

@@ -9,7 +9,7 @@ use super::resolve::{self, ResolveQuestion};
 use crate::cluster::ClusterHandle;
 use crate::engine::{LaneSpec, SourceError};
 use crate::formats::{Position, ProducerState};
-use crate::mesh::shared::{PartitionMsg, Save, StoreMsg};
+use crate::mesh::shared::{PartitionMsg, Save, StoreMsg, Tasks};
 use crate::model::{Fault, FaultKind, Generation, TopicId, TopicPartition};
 use crate::replicator::partition::{Input, Output};
 use crate::telemetry::MAX_LINKS;
@@ -54,10 +54,6 @@ impl PartitionShell {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the actor keeps the handle, and aborts the task before it starts another"
-    )]
     fn open_lane(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
         self.in_flight.clear();
         self.fetched = None;
@@ -73,11 +69,7 @@ impl PartitionShell {
             producer: self.last_producer(),
         };
         let flow = self.args.flow.clone();
-        let myself = myself.clone();
-        self.replace_task(tokio::spawn(async move {
-            let outcome = flow.open_lane(&spec).await;
-            let _ = myself.cast(PartitionMsg::Opened(generation, outcome));
-        }));
+        self.run(myself, async move { PartitionMsg::Opened(generation, flow.open_lane(&spec).await) });
     }
 
     /// The producer of the newest saved position.
@@ -85,10 +77,6 @@ impl PartitionShell {
         self.args.flow.book.get(&self.args.source)?.producer
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the actor keeps the handle, and aborts the task before it starts another"
-    )]
     fn resolve(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
         let question = ResolveQuestion {
             source: self.args.source.clone(),
@@ -99,20 +87,27 @@ impl PartitionShell {
             lost_from: self.machine.lost_from(),
         };
         let flow = self.args.flow.clone();
-        let myself = myself.clone();
-        self.replace_task(tokio::spawn(async move {
+        self.run(myself, async move {
             // The semaphore is never closed.
             let _turn = flow.resolving.acquire().await;
             // On the heap, and only while it runs: what waits for its turn is small.
             let outcome = Box::pin(resolve::resolve(&flow, &question)).await;
-            let _ = myself.cast(PartitionMsg::Resolved(generation, Box::new(outcome)));
-        }));
+            PartitionMsg::Resolved(generation, Box::new(outcome))
+        });
     }
 
-    fn replace_task(&mut self, task: tokio::task::JoinHandle<()>) {
-        if let Some(old) = self.task.replace(task) {
-            old.abort();
-        }
+    /// Runs a task whose outcome is a message, in place of what runs.
+    fn run(
+        &mut self,
+        myself: &ActorRef<PartitionMsg>,
+        task: impl Future<Output = PartitionMsg> + Send + 'static,
+    ) {
+        self.tasks = Tasks::default();
+        let myself = myself.clone();
+        self.tasks.spawn(task, move |ended| {
+            // An actor that has stopped meanwhile needs no news.
+            let _ = myself.cast(ended.unwrap_or_else(PartitionMsg::Panicked));
+        });
     }
 
     fn save(&self, myself: &ActorRef<PartitionMsg>, position: Position) {
@@ -126,20 +121,15 @@ impl PartitionShell {
         }
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the actor keeps the handle, and aborts the task before it starts another"
-    )]
     fn stop(&mut self, myself: &ActorRef<PartitionMsg>, generation: Generation) {
         let session = self.session.take();
         let source = self.args.source.clone();
-        let myself = myself.clone();
-        self.replace_task(tokio::spawn(async move {
+        self.run(myself, async move {
             if let Some(session) = session {
                 session.close(&source, generation).await;
             }
-            myself.stop(None);
-        }));
+            PartitionMsg::Closed
+        });
     }
 
     /// What a failed source means for the machine.

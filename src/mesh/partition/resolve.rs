@@ -51,7 +51,7 @@ fn unresolved(error: &WireError, side: Side) -> Unresolved {
 }
 
 /// Finds out where to go on. Cancel safe: it only reads.
-#[tracing::instrument(level = "debug", skip_all, fields(flow = %flow.spec.name, partition = %question.source))]
+#[tracing::instrument(target = "mirrormesh::mesh", level = "debug", skip_all, fields(flow = %flow.spec.name, partition = %question.source))]
 pub(super) async fn resolve(
     flow: &FlowContext,
     question: &ResolveQuestion,
@@ -72,7 +72,7 @@ pub(super) async fn resolve(
         let mut target = target_facts(flow, question, position.as_ref()).await?;
         target.stood_still = before == Some((target.log_end, target.high_watermark));
         before = Some((target.log_end, target.high_watermark));
-        debug!(partition = %question.source, ?position, ?source, ?target, "facts to resume by");
+        debug!(target: crate::mesh::LOG, partition = %question.source, ?position, ?source, ?target, "facts to resume by");
         let verdict = resume::decide(position.as_ref(), &source, &target, &policy);
         let tail = match verdict.next {
             ResumeNext::Settle => {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ractor::{ActorRef, RpcReplyPort};
+use tokio::task::JoinError;
 
 use crate::engine::{EngineError, LaneEvent, LaneOpened, Session};
 use crate::formats::{Claim, Position};
@@ -39,6 +40,10 @@ pub(crate) enum PartitionMsg {
     Resume,
     /// Finish what is in flight, save, stop.
     Drain,
+    /// The lane is closed.
+    Closed,
+    /// What ran beside the actor panicked.
+    Panicked(JoinError),
     /// A deadline passed.
     Tick,
 }
@@ -66,6 +71,8 @@ pub(crate) enum StoreMsg {
     OtherClaim(Claim),
     /// Write what is left, release the claim, answer, stop.
     Drain(RpcReplyPort<()>),
+    /// A write or the reader of the tail panicked.
+    Panicked(JoinError),
 }
 
 /// A position to be saved.

@@ -120,7 +120,7 @@ async fn identify(core: &Arc<Core>, tasks: Vec<(Arc<Lane>, Task)>) -> Vec<Identi
 /// Something could not be found out.
 fn failed(core: &Arc<Core>, lane: &Arc<Lane>, task: &Task, error: &WireError) {
     let (flow, target) = (&core.flow, &task.target);
-    tracing::debug!(%flow, %target, %error, tries = task.preparation.tries, "a partition can't be written yet");
+    tracing::debug!(target: crate::engine::LOG, %flow, %target, %error, tries = task.preparation.tries, "a partition can't be written yet");
     if error.is_unauthorized() {
         let text = error.to_string();
         return give_up(core, lane, task, |place, offset| {

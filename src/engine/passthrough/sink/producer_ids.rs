@@ -45,7 +45,7 @@ impl ProducerIds {
             return Ok(known);
         }
         let new = wire.init_producer_id().await?;
-        tracing::debug!(cluster = %wire.alias(), producer_id = new.0, "got a producer id");
+        tracing::debug!(target: crate::engine::LOG, cluster = %wire.alias(), producer_id = new.0, "got a producer id");
         *session = Some(new);
         Ok(new)
     }
@@ -78,7 +78,7 @@ impl ProducerIds {
             Ok(None) => Known::No(producer.clone()),
             Err(error) => {
                 let cluster = wire.alias();
-                tracing::debug!(%cluster, %partition, %error, "can't ask for the producer; taking another");
+                tracing::debug!(target: crate::engine::LOG, %cluster, %partition, %error, "can't ask for the producer; taking another");
                 Known::Untold
             }
         }
@@ -89,7 +89,7 @@ impl ProducerIds {
 /// its start takes a moment. What fails here is asked for again when it is needed, and told then.
 pub(super) async fn prepare(core: Arc<Core>) {
     if let Err(error) = core.producer_ids.session(&core.wire, None).await {
-        tracing::debug!(flow = %core.flow, %error, "no producer id yet");
+        tracing::debug!(target: crate::engine::LOG, flow = %core.flow, %error, "no producer id yet");
     }
 }
 

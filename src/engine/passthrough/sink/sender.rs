@@ -148,6 +148,7 @@ impl Sender {
                 self.failures = 0;
                 let (number, shortest) = (self.core.next_link(), link.round_trip());
                 tracing::debug!(
+                    target: crate::engine::LOG,
                     flow = %self.core.flow, broker = self.broker, address = link.broker(), round_trip = ?shortest,
                     "connected for writing"
                 );
@@ -157,7 +158,7 @@ impl Sender {
             Some(Err(error)) => {
                 self.failures = self.failures.saturating_add(1);
                 self.pause_until = Instant::now() + self.core.wire.reconnect_pause(self.failures);
-                tracing::debug!(flow = %self.core.flow, broker = self.broker, %error, "can't connect for writing");
+                tracing::debug!(target: crate::engine::LOG, flow = %self.core.flow, broker = self.broker, %error, "can't connect for writing");
             }
             None => {}
         }
@@ -182,7 +183,7 @@ impl Sender {
             let Some(lane) = self.queue.pop() else { break };
             if let Some(given) = lane.writer.take(line.number, line.shortest >= MERGED_FROM) {
                 if let Some(why) = given.opened {
-                    tracing::debug!(flow = %self.core.flow, target = %given.target, why, "opened batches");
+                    tracing::debug!(target: crate::engine::LOG, flow = %self.core.flow, target = %given.target, why, "opened batches");
                 }
                 let batch = given.outgoing.batch;
                 bytes += batch.len_bytes();
@@ -214,7 +215,7 @@ impl Sender {
         let response = match answer {
             Ok(response) => response,
             Err(error) => {
-                tracing::debug!(flow = %self.core.flow, broker = self.broker, %error, "a write has no answer");
+                tracing::debug!(target: crate::engine::LOG, flow = %self.core.flow, broker = self.broker, %error, "a write has no answer");
                 return self.lost(request.sent, error.may_have_been_sent(), &error);
             }
         };
@@ -250,7 +251,7 @@ impl Sender {
     fn deliver(&self, sent: &Sent, answer: Answer) {
         if !matches!(answer, Answer::Written(_)) {
             let (flow, target) = (&self.core.flow, &sent.target);
-            tracing::debug!(%flow, %target, broker = self.broker, ?answer, "a batch was not written");
+            tracing::debug!(target: crate::engine::LOG, %flow, %target, broker = self.broker, ?answer, "a batch was not written");
         }
         sent.lane.writer.answered(sent.serial, answer);
         self.core.tell(&sent.lane);

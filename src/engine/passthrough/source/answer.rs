@@ -25,7 +25,7 @@ impl FetchLoop {
                 ResponseError::FetchSessionIdNotFound
                 | ResponseError::InvalidFetchSessionEpoch
                 | ResponseError::FetchSessionTopicIdError => {
-                    tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot, %code,
+                    tracing::debug!(target: crate::engine::LOG, flow = %self.spec.flow, broker = self.broker, slot = self.slot, %code,
                         "the fetch session is opened anew");
                     return true;
                 }
@@ -169,7 +169,7 @@ impl FetchLoop {
             Verdict::Unknown => Why::Unknown,
             Verdict::AskLeader => Why::Home,
         };
-        tracing::debug!(flow = %self.spec.flow, broker = self.broker, topic = topic.0.as_str(), partition,
+        tracing::debug!(target: crate::engine::LOG, flow = %self.spec.flow, broker = self.broker, topic = topic.0.as_str(), partition,
             %code, ?why, "the partition is looked for elsewhere");
         self.send_away(topic, partition, why);
     }

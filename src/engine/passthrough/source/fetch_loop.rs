@@ -238,7 +238,7 @@ impl FetchLoop {
         self.table.session.lost();
         match self.spec.wire.link(self.broker).await {
             Ok(link) => {
-                tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot,
+                tracing::debug!(target: crate::engine::LOG, flow = %self.spec.flow, broker = self.broker, slot = self.slot,
                     address = link.broker(), "fetching over a new connection");
                 self.spec.round_trips.source_answered(link.round_trip());
                 self.link = Some(link);
@@ -264,7 +264,7 @@ impl FetchLoop {
         self.link = None;
         self.table.session.lost();
         self.failures = self.failures.saturating_add(1);
-        tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot, failures = self.failures,
+        tracing::debug!(target: crate::engine::LOG, flow = %self.spec.flow, broker = self.broker, slot = self.slot, failures = self.failures,
             error = text, lanes = self.table.len(), "fetching failed");
         if self.failures > 1 {
             self.pause_until = Some(Instant::now() + self.spec.wire.reconnect_pause(self.failures - 1));
@@ -309,7 +309,7 @@ impl FetchLoop {
         }
         self.request_size.restart_count();
         let lanes = self.table.take_half();
-        tracing::debug!(flow = %self.spec.flow, broker = self.broker, slot = self.slot, lanes = lanes.len(),
+        tracing::debug!(target: crate::engine::LOG, flow = %self.spec.flow, broker = self.broker, slot = self.slot, lanes = lanes.len(),
             "handing busy lanes to another connection");
         self.give_back(lanes, &Why::HandOver);
     }

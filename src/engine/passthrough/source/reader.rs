@@ -88,7 +88,7 @@ impl Reader {
 
     /// Ends the fetch with an error.
     pub(super) fn fail(self, error: SourceError) {
-        tracing::debug!(lane = %self.lane.id, offset = self.next, %error, "source can't be read");
+        tracing::debug!(target: crate::engine::LOG, lane = %self.lane.id, offset = self.next, %error, "source can't be read");
         self.lane.core.source_failed(self.fetch, error);
     }
 

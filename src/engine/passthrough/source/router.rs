@@ -258,7 +258,7 @@ impl Router {
         let broker = reader.replica.map_or(leader.broker, |(replica, _)| replica);
         let key = (broker, self.choose(broker, other_than));
         let (lane, fetch) = (reader.lane.id.clone(), reader.fetch);
-        tracing::trace!(flow = %self.spec.flow, %lane, fetch, broker, slot = key.1, offset = reader.next, "routed");
+        tracing::trace!(target: crate::engine::LOG, flow = %self.spec.flow, %lane, fetch, broker, slot = key.1, offset = reader.next, "routed");
         if let Some(running) = self.running(key) {
             running.lanes += 1;
             // A loop ends only with the router, or by a panic that ends the session.

@@ -41,7 +41,7 @@ pub(super) async fn carry_out(flow: &FlowContext, book: &mut SyncBook, works: &m
     }
     if let Err(error) = save(flow, book).await {
         // It is stored with the next round; until then a restart finds the plans.
-        tracing::debug!(flow = %flow.spec.name, %error, "what was committed is not noted yet");
+        tracing::debug!(target: crate::mesh::LOG, flow = %flow.spec.name, %error, "what was committed is not noted yet");
     }
     committed
 }

@@ -43,7 +43,7 @@ impl RoundReport {
     pub(super) fn taken(&mut self, group: &str, groups: &GroupSelector) -> bool {
         groups.takes(group).unwrap_or_else(|error| {
             if self.unmatched.insert(group.to_owned()) {
-                warn!(flow = %self.flow.spec.name, group, %error, "group left out: nobody knows whether it matches");
+                warn!(target: crate::mesh::LOG, flow = %self.flow.spec.name, group, %error, "group left out: nobody knows whether it matches");
             }
             false
         })
@@ -106,7 +106,7 @@ impl RoundReport {
         }
         if events.len() > MOST_EVENTS {
             let more = events.len() - MOST_EVENTS;
-            warn!(flow = %self.flow.spec.name, groups = more, "more groups changed; `/offsets` shows them all");
+            warn!(target: crate::mesh::LOG, flow = %self.flow.spec.name, groups = more, "more groups changed; `/offsets` shows them all");
         }
         self.flow.groups.replace(groups);
     }

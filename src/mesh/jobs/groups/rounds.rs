@@ -57,7 +57,7 @@ impl Job for GroupRounds {
     async fn run(&mut self) -> Round {
         if let Err(error) = self.look().await {
             // A cluster that is away is told by its own state.
-            debug!(flow = %self.flow.spec.name, %error, "groups not read");
+            debug!(target: crate::mesh::LOG, flow = %self.flow.spec.name, %error, "groups not read");
             return Round::failing(&error);
         }
         Round::done()
@@ -110,7 +110,7 @@ impl GroupRounds {
         if emitted {
             flow.groups.checkpointed();
         }
-        debug!(flow = %flow.spec.name, groups = groups.len(), took = ?begun.elapsed(), "groups looked at");
+        debug!(target: crate::mesh::LOG, flow = %flow.spec.name, groups = groups.len(), took = ?begun.elapsed(), "groups looked at");
         self.report.finish();
         Ok(())
     }
@@ -195,7 +195,7 @@ impl GroupRounds {
             }
             Err(error) => {
                 // A cluster that is away is told by its own state.
-                debug!(flow = %self.flow.spec.name, %error, "checkpoints not written");
+                debug!(target: crate::mesh::LOG, flow = %self.flow.spec.name, %error, "checkpoints not written");
                 false
             }
         }
@@ -204,7 +204,7 @@ impl GroupRounds {
     /// The groups of consumers that the flow follows.
     fn followed(&mut self, listing: GroupListing) -> Listed {
         for (broker, error) in &listing.failed {
-            debug!(flow = %self.flow.spec.name, broker, %error, "a broker does not tell its groups");
+            debug!(target: crate::mesh::LOG, flow = %self.flow.spec.name, broker, %error, "a broker does not tell its groups");
         }
         let mut states = HashMap::with_capacity(listing.groups.len());
         for listed in listing.groups {
