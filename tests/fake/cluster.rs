@@ -207,7 +207,6 @@ impl FakeCluster {
     }
 
     /// Starts a broker at its old address. It leads what has no leader.
-    #[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
     pub(crate) async fn start_broker(&self, id: i32) {
         let address = self.address(id);
         let listener = listen(address);

@@ -67,7 +67,6 @@ async fn a_fault_strikes_what_it_names_so_often_as_it_says() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn a_gate_holds_requests_that_name_a_topic_until_it_opens() {
     let cluster = FakeCluster::start().await;
     cluster.create_topic("orders", 1, &[]);
@@ -211,7 +210,6 @@ async fn the_cleaner_leaves_the_last_of_each_key_and_retention_the_rest() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn replicas_that_lag_hold_the_high_watermark() {
     let cluster = FakeCluster::start().await;
     let wire = client(&cluster);
@@ -281,7 +279,6 @@ async fn groups_have_members_and_unstable_offsets_if_a_test_says_so() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn a_throttled_fetch_gets_nothing_until_the_quota_allows() {
     let cluster = FakeCluster::start().await;
     let wire = client(&cluster);
