@@ -207,10 +207,13 @@ impl FakeCluster {
     }
 
     /// Starts a broker at its old address. It leads what has no leader.
-    #[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
     pub(crate) async fn start_broker(&self, id: i32) {
         let address = self.address(id);
         let listener = listen(address);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the cluster keeps the handle, and ends it when it is dropped"
+        )]
         let task = tokio::spawn(accept(self.shared.clone(), id, address, listener));
         let before = self.tasks.lock().insert(id, task);
         assert!(before.is_none_or(|before| before.is_finished()), "broker {id} is up");

@@ -67,19 +67,20 @@ async fn a_fault_strikes_what_it_names_so_often_as_it_says() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn a_gate_holds_requests_that_name_a_topic_until_it_opens() {
     let cluster = FakeCluster::start().await;
     cluster.create_topic("orders", 1, &[]);
     cluster.create_topic("others", 1, &[]);
     let gate = cluster.hold_naming(ApiKey::Produce, "orders");
     let (held, free) = (client(&cluster), client(&cluster));
-    let writing = tokio::spawn(async move { write(&held, "orders", "a").await.unwrap() });
-    cluster.await_count(ApiKey::Produce, 1).await;
-    write(&free, "others", "b").await.unwrap();
-    assert_eq!(cluster.offsets("orders", 0), (0, 0));
-    gate.open();
-    assert_eq!(writing.await.unwrap(), 0);
+    let open = async {
+        cluster.await_count(ApiKey::Produce, 1).await;
+        write(&free, "others", "b").await.unwrap();
+        assert_eq!(cluster.offsets("orders", 0), (0, 0));
+        gate.open();
+    };
+    let (written, ()) = tokio::join!(write(&held, "orders", "a"), open);
+    assert_eq!(written.unwrap(), 0);
     // One that is dropped is open too.
     drop(cluster.hold(ApiKey::Produce));
     assert_eq!(write(&free, "orders", "c").await.unwrap(), 1);
@@ -209,7 +210,6 @@ async fn the_cleaner_leaves_the_last_of_each_key_and_retention_the_rest() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn replicas_that_lag_hold_the_high_watermark() {
     let cluster = FakeCluster::start().await;
     let wire = client(&cluster);
@@ -220,11 +220,13 @@ async fn replicas_that_lag_hold_the_high_watermark() {
     assert_eq!(end(&wire, "orders", OffsetSpec::Latest).await, 1);
     assert_eq!(end(&wire, "orders", OffsetSpec::LogEnd).await, 2);
     let patient = range("orders", 1, Isolation::ReadCommitted, Duration::from_secs(600));
-    let (fetches, waiting) = (cluster.count(ApiKey::Fetch), wire.clone());
-    let waiting = tokio::spawn(async move { waiting.fetch(&patient).await.unwrap() });
-    cluster.await_count(ApiKey::Fetch, fetches + 1).await;
-    cluster.hold_high_watermark("orders", 0, false);
-    assert_eq!(values(&waiting.await.unwrap()), ["b"]);
+    let fetches = cluster.count(ApiKey::Fetch);
+    let follow = async {
+        cluster.await_count(ApiKey::Fetch, fetches + 1).await;
+        cluster.hold_high_watermark("orders", 0, false);
+    };
+    let (fetched, ()) = tokio::join!(wire.fetch(&patient), follow);
+    assert_eq!(values(&fetched.unwrap()), ["b"]);
 }
 
 #[tokio::test]
@@ -277,18 +279,18 @@ async fn groups_have_members_and_unstable_offsets_if_a_test_says_so() {
 }
 
 #[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn a_throttled_fetch_gets_nothing_until_the_quota_allows() {
     let cluster = FakeCluster::start().await;
     let wire = client(&cluster);
     cluster.create_topic("orders", 1, &[]);
     write(&wire, "orders", "a").await.unwrap();
     cluster.throttle(ApiKey::Fetch, Duration::from_millis(20));
-    let patient = wire.clone();
-    let reading = tokio::spawn(async move { read(&patient, "orders", 0).await.unwrap() });
-    cluster.await_count(ApiKey::Fetch, 3).await;
-    cluster.heal();
-    assert_eq!(values(&reading.await.unwrap()), ["a"]);
+    let allow = async {
+        cluster.await_count(ApiKey::Fetch, 3).await;
+        cluster.heal();
+    };
+    let (fetched, ()) = tokio::join!(read(&wire, "orders", 0), allow);
+    assert_eq!(values(&fetched.unwrap()), ["a"]);
     assert!(wire.throttled()["Fetch"] >= Duration::from_millis(40));
 }
 
