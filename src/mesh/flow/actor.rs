@@ -58,7 +58,7 @@ pub(crate) struct FlowRun {
     /// What the claim read, until the store is started.
     pub(super) stored: Option<Stored>,
     pub(super) store: Option<ActorId>,
-    pub(super) helpers: Vec<ActorCell>,
+    pub(super) jobs: Vec<ActorCell>,
     pub(super) blocked_before: Duration,
     pub(super) drained: Vec<RpcReplyPort<usize>>,
     pub(super) tasks: Tasks,
@@ -104,7 +104,7 @@ impl Actor for FlowActor {
             partitions: PartitionActors::default(),
             stored: None,
             store: None,
-            helpers: Vec::new(),
+            jobs: Vec::new(),
             drained: Vec::new(),
             tasks,
             timer: None,
@@ -161,7 +161,7 @@ impl Actor for FlowActor {
             let generation = run.flow.generations.last(&source);
             Input::PartitionEnded { source, generation, failure }
         } else if let Some(failure) = failure {
-            Input::HelperFailed(failure)
+            Input::JobFailed(failure)
         } else {
             return Ok(());
         };

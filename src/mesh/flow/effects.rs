@@ -30,8 +30,11 @@ impl FlowRun {
             Output::Claim { attempt } => self.claim(myself, attempt),
             Output::StartStore { token } => self.start_store(myself, token).await?,
             Output::DrainStore { limit } => self.drain_store(myself, limit),
-            Output::StartHelpers => self.start_helpers(myself).await?,
-            Output::StopHelpers => self.stop_helpers(),
+            Output::StartJobs => self.start_jobs(myself).await?,
+            Output::StopJobs => {
+                self.stop_jobs();
+                self.flow.board.jobs().clear();
+            }
             Output::StartSession(generation) => self.start_session(myself, generation),
             Output::CloseSession { generation, limit } => self.close_session(myself, generation, limit),
             Output::Reconcile { number, refused } => self.reconcile(myself, number, refused),
@@ -96,34 +99,34 @@ impl FlowRun {
     }
 
     /// Starts what the flow does again and again, in place of what is there of it.
-    async fn start_helpers(&mut self, myself: &ActorRef<FlowMsg>) -> Result<(), ActorProcessingErr> {
-        self.stop_helpers();
+    async fn start_jobs(&mut self, myself: &ActorRef<FlowMsg>) -> Result<(), ActorProcessingErr> {
+        self.stop_jobs();
         let (flow, selector, cell) = (&self.flow, &self.selector, || myself.get_cell());
         let board = || flow.board.jobs().clone();
-        self.helpers.push(job::start(MapTrim { flow: flow.clone() }, board(), cell()).await?);
+        self.jobs.push(job::start(MapTrim { flow: flow.clone() }, board(), cell()).await?);
         if flow.spec.offset_syncs != OffsetSyncsOn::Off {
-            self.helpers.push(job::start(OffsetSyncs::new(flow.clone()), board(), cell()).await?);
+            self.jobs.push(job::start(OffsetSyncs::new(flow.clone()), board(), cell()).await?);
         }
         if flow.spec.heartbeats.enabled {
-            self.helpers.push(job::start(Heartbeats::new(flow.clone()), board(), cell()).await?);
+            self.jobs.push(job::start(Heartbeats::new(flow.clone()), board(), cell()).await?);
         }
         if flow.spec.groups.enabled {
             let groups = GroupSelector::new(&flow.spec.groups)?;
             let rounds = GroupRounds::new(flow.clone(), selector.clone(), groups);
-            self.helpers.push(job::start(rounds, board(), cell()).await?);
+            self.jobs.push(job::start(rounds, board(), cell()).await?);
         }
         if flow.spec.topic_configs.enabled {
             let rules = ConfigRules::new(&flow.spec.topic_configs)?;
             let configs = TopicConfigs::new(flow.clone(), selector.clone(), rules);
-            self.helpers.push(job::start(configs, board(), cell()).await?);
+            self.jobs.push(job::start(configs, board(), cell()).await?);
         }
         Ok(())
     }
 
-    fn stop_helpers(&mut self) {
-        for helper in self.helpers.drain(..) {
+    fn stop_jobs(&mut self) {
+        for job in self.jobs.drain(..) {
             // The heartbeat in hand may be lost; there is one a second.
-            helper.stop(None);
+            job.stop(None);
         }
     }
 

@@ -41,12 +41,12 @@ impl FlowRun {
                 let (topic, partition) = (&source.topic, source.partition);
                 error!(target: crate::mesh::LOG, flow = %name, %topic, partition, %failure, "partition failed");
             }
-            Note::HelperFailed { failure, restart_in: Some(restart_in) } => {
-                error!(target: crate::mesh::LOG, flow = %name, %failure, ?restart_in, "a helper of the flow failed");
+            Note::JobFailed { failure, restart_in: Some(restart_in) } => {
+                error!(target: crate::mesh::LOG, flow = %name, %failure, ?restart_in, "a job of the flow failed");
                 flow.metrics.restarted(Restarted::Actor);
             }
-            Note::HelperFailed { failure, restart_in: None } => {
-                error!(target: crate::mesh::LOG, flow = %name, %failure, "a helper of the flow failed");
+            Note::JobFailed { failure, restart_in: None } => {
+                error!(target: crate::mesh::LOG, flow = %name, %failure, "a job of the flow failed");
             }
             Note::Draining { partitions } => {
                 info!(target: crate::mesh::LOG, flow = %name, partitions, "draining")

@@ -30,7 +30,7 @@ impl FlowMachine {
             Phase::Draining => self.cut_drain(now, reason, out),
             _ => {
                 out.push(Output::Note(Note::GaveUp(reason.clone())));
-                self.stop_helpers(out);
+                self.stop_jobs(out);
                 self.partitions.kill_all(out);
                 self.session.close(self.config.close_limit, out);
                 self.phase = Phase::GivenUp { state, reason };
@@ -72,7 +72,7 @@ impl FlowMachine {
             session: now + limit.mul_f64(FOR_SESSION),
             store: now + limit,
         });
-        self.stop_helpers(out);
+        self.stop_jobs(out);
         if self.phase != Phase::Running {
             self.close_session(now, out);
             return;

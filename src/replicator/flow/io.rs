@@ -209,7 +209,7 @@ pub enum Input {
     /// A partition's fault is over.
     PartitionRecovered(TopicPartition),
     /// One of what the flow does again and again failed.
-    HelperFailed(String),
+    JobFailed(String),
     /// Who reaches the target, as its heartbeats tell. Answers [`Output::Upkeep`].
     Upstreams(Vec<UpstreamStatus>),
     /// An operator pauses the flow: its partitions stop fetching; claim, session and positions stay.
@@ -279,9 +279,9 @@ pub enum Output {
         limit: Duration,
     },
     /// Start what the flow does again and again, in place of what is there of it.
-    StartHelpers,
+    StartJobs,
     /// Stop that.
-    StopHelpers,
+    StopJobs,
     /// Build a session.
     StartSession(Generation),
     /// Take a session out of use and close it.
@@ -348,8 +348,8 @@ pub enum Note {
     LeftOut { topic: TopicName, reason: String },
     /// A partition's actor failed; `None` when it is not started again.
     PartitionFailed { source: TopicPartition, failure: String, restart_in: Option<Duration> },
-    /// A helper failed; `None` when it is not started again.
-    HelperFailed { failure: String, restart_in: Option<Duration> },
+    /// A job failed; `None` when it is not started again.
+    JobFailed { failure: String, restart_in: Option<Duration> },
     /// So many partitions finish what is in flight.
     Draining { partitions: usize },
     /// So many partitions could not finish, and why.

@@ -9,7 +9,7 @@
 //!         two aliases of one cluster ──────▶ given up ───────────────drain───────────────────────┘
 //! ```
 //!
-//! While it runs it has a session (lost ones are closed, then built anew), helpers, and the partitions of every
+//! While it runs it has a session (lost ones are closed, then built anew), jobs, and the partitions of every
 //! topic that is on both sides. Which topics those are is found out beside it, one question at a time; an answer
 //! counts only if it belongs to the newest question, and starts no topic that the newest catalogue does not have.
 //!
@@ -39,7 +39,7 @@ use super::backoff::RetryBackoff;
 use crate::model::status::FlowState;
 use finish::DrainTimes;
 use partitions::Partitions;
-use session::{Helpers, SessionSlot};
+use session::{Jobs, SessionSlot};
 use topics::Topics;
 
 /// Faulted topics, limits and loops are looked after this often.
@@ -49,7 +49,7 @@ const SUCCESS: Duration = Duration::from_secs(60);
 /// Longest back-off: what a person mends is noticed within a minute.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
-/// Where the machine is. Session, helpers and partitions are kept beside it.
+/// Where the machine is. Session, jobs and partitions are kept beside it.
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     /// Not started.
@@ -91,7 +91,7 @@ pub struct FlowMachine {
     /// Whether the position store lives.
     store: bool,
     session: SessionSlot,
-    helpers: Helpers,
+    jobs: Jobs,
     topics: Topics,
     partitions: Partitions,
     upkeep_at: Duration,
@@ -111,7 +111,7 @@ impl FlowMachine {
             claim_backoff: backoff(1),
             store: false,
             session: SessionSlot::new(backoff(2)),
-            helpers: Helpers::new(backoff(3)),
+            jobs: Jobs::new(backoff(3)),
             topics: Topics::new(memory.first_topics),
             partitions: Partitions::new(config.seed.wrapping_add(4), memory.generations, memory.paused),
             upkeep_at: Duration::ZERO,
@@ -157,7 +157,7 @@ impl FlowMachine {
             }
             Input::PartitionFaulted { source, kind } => self.partitions.faulted(&source, Some(kind)),
             Input::PartitionRecovered(source) => self.partitions.faulted(&source, None),
-            Input::HelperFailed(failure) => self.helper_failed(now, failure, out),
+            Input::JobFailed(failure) => self.job_failed(now, failure, out),
             Input::Upstreams(upstreams) => self.stop_if_loop(now, &upstreams, out),
             Input::Pause => self.pause(true, out),
             Input::Resume => self.pause(false, out),
@@ -183,8 +183,8 @@ impl FlowMachine {
                 if self.session.is_due(now) {
                     self.start_session(out);
                 }
-                if self.helpers.is_due(now) {
-                    self.start_helpers(now, out);
+                if self.jobs.is_due(now) {
+                    self.start_jobs(now, out);
                 }
                 self.restart_partitions(now, out);
                 if now >= self.upkeep_at {

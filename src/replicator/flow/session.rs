@@ -1,4 +1,4 @@
-//! What a running flow keeps alive beside its partitions: its engine session, and its helpers.
+//! What a running flow keeps alive beside its partitions: its engine session, and its jobs.
 
 use std::time::Duration;
 
@@ -140,13 +140,13 @@ impl FlowMachine {
 
 /// What the flow does again and again: heartbeats, rounds over groups, and the like. They start together.
 #[derive(Debug)]
-pub(super) struct Helpers {
+pub(super) struct Jobs {
     since: Duration,
     restart_at: Option<Duration>,
     backoff: RetryBackoff,
 }
 
-impl Helpers {
+impl Jobs {
     pub(super) fn new(backoff: RetryBackoff) -> Self {
         Self { since: Duration::ZERO, restart_at: None, backoff }
     }
@@ -161,30 +161,30 @@ impl Helpers {
 }
 
 impl FlowMachine {
-    pub(super) fn start_helpers(&mut self, now: Duration, out: &mut Vec<Output>) {
-        self.helpers.since = now;
-        self.helpers.restart_at = None;
-        out.push(Output::StartHelpers);
+    pub(super) fn start_jobs(&mut self, now: Duration, out: &mut Vec<Output>) {
+        self.jobs.since = now;
+        self.jobs.restart_at = None;
+        out.push(Output::StartJobs);
     }
 
-    pub(super) fn stop_helpers(&mut self, out: &mut Vec<Output>) {
-        self.helpers.restart_at = None;
+    pub(super) fn stop_jobs(&mut self, out: &mut Vec<Output>) {
+        self.jobs.restart_at = None;
         if self.phase == Phase::Running {
-            out.push(Output::StopHelpers);
+            out.push(Output::StopJobs);
         }
     }
 
-    pub(super) fn helper_failed(&mut self, now: Duration, failure: String, out: &mut Vec<Output>) {
+    pub(super) fn job_failed(&mut self, now: Duration, failure: String, out: &mut Vec<Output>) {
         let restart_in = (self.phase == Phase::Running).then(|| {
-            let helpers = &mut self.helpers;
-            if helpers.restart_at.is_none() {
-                if now >= helpers.since + SUCCESS {
-                    helpers.backoff.reset();
+            let jobs = &mut self.jobs;
+            if jobs.restart_at.is_none() {
+                if now >= jobs.since + SUCCESS {
+                    jobs.backoff.reset();
                 }
-                helpers.restart_at = Some(now + helpers.backoff.next());
+                jobs.restart_at = Some(now + jobs.backoff.next());
             }
-            helpers.restart_at.unwrap_or(now).saturating_sub(now)
+            jobs.restart_at.unwrap_or(now).saturating_sub(now)
         });
-        out.push(Output::Note(Note::HelperFailed { failure, restart_in }));
+        out.push(Output::Note(Note::JobFailed { failure, restart_in }));
     }
 }

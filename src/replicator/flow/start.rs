@@ -63,7 +63,7 @@ impl FlowMachine {
         self.store = true;
         self.upkeep_at = now + UPKEEP;
         out.push(Output::StartStore { token });
-        self.start_helpers(now, out);
+        self.start_jobs(now, out);
         self.start_session(out);
         self.reconcile(out);
     }

@@ -17,7 +17,7 @@ impl FlowMachine {
             Phase::Running => [
                 Some(self.upkeep_at),
                 self.session.deadline(),
-                self.helpers.deadline(),
+                self.jobs.deadline(),
                 self.partitions.restart_at(),
             ]
             .into_iter()

@@ -27,7 +27,7 @@ fn a_flow_waits_for_both_clusters_then_claims() {
         out,
         [
             Output::StartStore { token: Token(40) },
-            Output::StartHelpers,
+            Output::StartJobs,
             Output::StartSession(Generation(1)),
             Output::Reconcile { number: 1, refused: Default::default() },
         ]
@@ -77,7 +77,7 @@ fn nothing_starts_once_the_claim_is_lost() {
 
     let mut driver = Driver::claimed();
     let out = driver.tell(other_claim());
-    assert!(out.contains(&Output::StopHelpers), "{out:?}");
+    assert!(out.contains(&Output::StopJobs), "{out:?}");
     assert!(out.iter().any(|output| matches!(output, Output::CloseSession { .. })), "{out:?}");
     assert_eq!(driver.reconciled(1, ready(&[("a", 2)])), []);
     driver.source = cluster("s", &[("b", 9, &[0])]);
@@ -187,15 +187,15 @@ fn a_partition_that_failed_is_started_again_later_each_time_and_soon_after_a_min
 }
 
 #[test]
-fn helpers_that_failed_are_started_again_and_soon_after_a_minute_of_life() {
+fn jobs_that_failed_are_started_again_and_soon_after_a_minute_of_life() {
     let mut driver = Driver::running();
     let pause = |driver: &mut Driver, lived: Duration| {
         driver.now += lived;
-        let out = driver.tell(Input::HelperFailed("panic".to_owned()));
-        let [Output::Note(Note::HelperFailed { restart_in: Some(pause), .. }), ..] = &out[..] else {
+        let out = driver.tell(Input::JobFailed("panic".to_owned()));
+        let [Output::Note(Note::JobFailed { restart_in: Some(pause), .. }), ..] = &out[..] else {
             panic!("{out:?}");
         };
-        driver.tick_until(|out| out.contains(&Output::StartHelpers));
+        driver.tick_until(|out| out.contains(&Output::StartJobs));
         *pause
     };
     let last = (0..8).map(|_| pause(&mut driver, Duration::ZERO)).last();
@@ -241,7 +241,7 @@ fn a_cluster_that_is_away_shows_on_a_running_flow() {
 fn a_drain_ends_partitions_then_session_then_store() {
     let mut driver = Driver::running();
     let out = driver.tell(Input::Drain { limit: Duration::from_secs(20) });
-    assert_eq!(out[0], Output::StopHelpers);
+    assert_eq!(out[0], Output::StopJobs);
     assert_eq!(told(&out, Told::Drain).len(), 2);
     assert_eq!(driver.tell(Input::Drain { limit: Duration::ZERO }), [], "one drain is enough");
     assert_eq!(driver.tell(ended("a", 0, None)), []);

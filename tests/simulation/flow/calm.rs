@@ -76,7 +76,7 @@ impl World {
         let (Some(process), None) = (living.next(), living.next()) else { return false };
         let Some((session, false)) = process.session else { return false };
         process.store.as_ref().is_some_and(|store| self.truth.is_newest(store.token))
-            && process.helpers
+            && process.jobs
             && process.questions.is_empty()
             && self.has_what_it_wants(process)
             && process.partitions.values().all(|p| !p.draining && !p.killed && p.lane == Some(session))

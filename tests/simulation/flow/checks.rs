@@ -29,7 +29,7 @@ pub fn each_step(process: &Process) {
         return;
     }
     if process.drain.is_some() || stopped {
-        assert!(!process.helpers, "helpers end with the flow");
+        assert!(!process.jobs, "jobs end with the flow");
     }
     if stopped {
         assert!(process.session.is_none(), "R3: no session once the flow is another's or given up");

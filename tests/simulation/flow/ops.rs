@@ -168,8 +168,8 @@ impl World {
             85..88 => self.tell_claim(which),
             88..90 => self.pause(which),
             90 => {
-                if std::mem::take(&mut process.helpers) {
-                    self.tell(which, Input::HelperFailed("a panic".to_owned()));
+                if std::mem::take(&mut process.jobs) {
+                    self.tell(which, Input::JobFailed("a panic".to_owned()));
                 }
             }
             91..93 => self.fail_partition(which),

@@ -53,7 +53,7 @@ pub struct Process {
     /// The last generation of each lane.
     pub lanes: BTreeMap<TopicPartition, u64>,
     pub observed: BTreeSet<TopicPartition>,
-    pub helpers: bool,
+    pub jobs: bool,
     pub paused: bool,
     pub drain: Option<Drain>,
     /// A write failed or the store died: what a drain leaves behind is excused.
@@ -114,7 +114,7 @@ impl Process {
             partitions: BTreeMap::new(),
             lanes,
             observed: BTreeSet::new(),
-            helpers: false,
+            jobs: false,
             drain: None,
             store_failed: false,
             owed: BTreeMap::new(),
@@ -167,7 +167,7 @@ impl Process {
             output,
             Output::Claim { .. }
                 | Output::StartStore { .. }
-                | Output::StartHelpers
+                | Output::StartJobs
                 | Output::StartSession(_)
                 | Output::StartPartition(_)
         );
@@ -188,8 +188,8 @@ impl Process {
                 );
                 self.store.as_mut().expect("there is a store").draining = true;
             }
-            Output::StartHelpers => self.helpers = true,
-            Output::StopHelpers => self.helpers = false,
+            Output::StartJobs => self.jobs = true,
+            Output::StopJobs => self.jobs = false,
             Output::StartSession(generation) => self.start_session(generation),
             Output::CloseSession { generation, .. } => {
                 let (in_use, _) = self.session.take().expect("a session that is closed was in use");
