@@ -26,7 +26,7 @@ use crate::model::{Event, Fault};
 /// What the facts come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResumeVerdict {
-    /// What is certain already. Part of [`Resolution::events`](super::Resolution) after [`ResumeVerdict::conclude`].
+    /// What is certain already. Part of [`Resolution::events`](super::partition::Resolution) after [`ResumeVerdict::conclude`].
     pub events: Vec<Event>,
     /// What to do.
     pub next: ResumeNext,

@@ -1,6 +1,6 @@
 //! Java regular expressions, matched against a whole name.
 //!
-//! MirrorMaker 2's users have Java patterns, look-ahead included, so patterns keep Java's meaning: [`translate`]
+//! MirrorMaker 2's users have Java patterns, look-ahead included, so patterns keep Java's meaning: `translate`
 //! rewrites what Rust's engine spells otherwise and refuses what it can't express.
 
 mod translate;

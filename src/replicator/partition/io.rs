@@ -30,7 +30,7 @@ pub(in crate::replicator) struct Reached {
     pub target_epoch: i32,
 }
 
-/// Where a resolving partition was found to go on; made by [`ResumeVerdict::conclude`](crate::replicator::resume::Verdict).
+/// Where a resolving partition was found to go on; made by [`ResumeVerdict::conclude`](crate::replicator::resume::ResumeVerdict).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Resolution {
     /// Next source offset to mirror.

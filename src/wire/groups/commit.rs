@@ -36,10 +36,10 @@ impl Wire {
     /// Commits offsets outside any generation, for groups without members; answers in the order of the commits.
     ///
     /// One request per group (more where a group has thousands of offsets), at most 32 under way per coordinator. Name
-    /// each group once. A group that has members refuses the whole commit ([`WireError::is_unknown_member`]); each
+    /// each group once. A group that has members refuses the whole commit ([`is_unknown_member`](crate::wire::WireError::is_unknown_member)); each
     /// group's failure is its own, and so is each partition's (a missing topic, say).
     ///
-    /// A commit that may have been carried out ([`WireError::is_outcome_unknown`]) is not repeated: somebody else's may
+    /// A commit that may have been carried out ([`is_outcome_unknown`](crate::wire::WireError::is_outcome_unknown)) is not repeated: somebody else's may
     /// have followed it. Groups that can't be reached within `request_timeout` are told with a timeout, without having been
     /// sent; others of the same call are committed by then. Dropping the future leaves requests that were sent to be
     /// carried out.
