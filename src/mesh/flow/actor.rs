@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::claim::Stored;
 use super::facts;
 use super::partitions::PartitionActors;
-use crate::mesh::shared::{FlowContext, Tasks, supervise};
+use crate::mesh::shared::{Alarm, FlowContext, Tasks, supervise};
 use crate::model::Generation;
 use crate::model::status::FlowState;
 use crate::replicator::flow::{FlowConfig, FlowMachine, Input};
@@ -44,9 +43,6 @@ pub(crate) struct FlowArguments {
 /// One flow.
 pub(crate) struct FlowActor;
 
-/// A message that comes later.
-type Timer = JoinHandle<Result<(), ractor::MessagingErr<FlowMsg>>>;
-
 /// State of a flow.
 pub(crate) struct FlowRun {
     pub(super) flow: Arc<FlowContext>,
@@ -62,7 +58,7 @@ pub(crate) struct FlowRun {
     pub(super) blocked_before: Duration,
     pub(super) drained: Vec<RpcReplyPort<usize>>,
     pub(super) tasks: Tasks,
-    timer: Option<(Duration, Timer)>,
+    alarm: Alarm<FlowMsg>,
     shown: (FlowState, Option<String>),
 }
 
@@ -107,7 +103,7 @@ impl Actor for FlowActor {
             jobs: Vec::new(),
             drained: Vec::new(),
             tasks,
-            timer: None,
+            alarm: Alarm::default(),
             shown: (FlowState::Starting, None),
         })
     }
@@ -141,7 +137,7 @@ impl Actor for FlowActor {
                 run.step(&myself, Input::Drain { limit }).await
             }
             FlowMsg::Tick => {
-                run.timer = None;
+                run.alarm.rang();
                 run.step(&myself, Input::Tick).await
             }
         }
@@ -187,30 +183,13 @@ impl FlowRun {
                 self.perform(myself, output).await?;
             }
         }
-        self.arm(myself);
+        self.alarm.set(myself, self.machine.deadline(), self.now(), || FlowMsg::Tick);
         self.show();
         Ok(())
     }
 
     fn now(&self) -> Duration {
         self.flow.mesh.epoch.elapsed()
-    }
-
-    /// Asks to be woken at the machine's next deadline.
-    fn arm(&mut self, myself: &ActorRef<FlowMsg>) {
-        let wanted = self.machine.deadline();
-        match (&self.timer, wanted) {
-            (Some((armed, _)), Some(wanted)) if *armed <= wanted => return,
-            (None, None) => return,
-            _ => {}
-        }
-        if let Some((_, timer)) = self.timer.take() {
-            timer.abort();
-        }
-        if let Some(at) = wanted {
-            let wait = at.saturating_sub(self.now());
-            self.timer = Some((at, myself.send_after(wait, || FlowMsg::Tick)));
-        }
     }
 
     pub(super) fn show(&mut self) {
@@ -225,9 +204,6 @@ impl FlowRun {
 impl Drop for FlowRun {
     /// `post_stop` does not run after an error or a kill.
     fn drop(&mut self) {
-        if let Some((_, timer)) = self.timer.take() {
-            timer.abort();
-        }
         for source in self.machine.partitions() {
             self.flow.source.forget(self.flow.spec.isolation, source);
         }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::task::JoinHandle;
 
 use super::lag::LagClock;
 use crate::engine::{Batch, LaneEvent, Session};
-use crate::mesh::shared::{FlowContext, LastGeneration, PartitionMsg, Tasks, Unresolved};
+use crate::mesh::shared::{Alarm, FlowContext, LastGeneration, PartitionMsg, Tasks, Unresolved};
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
 use crate::replicator::partition::{Input, PartitionConfig, PartitionMachine};
 use crate::store::SharedMap;
@@ -40,9 +39,6 @@ pub(crate) struct PartitionArguments {
 
 /// A source partition of a flow.
 pub(crate) struct PartitionActor;
-
-/// A message that comes later.
-type Timer = JoinHandle<Result<(), ractor::MessagingErr<PartitionMsg>>>;
 
 /// A batch between its arrival and its acknowledgement.
 pub(super) struct InFlightBatch {
@@ -76,7 +72,7 @@ pub(crate) struct PartitionShell {
     pub(super) mirrored_ms: Option<i64>,
     /// The look-up or opening under way.
     pub(super) tasks: Tasks,
-    pub(super) timer: Option<(Duration, Timer)>,
+    alarm: Alarm<PartitionMsg>,
     /// The fault that the flow was last told.
     told_fault: Option<FaultKind>,
 }
@@ -108,7 +104,7 @@ impl Actor for PartitionActor {
             source_end: None,
             mirrored_ms: None,
             tasks: Tasks::default(),
-            timer: None,
+            alarm: Alarm::default(),
             told_fault: None,
             args,
         };
@@ -162,19 +158,10 @@ impl Actor for PartitionActor {
             PartitionMsg::Closed => myself.stop(None),
             PartitionMsg::Panicked(panicked) => return Err(panicked.into()),
             PartitionMsg::Tick => {
-                shell.timer = None;
+                shell.alarm.rang();
                 shell.step(&myself, Input::Tick);
             }
         }
-        Ok(())
-    }
-
-    async fn post_stop(
-        &self,
-        _myself: ActorRef<Self::Msg>,
-        shell: &mut Self::State,
-    ) -> Result<(), ActorProcessingErr> {
-        shell.abandon();
         Ok(())
     }
 }
@@ -188,7 +175,7 @@ impl PartitionShell {
         for output in outputs {
             self.perform(myself, output);
         }
-        self.arm(myself);
+        self.alarm.set(myself, self.machine.deadline(), self.now(), || PartitionMsg::Tick);
         self.tell_fault();
         self.show();
     }
@@ -280,23 +267,6 @@ impl PartitionShell {
         self.args.flow.report_partition(&self.args.source, event);
     }
 
-    /// Asks to be woken at the machine's next deadline; an idle partition has none, and no timer.
-    fn arm(&mut self, myself: &ActorRef<PartitionMsg>) {
-        let wanted = self.machine.deadline();
-        match (&self.timer, wanted) {
-            (Some((armed, _)), Some(wanted)) if *armed <= wanted => return,
-            (None, None) => return,
-            _ => {}
-        }
-        if let Some((_, timer)) = self.timer.take() {
-            timer.abort();
-        }
-        if let Some(at) = wanted {
-            let wait = at.saturating_sub(self.now());
-            self.timer = Some((at, myself.send_after(wait, || PartitionMsg::Tick)));
-        }
-    }
-
     fn show(&mut self) {
         let next = self.machine.source_next();
         let now_ms = clock::now_ms();
@@ -319,20 +289,5 @@ impl PartitionShell {
             status.lag_ms = lag_ms;
             status.in_flight_bytes = machine.in_flight_bytes() as u64;
         });
-    }
-
-    /// Ends what runs beside the actor.
-    pub(super) fn abandon(&mut self) {
-        self.tasks = Tasks::default();
-        if let Some((_, timer)) = self.timer.take() {
-            timer.abort();
-        }
-    }
-}
-
-impl Drop for PartitionShell {
-    /// `post_stop` does not run after a panic or a kill.
-    fn drop(&mut self) {
-        self.abandon();
     }
 }

@@ -1,5 +1,6 @@
 //! What the actors of a mesh share: contexts, boards, protocols. Knows none of them.
 
+mod alarm;
 mod board;
 mod context;
 mod flow;
@@ -11,6 +12,7 @@ mod messages;
 pub(super) mod supervise;
 mod tasks;
 
+pub(crate) use alarm::Alarm;
 pub use board::FlowBoard;
 pub(super) use context::MeshContext;
 pub(super) use flow::FlowContext;
