@@ -6,7 +6,7 @@
 //! └── FlowActor × flow            wants partitions, owns the engine session
 //!     ├── PartitionActor × source partition
 //!     ├── PositionStoreActor      one writer of positions and offset maps
-//!     └── PeriodicActor × job     consumer groups, trimming of offset maps, MirrorMaker 2's offset syncs,
+//!     └── JobActor × job          consumer groups, trimming of offset maps, MirrorMaker 2's offset syncs,
 //!                                 heartbeats, topic configurations
 //! ```
 
