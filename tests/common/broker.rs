@@ -124,7 +124,10 @@ impl Broker {
 
     /// Stalls it (SIGSTOP): connections stay open, nothing answers.
     pub fn pause(&self) {
-        self.signal("STOP");
+        match self.process().as_ref() {
+            Some(process) => process.stall(),
+            None => panic!("{}: SIGSTOP to a broker that is down", self.inner.name),
+        }
     }
 
     /// Ends [`Self::pause`].

@@ -114,7 +114,7 @@ impl MirrorProcess {
 
     /// Stalls it (SIGSTOP).
     pub fn pause(&self) {
-        self.signal("STOP");
+        self.process().as_ref().expect("the mirror runs").stall();
     }
 
     /// Ends [`Self::pause`].

@@ -13,6 +13,8 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::CEILING;
+
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 pids=''
@@ -82,6 +84,27 @@ impl Process {
         let script = format!("kill -{name} {}", self.pid());
         let status = Command::new("sh").args(["-c", &script]).status().expect("sh can be started");
         assert!(status.success(), "{}: can't send SIG{name} to pid {}", self.what, self.pid());
+    }
+
+    /// SIGSTOP, and waits until each of its threads stands still: the signal is sent before it is heeded.
+    pub fn stall(&self) {
+        self.signal("STOP");
+        let deadline = Instant::now() + CEILING;
+        while !self.stands_still() {
+            assert!(Instant::now() < deadline, "{}: still moving after SIGSTOP", self.what);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether every thread is stopped by a signal (proc_pid_stat(5): the state follows the name in parentheses).
+    fn stands_still(&self) -> bool {
+        let tasks =
+            std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("a running process has threads");
+        tasks.flatten().all(|task| {
+            // A thread that has ended meanwhile moves nothing.
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     /// Its exit status, if it is over.
