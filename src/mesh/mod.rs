@@ -17,6 +17,8 @@ mod jobs;
 mod partition;
 mod position_store;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::sync::Arc;
