@@ -10,7 +10,9 @@ use mirrormesh::batch::{Acceptance, BatchBuilder, Codecs, RawBatch, Stamp, repac
 use mirrormesh::config::{Sources, load};
 use mirrormesh::formats::{Anchors, Position};
 use mirrormesh::model::{BatchInfo, Codec, Generation, Segment, TopicId, TopicName};
-use mirrormesh::replicator::partition::{Input, Output, PartitionConfig, PartitionMachine, Resolution};
+use mirrormesh::replicator::partition::{
+    PartitionConfig, PartitionInput, PartitionMachine, PartitionOutput, Resolution,
+};
 use mirrormesh::topology::Selector;
 
 /// What a target takes by default.
@@ -112,10 +114,12 @@ fn streaming() -> PartitionMachine {
     };
     let mut machine = PartitionMachine::new(config, Generation(1));
     let mut out = Vec::new();
-    for input in [Input::Start, Input::LaneOpened, Input::Resolved(Box::new(resolution))] {
+    for input in
+        [PartitionInput::Start, PartitionInput::LaneOpened, PartitionInput::Resolved(Box::new(resolution))]
+    {
         machine.handle(Duration::ZERO, input, &mut out);
     }
-    assert_eq!(out.last(), Some(&Output::Fetch { offset: 0, leader_epoch: 3 }));
+    assert_eq!(out.last(), Some(&PartitionOutput::Fetch { offset: 0, leader_epoch: 3 }));
     machine
 }
 
@@ -136,20 +140,20 @@ fn bookkeep(mut machine: PartitionMachine, batches: i64) -> Option<i64> {
                 leader_epoch: 3,
                 max_timestamp_ms: 1_700_000_000_000,
             };
-            machine.handle(now, Input::Fetched(info), &mut out);
+            machine.handle(now, PartitionInput::Fetched(info), &mut out);
         }
         if at >= IN_FLIGHT {
             let base = (at - IN_FLIGHT) * i64::from(RECORDS);
             let segment = Segment { source_base: base, target_base: base, count: RECORDS };
-            let acknowledged = Input::Acknowledged {
+            let acknowledged = PartitionInput::Acknowledged {
                 source_next: segment.source_next(),
                 target_next: Some(segment.target_next()),
                 segments: vec![segment],
             };
             machine.handle(now, acknowledged, &mut out);
         }
-        if out.iter().any(|output| matches!(output, Output::SavePosition(_))) {
-            machine.handle(now, Input::PositionSaved, &mut out);
+        if out.iter().any(|output| matches!(output, PartitionOutput::SavePosition(_))) {
+            machine.handle(now, PartitionInput::PositionSaved, &mut out);
         }
         out.clear();
     }

@@ -45,12 +45,12 @@ struct Root {
     spare: u64,
     /// What each of librdkafka's clients may queue beside it.
     queue_bytes: u64,
-    state: Mutex<State>,
+    state: Mutex<BudgetState>,
     freed: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct BudgetState {
     used: u64,
     /// Of those, what accounts hold that get nothing of the spare bytes.
     used_without_spare: u64,
@@ -200,7 +200,7 @@ impl Node {
     }
 
     /// Bytes of those that nobody holds; `None` when more is held.
-    fn free(&self, state: &State) -> Option<u64> {
+    fn free(&self, state: &BudgetState) -> Option<u64> {
         let free = self.root.total.checked_sub(state.used)?;
         if self.uses_spare() {
             return Some(free);
@@ -209,7 +209,7 @@ impl Node {
     }
 
     /// Whether the account may take so much more now; see the module's words.
-    fn admits(&self, state: &State, bytes: u64) -> bool {
+    fn admits(&self, state: &BudgetState, bytes: u64) -> bool {
         let free = self.free(state);
         if self.held() == 0 {
             let most = free.unwrap_or(0).saturating_mul(FLOW_SHARE_OF_EMPTY_LANE);
@@ -222,7 +222,7 @@ impl Node {
         }
     }
 
-    fn take(&self, state: &mut State, bytes: u64) {
+    fn take(&self, state: &mut BudgetState, bytes: u64) {
         state.used += bytes;
         if !self.uses_spare() {
             state.used_without_spare += bytes;
@@ -232,7 +232,7 @@ impl Node {
         }
     }
 
-    fn release(&self, state: &mut State, bytes: u64) {
+    fn release(&self, state: &mut BudgetState, bytes: u64) {
         state.used -= bytes;
         if !self.uses_spare() {
             state.used_without_spare -= bytes;
@@ -249,7 +249,7 @@ impl Node {
         }
     }
 
-    fn refused(&self, state: &mut State) {
+    fn refused(&self, state: &mut BudgetState) {
         state.wanted = true;
         self.blocked_since.lock().get_or_insert_with(Instant::now);
     }

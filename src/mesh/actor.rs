@@ -17,7 +17,7 @@ use crate::cluster::ClusterHandle;
 use crate::config::Loaded;
 use crate::model::status::{FlowState, MeshStatus};
 use crate::model::{Alias, FlowName};
-use crate::replicator::flow::Input;
+use crate::replicator::flow::FlowInput;
 use crate::telemetry::{Restarted, clock};
 use crate::topology::Selector;
 
@@ -188,7 +188,7 @@ impl Actor for MeshActor {
             MeshMsg::RespawnFlow(_) => {}
             MeshMsg::Pause(name, paused) => {
                 for (_, flow) in run.flows.values().filter(|(other, _)| *other == name) {
-                    let input = if paused { Input::Pause } else { Input::Resume };
+                    let input = if paused { FlowInput::Pause } else { FlowInput::Resume };
                     // One that fails just now remembers it in its next life.
                     let _ = flow.cast(FlowMsg::Happened(input));
                 }

@@ -11,7 +11,7 @@ use mirrormesh::model::status::PartitionState;
 use mirrormesh::model::{
     BatchInfo, Fault, FaultKind, Generation, ResetPolicy, Segment, TargetResetPolicy, WriteErrorClass,
 };
-use mirrormesh::replicator::partition::{Input, Output, PartitionConfig, PartitionMachine};
+use mirrormesh::replicator::partition::{PartitionConfig, PartitionInput, PartitionMachine, PartitionOutput};
 use mirrormesh::replicator::resume::{ResumeNext, ResumePolicy, SourceFacts, TargetFacts, decide};
 use mirrormesh::replicator::tail::{MatchRules, TailMatch, TailMatcher, TailNeed, TailPlan};
 
@@ -169,15 +169,15 @@ impl World {
                 if let Some(process) = &mut self.process
                     && process.fetch.take().is_some()
                 {
-                    self.tell(Input::SourceFailed { fault, retry });
+                    self.tell(PartitionInput::SourceFailed { fault, retry });
                 }
             }
             Op::Notify => self.notify(),
             Op::Bounds => self.bounds(),
-            Op::Pause => self.tell(Input::Pause),
-            Op::Resume => self.tell(Input::Resume),
-            Op::Drain => self.tell(Input::Drain),
-            Op::Credit(blocked) => self.tell(Input::CreditBlocked(blocked)),
+            Op::Pause => self.tell(PartitionInput::Pause),
+            Op::Resume => self.tell(PartitionInput::Resume),
+            Op::Drain => self.tell(PartitionInput::Drain),
+            Op::Credit(blocked) => self.tell(PartitionInput::CreditBlocked(blocked)),
             Op::Advance(by_ms) => {
                 self.now += Duration::from_millis(u64::from(by_ms));
                 self.tick();
@@ -214,34 +214,37 @@ impl World {
     }
 
     /// Hands an input to the machine and does what it asks for.
-    fn tell(&mut self, input: Input) {
+    fn tell(&mut self, input: PartitionInput) {
         let Some(process) = &mut self.process else { return };
         let mut out = Vec::new();
         process.machine.handle(self.now, input, &mut out);
         for output in out {
-            assert!(!matches!(output, Output::Write | Output::Discard), "nothing was fetched: {output:?}");
+            assert!(
+                !matches!(output, PartitionOutput::Write | PartitionOutput::Discard),
+                "nothing was fetched: {output:?}"
+            );
             self.obey(output);
         }
     }
 
-    fn obey(&mut self, output: Output) {
+    fn obey(&mut self, output: PartitionOutput) {
         let Some(process) = &mut self.process else { panic!("{output:?} after the process stopped") };
         match output {
-            Output::OpenLane(generation) => {
+            PartitionOutput::OpenLane(generation) => {
                 assert!(generation > self.generation, "generations rise");
                 self.generation = generation;
                 process.fetch = None;
                 process.opening = true;
                 process.resolving = false;
             }
-            Output::Resolve => {
+            PartitionOutput::Resolve => {
                 process.resolving = true;
                 process.looked = None;
             }
-            Output::Fetch { offset, leader_epoch } => process.fetch = Some((offset, leader_epoch)),
-            Output::StopFetch => process.fetch = None,
-            Output::Write | Output::Discard => unreachable!("answered where it is asked"),
-            Output::SavePosition(position) => {
+            PartitionOutput::Fetch { offset, leader_epoch } => process.fetch = Some((offset, leader_epoch)),
+            PartitionOutput::StopFetch => process.fetch = None,
+            PartitionOutput::Write | PartitionOutput::Discard => unreachable!("answered where it is asked"),
+            PartitionOutput::SavePosition(position) => {
                 assert!(self.saving.is_empty(), "at most one save is outstanding");
                 let unacknowledged = process
                     .pipeline
@@ -263,9 +266,9 @@ impl World {
                 self.maps.saving();
                 self.saving.push_back(*position);
             }
-            Output::Mirrored { source_next, segments } => self.maps.mirrored(&segments, source_next),
-            Output::Report(event) => self.ledger.report(event),
-            Output::Stopped => {
+            PartitionOutput::Mirrored { source_next, segments } => self.maps.mirrored(&segments, source_next),
+            PartitionOutput::Report(event) => self.ledger.report(event),
+            PartitionOutput::Stopped => {
                 let process = self.process.take().expect("it was there a line above");
                 assert_eq!(process.machine.state(), PartitionState::Stopped);
                 // The store is drained after the partitions.
@@ -304,7 +307,7 @@ impl World {
         if process.opening && process.pipeline.is_empty() {
             process.opening = false;
             process.acks.clear();
-            self.tell(Input::LaneOpened);
+            self.tell(PartitionInput::LaneOpened);
         } else if process.resolving {
             self.resolve(chunk);
         }
@@ -328,27 +331,27 @@ impl World {
             knows: None,
             out_of_sequence: false,
         });
-        self.tell(Input::Start);
+        self.tell(PartitionInput::Start);
     }
 
     /// The catalogue tells what moved since the last resolution.
     fn notify(&mut self) {
         let Some(knows) = self.process.as_mut().and_then(|process| process.knows) else { return };
         if knows[0] != (self.source.incarnation, self.source.epoch) {
-            self.tell(Input::SourceMoved);
+            self.tell(PartitionInput::SourceMoved);
         }
         if knows[1] != (self.target.incarnation, self.target.epoch) {
-            self.tell(Input::TargetMoved);
+            self.tell(PartitionInput::TargetMoved);
         }
     }
 
     fn bounds(&mut self) {
-        self.tell(Input::Bounds { end: self.source.end, leader_epoch: self.source.epoch });
+        self.tell(PartitionInput::Bounds { end: self.source.end, leader_epoch: self.source.epoch });
     }
 
     fn tick(&mut self) {
         if self.deadline().is_some_and(|at| at <= self.now) {
-            self.tell(Input::Tick);
+            self.tell(PartitionInput::Tick);
         }
     }
 

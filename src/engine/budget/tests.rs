@@ -202,7 +202,7 @@ async fn every_waiter_is_served() {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum BudgetStep {
     Reserve { lane: usize, bytes: u64 },
     Grow { permit: usize, bytes: u64 },
     Shrink { permit: usize, bytes: u64 },
@@ -210,13 +210,13 @@ enum Step {
     UseSpare { flow: usize, yes: bool },
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = BudgetStep> {
     prop_oneof![
-        4 => (0..6usize, 1..200u64).prop_map(|(lane, bytes)| Step::Reserve { lane, bytes }),
-        2 => (any::<usize>(), 1..50u64).prop_map(|(permit, bytes)| Step::Grow { permit, bytes }),
-        1 => (any::<usize>(), 0..50u64).prop_map(|(permit, bytes)| Step::Shrink { permit, bytes }),
-        2 => any::<usize>().prop_map(|permit| Step::Drop { permit }),
-        1 => (0..2usize, any::<bool>()).prop_map(|(flow, yes)| Step::UseSpare { flow, yes }),
+        4 => (0..6usize, 1..200u64).prop_map(|(lane, bytes)| BudgetStep::Reserve { lane, bytes }),
+        2 => (any::<usize>(), 1..50u64).prop_map(|(permit, bytes)| BudgetStep::Grow { permit, bytes }),
+        1 => (any::<usize>(), 0..50u64).prop_map(|(permit, bytes)| BudgetStep::Shrink { permit, bytes }),
+        2 => any::<usize>().prop_map(|permit| BudgetStep::Drop { permit }),
+        1 => (0..2usize, any::<bool>()).prop_map(|(flow, yes)| BudgetStep::UseSpare { flow, yes }),
     ]
 }
 
@@ -238,7 +238,7 @@ proptest! {
             let used = budget.in_flight_bytes();
             let free = total.saturating_sub(used);
             match step {
-                Step::Reserve { lane, bytes } => {
+                BudgetStep::Reserve { lane, bytes } => {
                     let held = lanes[lane].held_bytes();
                     let flow_held = flows[lane % 2].held_bytes();
                     match lanes[lane].try_reserve(bytes) {
@@ -254,7 +254,7 @@ proptest! {
                         }
                     }
                 }
-                Step::Grow { permit, bytes } if !permits.is_empty() => {
+                BudgetStep::Grow { permit, bytes } if !permits.is_empty() => {
                     let index = permit % permits.len();
                     let (lane, permit) = &mut permits[index];
                     let held = lanes[*lane].held_bytes();
@@ -262,16 +262,16 @@ proptest! {
                         prop_assert!(bytes <= free || held == 0);
                     }
                 }
-                Step::Shrink { permit, bytes } if !permits.is_empty() => {
+                BudgetStep::Shrink { permit, bytes } if !permits.is_empty() => {
                     let index = permit % permits.len();
                     let bytes = bytes.min(permits[index].1.bytes());
                     permits[index].1.resize(bytes);
                 }
-                Step::UseSpare { flow, yes } => {
+                BudgetStep::UseSpare { flow, yes } => {
                     flows[flow].use_spare(yes);
                     uses_spare[flow] = yes;
                 }
-                Step::Drop { permit } if !permits.is_empty() => {
+                BudgetStep::Drop { permit } if !permits.is_empty() => {
                     permits.swap_remove(permit % permits.len());
                 }
                 _ => {}

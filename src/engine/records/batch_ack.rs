@@ -23,11 +23,11 @@ struct Progress {
     permit: Option<Permit>,
     source_next: i64,
     bytes: u64,
-    sent: Sent,
+    sent: SentRecords,
 }
 
 /// How much of a batch the client was given.
-enum Sent {
+enum SentRecords {
     /// It is being given.
     Some,
     /// All of it.
@@ -60,7 +60,7 @@ impl BatchAck {
         permit: Permit,
     ) -> Self {
         let run = AckRun::new(sources);
-        let progress = Progress { run, permit: Some(permit), source_next, bytes: 0, sent: Sent::Some };
+        let progress = Progress { run, permit: Some(permit), source_next, bytes: 0, sent: SentRecords::Some };
         Self { lane, generation, progress: Mutex::new(progress) }
     }
 
@@ -75,7 +75,7 @@ impl BatchAck {
     /// Takes the report of the next record. Called by the thread that serves the client's reports.
     pub(super) fn report(&self, result: Result<i64, RDKafkaErrorCode>) {
         let mut progress = self.progress.lock();
-        if matches!(progress.sent, Sent::Forgotten) {
+        if matches!(progress.sent, SentRecords::Forgotten) {
             return;
         }
         progress.run.report(result);
@@ -92,24 +92,24 @@ impl BatchAck {
 
     /// Says that the whole batch was given to the client.
     pub(super) fn given(&self, records: usize, bytes: u64) {
-        self.close(None, Sent::All(count(records)), bytes);
+        self.close(None, SentRecords::All(count(records)), bytes);
     }
 
     /// Says that only the first `records` were given to the client: the next one is refused, or the lane had
     /// failed already.
     pub(super) fn cut(&self, records: usize, refused: Option<WriteError>, bytes: u64) {
-        self.close(refused, Sent::Part(count(records)), bytes);
+        self.close(refused, SentRecords::Part(count(records)), bytes);
     }
 
-    fn close(&self, refused: Option<WriteError>, sent: Sent, bytes: u64) {
+    fn close(&self, refused: Option<WriteError>, sent: SentRecords, bytes: u64) {
         if let Some(error) = refused {
             self.lane.refuse(self.generation, error);
         }
         let mut progress = self.progress.lock();
-        if matches!(progress.sent, Sent::Forgotten) {
+        if matches!(progress.sent, SentRecords::Forgotten) {
             return;
         }
-        if let Sent::Part(records) = sent
+        if let SentRecords::Part(records) = sent
             && let Some(offset) = progress.run.source_at(records)
         {
             progress.source_next = offset;
@@ -126,7 +126,7 @@ impl BatchAck {
     /// The lane doesn't wait for the batch any more: what is still reported means nothing.
     pub(super) fn forget(&self) {
         let mut progress = self.progress.lock();
-        progress.sent = Sent::Forgotten;
+        progress.sent = SentRecords::Forgotten;
         progress.permit = None;
     }
 
@@ -140,7 +140,7 @@ impl BatchAck {
         if let Some((source_offset, failure)) = progress.run.failure() {
             return Outcome::Failed { source_offset: *source_offset, failure: failure.clone() };
         }
-        if matches!(progress.sent, Sent::Part(0)) {
+        if matches!(progress.sent, SentRecords::Part(0)) {
             return Outcome::Nothing;
         }
         Outcome::Written {
@@ -154,8 +154,8 @@ impl BatchAck {
 impl Progress {
     fn is_complete(&self) -> bool {
         match self.sent {
-            Sent::All(records) | Sent::Part(records) => records == self.run.reported(),
-            Sent::Some | Sent::Forgotten => false,
+            SentRecords::All(records) | SentRecords::Part(records) => records == self.run.reported(),
+            SentRecords::Some | SentRecords::Forgotten => false,
         }
     }
 }

@@ -18,7 +18,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use self::patience::{EVERY, Patience, Seen};
 use super::context::SourceContext;
 use super::shared::Shared;
-use super::sink::Sink;
+use super::sink::RecordsSink;
 use crate::engine::ClusterEnd;
 use crate::engine::panic::panic_text;
 use crate::model::{Alias, Isolation, TopicPartition};
@@ -66,7 +66,7 @@ struct Look {
 
 enum Handle {
     Consumer(Weak<BaseConsumer<SourceContext>>),
-    Producer(Arc<Sink>),
+    Producer(Arc<RecordsSink>),
 }
 
 /// The task's state.

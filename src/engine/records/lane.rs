@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::acks::{AckFailure, SourceRuns};
 use super::batch_ack::{BatchAck, Outcome};
 use super::classify;
-use super::sink::Sink;
+use super::sink::RecordsSink;
 use crate::engine::budget::{Account, Permit};
 use crate::engine::lane_core::LaneCore;
 use crate::engine::session_core::SessionLane;
@@ -30,15 +30,15 @@ pub(super) struct Lane {
 /// What was written and what is on its way.
 pub(super) struct Writes {
     target: TopicPartition,
-    sink: Arc<Sink>,
+    sink: Arc<RecordsSink>,
     in_flight: VecDeque<Arc<BatchAck>>,
     acknowledged: Option<(i64, i64)>,
     /// A write had an unknown outcome: `acknowledged` says nothing until the lane is opened again.
     unknown: bool,
-    failure: Failure,
+    failure: LaneFailure,
 }
 
-enum Failure {
+enum LaneFailure {
     None,
     /// To be told once the writes before it are answered.
     Pending(WriteError),
@@ -49,14 +49,14 @@ enum Failure {
 
 impl Lane {
     /// A lane as it is opened first.
-    pub(super) fn new(spec: &LaneSpec, sink: Arc<Sink>, account: Account) -> Self {
+    pub(super) fn new(spec: &LaneSpec, sink: Arc<RecordsSink>, account: Account) -> Self {
         let writes = Writes {
             target: spec.target.clone(),
             sink,
             in_flight: VecDeque::new(),
             acknowledged: None,
             unknown: false,
-            failure: Failure::None,
+            failure: LaneFailure::None,
         };
         Self {
             id: spec.source.clone(),
@@ -72,13 +72,17 @@ impl Lane {
         self.core.take_over(spec, |writes| {
             writes.target = spec.target.clone();
             // Nothing more is written until the older writes are answered and the taker-over was told of it.
-            writes.failure = Failure::Told;
+            writes.failure = LaneFailure::Told;
         });
     }
 
     /// Ends a take-over once nothing is in flight: says how far the older writes got. `None` when there still is
     /// something in flight, or when the lane has been taken over again.
-    pub(super) fn try_settle_open(&self, generation: Generation, sink: &Arc<Sink>) -> Option<LaneOpened> {
+    pub(super) fn try_settle_open(
+        &self,
+        generation: Generation,
+        sink: &Arc<RecordsSink>,
+    ) -> Option<LaneOpened> {
         let mut lane = self.core.lock();
         let current = lane.generation();
         let writes = &mut lane.engine;
@@ -86,7 +90,7 @@ impl Lane {
             return None;
         }
         writes.sink = sink.clone();
-        writes.failure = Failure::None;
+        writes.failure = LaneFailure::None;
         if std::mem::take(&mut writes.unknown) {
             writes.acknowledged = None;
         }
@@ -105,7 +109,7 @@ impl Lane {
     }
 
     /// Where the lane writes to, and through which sink.
-    pub(super) fn target(&self) -> (TopicPartition, Arc<Sink>) {
+    pub(super) fn target(&self) -> (TopicPartition, Arc<RecordsSink>) {
         let writes = &self.core.lock().engine;
         (writes.target.clone(), writes.sink.clone())
     }
@@ -122,9 +126,9 @@ impl Lane {
         info: &BatchInfo,
         sources: SourceRuns,
         permit: Permit,
-    ) -> Option<(Arc<BatchAck>, Arc<Sink>)> {
+    ) -> Option<(Arc<BatchAck>, Arc<RecordsSink>)> {
         let mut lane = self.core.lock();
-        let writable = lane.is_held_by(generation) && matches!(lane.engine.failure, Failure::None);
+        let writable = lane.is_held_by(generation) && matches!(lane.engine.failure, LaneFailure::None);
         if !writable || self.has_failed() {
             return None;
         }
@@ -147,8 +151,8 @@ impl Lane {
     pub(super) fn refuse(&self, generation: Generation, error: WriteError) {
         let mut lane = self.core.lock();
         self.stop_writes();
-        if lane.generation() == generation && matches!(lane.engine.failure, Failure::None) {
-            lane.engine.failure = Failure::Pending(error);
+        if lane.generation() == generation && matches!(lane.engine.failure, LaneFailure::None) {
+            lane.engine.failure = LaneFailure::Pending(error);
         }
     }
 
@@ -172,10 +176,11 @@ impl Lane {
         let writes = &mut lane.engine;
         loop {
             let Some(front) = writes.in_flight.front() else {
-                if !matches!(writes.failure, Failure::Pending(_)) {
+                if !matches!(writes.failure, LaneFailure::Pending(_)) {
                     return None;
                 }
-                let Failure::Pending(error) = std::mem::replace(&mut writes.failure, Failure::Told) else {
+                let LaneFailure::Pending(error) = std::mem::replace(&mut writes.failure, LaneFailure::Told)
+                else {
                     return None;
                 };
                 return Some((current, LaneEvent::WriteFailed(error)));
@@ -200,9 +205,9 @@ impl SessionLane for Lane {
             let writes = &mut self.core.lock().engine;
             writes.unknown |= !writes.in_flight.is_empty();
             writes.in_flight.drain(..).for_each(|batch| batch.forget());
-            match std::mem::replace(&mut writes.failure, Failure::Told) {
-                Failure::Pending(error) => LaneEvent::WriteFailed(error),
-                Failure::None | Failure::Session | Failure::Told => event,
+            match std::mem::replace(&mut writes.failure, LaneFailure::Told) {
+                LaneFailure::Pending(error) => LaneEvent::WriteFailed(error),
+                LaneFailure::None | LaneFailure::Session | LaneFailure::Told => event,
             }
         });
         self.settled.notify_waiters();
@@ -216,7 +221,7 @@ impl Writes {
             Outcome::Open | Outcome::Nothing => return None,
             Outcome::Failed { source_offset, failure } => {
                 self.unknown = true;
-                if is_current && matches!(self.failure, Failure::None) {
+                if is_current && matches!(self.failure, LaneFailure::None) {
                     self.failure = self.failure_of(source, source_offset, &failure);
                 }
                 return None;
@@ -237,13 +242,13 @@ impl Writes {
         Some(LaneEvent::Acknowledged { source_next, target_next, segments, bytes })
     }
 
-    fn failure_of(&self, source: &LaneId, source_offset: i64, failure: &AckFailure) -> Failure {
+    fn failure_of(&self, source: &LaneId, source_offset: i64, failure: &AckFailure) -> LaneFailure {
         match classify::write_failure(failure, source, &self.target, source_offset) {
             Some(error) => {
                 self.sink.refused(self.target.topic.as_str(), &error);
-                Failure::Pending(error)
+                LaneFailure::Pending(error)
             }
-            None => Failure::Session,
+            None => LaneFailure::Session,
         }
     }
 }

@@ -51,7 +51,7 @@ use self::lane::Lane;
 use self::record_set::RecordSet;
 use self::settings::{BATCH_BYTES, SourceSettings, TargetSettings};
 use self::shared::Shared;
-use self::sink::{Sink, SinkKind};
+use self::sink::{RecordsSink, SinkKind};
 use super::budget::{Account, FreedSubscription};
 use super::lane_core::until;
 use super::panic::panic_text;
@@ -134,7 +134,7 @@ impl RecordsSession {
     }
 
     /// The sink of a kind, started when there is none.
-    fn sink(&self, kind: SinkKind) -> Result<Arc<Sink>, EngineError> {
+    fn sink(&self, kind: SinkKind) -> Result<Arc<RecordsSink>, EngineError> {
         let mut sinks = self.shared.sinks.lock();
         match sinks.get(&kind) {
             Some(sink) if !sink.is_dead() => return Ok(sink.clone()),
@@ -160,7 +160,7 @@ impl RecordsSession {
         let producer = config
             .create_with_context(TargetContext::new(origin))
             .map_err(|error| refused(&self.target_alias, &error))?;
-        let sink = Sink::start(
+        let sink = RecordsSink::start(
             (id, kind),
             self.flow.as_str(),
             Arc::new(producer),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use super::lane::Lane;
-use super::sink::{Sink, SinkKind};
+use super::sink::{RecordsSink, SinkKind};
 use super::wake::Wake;
 use crate::engine::session_core::{OnLost, SessionCore, SessionLane};
 use crate::engine::{LaneEvent, TargetLimits, WriteError};
@@ -35,9 +35,9 @@ pub(super) struct Shared {
     pub(super) core: SessionCore<Lane>,
     pub(super) limits: Limits,
     pub(super) wake: Arc<Wake>,
-    pub(super) sinks: Mutex<HashMap<SinkKind, Arc<Sink>>>,
+    pub(super) sinks: Mutex<HashMap<SinkKind, Arc<RecordsSink>>>,
     /// Sinks that were replaced; their threads are joined at the end.
-    retired: Mutex<Vec<Arc<Sink>>>,
+    retired: Mutex<Vec<Arc<RecordsSink>>>,
     sink_ids: AtomicU64,
 }
 
@@ -93,7 +93,7 @@ impl Shared {
     }
 
     /// Keeps a sink whose place was taken by another until its threads are joined.
-    pub(super) fn retire(&self, sink: Arc<Sink>) {
+    pub(super) fn retire(&self, sink: Arc<RecordsSink>) {
         self.retired.lock().push(sink);
     }
 
@@ -103,7 +103,7 @@ impl Shared {
     }
 
     /// Every sink there is, those replaced included.
-    pub(super) fn all_sinks(&self) -> Vec<Arc<Sink>> {
+    pub(super) fn all_sinks(&self) -> Vec<Arc<RecordsSink>> {
         let mut sinks: Vec<_> = self.sinks.lock().values().cloned().collect();
         sinks.extend(self.retired.lock().iter().cloned());
         sinks

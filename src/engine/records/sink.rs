@@ -48,25 +48,25 @@ pub(super) enum SinkKind {
 pub(super) type OnDead = Box<dyn FnOnce(String) + Send>;
 
 /// A producer and its threads.
-pub(super) struct Sink {
+pub(super) struct RecordsSink {
     pub(super) id: u64,
     pub(super) kind: SinkKind,
     refused_topics: RefusedTopics,
     /// Held by the threads alone, so that the last one to end destroys it.
     producer: Weak<BaseProducer<TargetContext>>,
-    orders: Mutex<Option<Sender<Order>>>,
+    orders: Mutex<Option<Sender<WriteOrder>>>,
     stop: Arc<AtomicBool>,
     dead: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-enum Order {
+enum WriteOrder {
     Write(Arc<BatchAck>, Box<RecordSet>),
     /// Says when everything before was given to the client.
     Flush(oneshot::Sender<()>),
 }
 
-impl Sink {
+impl RecordsSink {
     /// Starts the threads of a producer.
     ///
     /// # Errors
@@ -91,8 +91,12 @@ impl Sink {
             threads: Mutex::default(),
         });
         let death = Arc::new(Death { dead: sink.dead.clone(), on_dead: Mutex::new(Some(on_dead)) });
-        let writer =
-            Writer { producer: producer.clone(), limits, stop: sink.stop.clone(), dead: sink.dead.clone() };
+        let writer = RecordsWriter {
+            producer: producer.clone(),
+            limits,
+            stop: sink.stop.clone(),
+            dead: sink.dead.clone(),
+        };
         let writer_death = death.clone();
         let write = spawn(format!("write {name}"), writer_death, move || writer.run(&received))?;
         sink.threads.lock().push(write);
@@ -108,14 +112,15 @@ impl Sink {
     pub(super) fn write(&self, batch: Arc<BatchAck>, records: Box<RecordSet>) {
         if let Some(orders) = &*self.orders.lock() {
             // The writer is gone only once the sink is dead or stopped, which every lane is told.
-            let _ = orders.send(Order::Write(batch, records));
+            let _ = orders.send(WriteOrder::Write(batch, records));
         }
     }
 
     /// Resolves when every batch taken so far was given to the client, or never will be.
     pub(super) async fn drained(&self) {
         let (given, all) = oneshot::channel();
-        let sent = self.orders.lock().as_ref().is_some_and(|orders| orders.send(Order::Flush(given)).is_ok());
+        let sent =
+            self.orders.lock().as_ref().is_some_and(|orders| orders.send(WriteOrder::Flush(given)).is_ok());
         if sent {
             let _ = all.await;
         }
@@ -156,7 +161,7 @@ impl Sink {
         self.stop.store(true, Ordering::Release);
     }
 
-    /// The threads, to be joined after [`Sink::stop`]; the last one to end destroys the producer.
+    /// The threads, to be joined after [`RecordsSink::stop`]; the last one to end destroys the producer.
     pub(super) fn threads(&self) -> Vec<JoinHandle<()>> {
         std::mem::take(&mut self.threads.lock())
     }
@@ -215,7 +220,7 @@ fn serve(producer: &BaseProducer<TargetContext>, stop: &AtomicBool, death: &Deat
     }
 }
 
-struct Writer {
+struct RecordsWriter {
     producer: Arc<BaseProducer<TargetContext>>,
     limits: Limits,
     stop: Arc<AtomicBool>,
@@ -223,20 +228,20 @@ struct Writer {
 }
 
 /// How giving a record to the client ended.
-enum Given {
+enum GivenRecord {
     Taken,
     /// The session ends; it tells the lanes.
     Ended,
     Refused(WriteError),
 }
 
-impl Writer {
-    fn run(&self, orders: &Receiver<Order>) {
+impl RecordsWriter {
+    fn run(&self, orders: &Receiver<WriteOrder>) {
         while let Ok(order) = orders.recv() {
             match order {
-                Order::Write(batch, mut records) if !self.ended() => self.write(&batch, &mut records),
-                Order::Write(..) => {}
-                Order::Flush(given) => {
+                WriteOrder::Write(batch, mut records) if !self.ended() => self.write(&batch, &mut records),
+                WriteOrder::Write(..) => {}
+                WriteOrder::Flush(given) => {
                     let _ = given.send(());
                 }
             }
@@ -264,7 +269,7 @@ impl Writer {
             let size = record.payload_bytes() as u64;
             stamped_zero += u64::from(record.timestamp_ms == 0);
             let given = match limits::refusal(&record, &limits, now_ms, &lane.id, &target) {
-                Some(fault) => Given::Refused(WriteError {
+                Some(fault) => GivenRecord::Refused(WriteError {
                     class: WriteErrorClass::Refuse,
                     source_offset: record.offset,
                     fault,
@@ -272,9 +277,9 @@ impl Writer {
                 None => self.give(records, index, &target, batch),
             };
             match given {
-                Given::Taken => bytes += size,
-                Given::Ended => return,
-                Given::Refused(error) => {
+                GivenRecord::Taken => bytes += size,
+                GivenRecord::Ended => return,
+                GivenRecord::Refused(error) => {
                     // What precedes the record is on its way, and told before the failure.
                     batch.cut(index, Some(error), bytes);
                     return;
@@ -293,7 +298,7 @@ impl Writer {
         index: usize,
         target: &TopicPartition,
         batch: &Arc<BatchAck>,
-    ) -> Given {
+    ) -> GivenRecord {
         let mut looked = false;
         loop {
             let (record, headers) = records.take(index);
@@ -308,12 +313,12 @@ impl Writer {
                 headers,
                 delivery_opaque: batch.clone(),
             };
-            let Err((error, refused)) = self.producer.send(message) else { return Given::Taken };
+            let Err((error, refused)) = self.producer.send(message) else { return GivenRecord::Taken };
             let headers = refused.headers;
             records.put_back(index, headers);
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
             if self.ended() {
-                return Given::Ended;
+                return GivenRecord::Ended;
             }
             if code == RDKafkaErrorCode::QueueFull {
                 thread::sleep(QUEUE_FULL_PAUSE);
@@ -328,14 +333,14 @@ impl Writer {
             }
             let source = &batch.lane().id;
             return match classify::write_failure(&AckFailure::Refused(code), source, target, offset) {
-                Some(error) => Given::Refused(error),
-                None => Given::Ended,
+                Some(error) => GivenRecord::Refused(error),
+                None => GivenRecord::Ended,
             };
         }
     }
 }
 
-impl Writer {
+impl RecordsWriter {
     /// Makes the client look at the topic again; whether it knows the partition now.
     fn finds(&self, target: &TopicPartition) -> bool {
         match self.producer.client().fetch_metadata(Some(target.topic.as_str()), LOOK) {

@@ -13,7 +13,7 @@ use super::partitions::PartitionActors;
 use crate::mesh::shared::{Alarm, FlowContext, Tasks, supervise};
 use crate::model::Generation;
 use crate::model::status::FlowState;
-use crate::replicator::flow::{FlowConfig, FlowMachine, Input};
+use crate::replicator::flow::{FlowConfig, FlowInput, FlowMachine};
 use crate::topology::{EngineKind, Selector, engine};
 
 /// What a flow is told.
@@ -25,7 +25,7 @@ pub(crate) enum FlowMsg {
     /// The claim of this attempt was made, and what is stored was read.
     Claimed(u64, Box<Stored>),
     /// Anything else that the machine has to know.
-    Happened(Input),
+    Happened(FlowInput),
     /// Finish what is in flight, save, stop; answers how many partitions could not.
     Drain(Duration, RpcReplyPort<usize>),
     /// A deadline passed.
@@ -49,7 +49,7 @@ pub(crate) struct FlowRun {
     pub(super) selector: Arc<Selector>,
     pub(super) machine: FlowMachine,
     /// Answers to outputs that the machine hears before anything else.
-    pub(super) answers: VecDeque<Input>,
+    pub(super) answers: VecDeque<FlowInput>,
     pub(super) partitions: PartitionActors,
     /// What the claim read, until the store is started.
     pub(super) stored: Option<Stored>,
@@ -89,7 +89,7 @@ impl Actor for FlowActor {
         watch(&mut tasks, flow.source.watch(), &myself, || FlowMsg::ClusterChanged);
         watch(&mut tasks, flow.target.watch(), &myself, || FlowMsg::ClusterChanged);
         watch(&mut tasks, flow.source.ends(), &myself, || FlowMsg::EndsChanged);
-        myself.cast(FlowMsg::Happened(Input::Start))?;
+        myself.cast(FlowMsg::Happened(FlowInput::Start))?;
         myself.cast(FlowMsg::ClusterChanged)?;
         Ok(FlowRun {
             machine: FlowMachine::new(config, flow.memory()),
@@ -118,15 +118,15 @@ impl Actor for FlowActor {
             FlowMsg::ClusterChanged => run.look(&myself).await,
             FlowMsg::EndsChanged => {
                 let ends = facts::ends(&run.flow);
-                run.step(&myself, Input::Ends(ends)).await
+                run.step(&myself, FlowInput::Ends(ends)).await
             }
             FlowMsg::Claimed(attempt, stored) => {
                 let token = stored.token();
                 run.stored = Some(*stored);
-                run.step(&myself, Input::Claimed { attempt, token }).await
+                run.step(&myself, FlowInput::Claimed { attempt, token }).await
             }
             FlowMsg::Happened(input) => {
-                if matches!(input, Input::Reconciled { .. }) {
+                if matches!(input, FlowInput::Reconciled { .. }) {
                     // What it found may be newer than what the machine knows of the clusters.
                     run.look(&myself).await?;
                 }
@@ -134,11 +134,11 @@ impl Actor for FlowActor {
             }
             FlowMsg::Drain(limit, reply) => {
                 run.drained.push(reply);
-                run.step(&myself, Input::Drain { limit }).await
+                run.step(&myself, FlowInput::Drain { limit }).await
             }
             FlowMsg::Tick => {
                 run.alarm.rang();
-                run.step(&myself, Input::Tick).await
+                run.step(&myself, FlowInput::Tick).await
             }
         }
     }
@@ -152,12 +152,12 @@ impl Actor for FlowActor {
         let Some((actor, failure)) = supervise::ended(event) else { return Ok(()) };
         let failure = failure.map(|failure| failure.to_string());
         let input = if run.store == Some(actor) {
-            Input::StoreEnded(failure.unwrap_or_else(|| "it stopped".to_owned()))
+            FlowInput::StoreEnded(failure.unwrap_or_else(|| "it stopped".to_owned()))
         } else if let Some(source) = run.partitions.ended(actor) {
             let generation = run.flow.generations.last(&source);
-            Input::PartitionEnded { source, generation, failure }
+            FlowInput::PartitionEnded { source, generation, failure }
         } else if let Some(failure) = failure {
-            Input::JobFailed(failure)
+            FlowInput::JobFailed(failure)
         } else {
             return Ok(());
         };
@@ -169,11 +169,11 @@ impl FlowRun {
     /// Tells the machine how the clusters are now.
     async fn look(&mut self, myself: &ActorRef<FlowMsg>) -> Result<(), ActorProcessingErr> {
         let clusters = facts::clusters(&self.flow);
-        self.step(myself, Input::Clusters(Box::new(clusters))).await
+        self.step(myself, FlowInput::Clusters(Box::new(clusters))).await
     }
 
     /// One input through the machine, and all that follows from it.
-    async fn step(&mut self, myself: &ActorRef<FlowMsg>, input: Input) -> Result<(), ActorProcessingErr> {
+    async fn step(&mut self, myself: &ActorRef<FlowMsg>, input: FlowInput) -> Result<(), ActorProcessingErr> {
         self.answers.push_back(input);
         while let Some(input) = self.answers.pop_front() {
             let mut outputs = Vec::new();

@@ -8,7 +8,7 @@ use crate::formats::{ClaimScope, Token, offsets_topic};
 use crate::mesh::position_store::PositionStoreActor;
 use crate::mesh::shared::FlowContext;
 use crate::model::Event;
-use crate::replicator::flow::Input;
+use crate::replicator::flow::FlowInput;
 use crate::store::{ClaimedPositions, LoadError, LoadedOffsets, OffsetsTopic};
 
 /// What a flow finds on its target when it starts.
@@ -36,12 +36,12 @@ pub(super) async fn claim(flow: &FlowContext) -> Result<Stored, LoadError> {
 }
 
 /// What a claim that failed means.
-pub(super) fn failed(attempt: u64, why: LoadError) -> Input {
+pub(super) fn failed(attempt: u64, why: LoadError) -> FlowInput {
     let (needs_person, reason) = match why {
         LoadError::Fault(fault) => (true, fault.to_string()),
         LoadError::Wire(error) => (error.is_unauthorized(), error.to_string()),
     };
-    Input::ClaimFailed { attempt, needs_person, reason }
+    FlowInput::ClaimFailed { attempt, needs_person, reason }
 }
 
 impl FlowRun {
@@ -73,7 +73,7 @@ impl FlowRun {
             token,
             overwritten: positions.overwritten,
             on_other_claim: Box::new(move |claim| {
-                drop(told.cast(FlowMsg::Happened(Input::OtherClaim(claim))));
+                drop(told.cast(FlowMsg::Happened(FlowInput::OtherClaim(claim))));
             }),
         };
         let (store, _) = PositionStoreActor::spawn_linked(None, store, (), myself.get_cell()).await?;

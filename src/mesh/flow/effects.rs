@@ -14,7 +14,7 @@ use crate::mesh::jobs::groups::GroupRounds;
 use crate::mesh::jobs::{Heartbeats, MapTrim, OffsetSyncs, TopicConfigs, job};
 use crate::mesh::shared::StoreMsg;
 use crate::model::{Event, Generation, TopicName};
-use crate::replicator::flow::{Input, Output};
+use crate::replicator::flow::{FlowInput, FlowOutput};
 use crate::telemetry::Restarted;
 use crate::topology::topic_config::ConfigRules;
 use crate::topology::{GroupSelector, OffsetSyncsOn, engine};
@@ -24,40 +24,40 @@ impl FlowRun {
     pub(super) async fn perform(
         &mut self,
         myself: &ActorRef<FlowMsg>,
-        output: Output,
+        output: FlowOutput,
     ) -> Result<(), ActorProcessingErr> {
         match output {
-            Output::Claim { attempt } => self.claim(myself, attempt),
-            Output::StartStore { token } => self.start_store(myself, token).await?,
-            Output::DrainStore { limit } => self.drain_store(myself, limit),
-            Output::StartJobs => self.start_jobs(myself).await?,
-            Output::StopJobs => {
+            FlowOutput::Claim { attempt } => self.claim(myself, attempt),
+            FlowOutput::StartStore { token } => self.start_store(myself, token).await?,
+            FlowOutput::DrainStore { limit } => self.drain_store(myself, limit),
+            FlowOutput::StartJobs => self.start_jobs(myself).await?,
+            FlowOutput::StopJobs => {
                 self.stop_jobs();
                 self.flow.board.jobs().clear();
             }
-            Output::StartSession(generation) => self.start_session(myself, generation),
-            Output::CloseSession { generation, limit } => self.close_session(myself, generation, limit),
-            Output::Reconcile { number, refused } => self.reconcile(myself, number, refused),
-            Output::StartPartition(start) => self.start_partition(myself, *start).await?,
-            Output::TellPartition(source, told) => self.partitions.tell(&source, told),
-            Output::KillPartition(source) => self.partitions.kill(&source),
-            Output::Observe(source) => self.flow.source.observe(self.flow.spec.isolation, source),
-            Output::Forget(source) => {
+            FlowOutput::StartSession(generation) => self.start_session(myself, generation),
+            FlowOutput::CloseSession { generation, limit } => self.close_session(myself, generation, limit),
+            FlowOutput::Reconcile { number, refused } => self.reconcile(myself, number, refused),
+            FlowOutput::StartPartition(start) => self.start_partition(myself, *start).await?,
+            FlowOutput::TellPartition(source, told) => self.partitions.tell(&source, told),
+            FlowOutput::KillPartition(source) => self.partitions.kill(&source),
+            FlowOutput::Observe(source) => self.flow.source.observe(self.flow.spec.isolation, source),
+            FlowOutput::Forget(source) => {
                 self.flow.source.forget(self.flow.spec.isolation, &source);
                 self.flow.board.remove(&source);
             }
-            Output::ShowTopics(topics) => self.flow.board.set_topics(topics),
-            Output::Report(event) => {
+            FlowOutput::ShowTopics(topics) => self.flow.board.set_topics(topics),
+            FlowOutput::Report(event) => {
                 if let Event::SessionLost { .. } = event {
                     self.flow.metrics.restarted(Restarted::Session);
                 }
                 self.flow.report(&event);
             }
-            Output::ReportTopic(topic, event) => self.flow.report_topic(&topic, &event),
-            Output::Note(note) => self.note(note),
-            Output::Upkeep => self.upkeep(),
-            Output::Failed(why) => return Err(why.into()),
-            Output::Stopped { left_behind } => {
+            FlowOutput::ReportTopic(topic, event) => self.flow.report_topic(&topic, &event),
+            FlowOutput::Note(note) => self.note(note),
+            FlowOutput::Upkeep => self.upkeep(),
+            FlowOutput::Failed(why) => return Err(why.into()),
+            FlowOutput::Stopped { left_behind } => {
                 self.show();
                 for reply in self.drained.drain(..) {
                     // Who asked may have run out of patience.
@@ -76,7 +76,7 @@ impl FlowRun {
             let message = match ended {
                 Ok(Ok(stored)) => FlowMsg::Claimed(attempt, Box::new(stored)),
                 Ok(Err(why)) => FlowMsg::Happened(claim::failed(attempt, why)),
-                Err(panicked) => FlowMsg::Happened(Input::ClaimFailed {
+                Err(panicked) => FlowMsg::Happened(FlowInput::ClaimFailed {
                     attempt,
                     needs_person: false,
                     reason: panicked.to_string(),
@@ -95,7 +95,7 @@ impl FlowRun {
                 let _ = ractor::call_t!(store, StoreMsg::Drain, limit.as_millis() as u64);
             }
         };
-        self.tasks.spawn(drain, move |_| drop(myself.cast(FlowMsg::Happened(Input::StoreDrained))));
+        self.tasks.spawn(drain, move |_| drop(myself.cast(FlowMsg::Happened(FlowInput::StoreDrained))));
     }
 
     /// Starts what the flow does again and again, in place of what is there of it.
@@ -140,9 +140,9 @@ impl FlowRun {
             Ok(session) => {
                 self.flow.session.send_replace(Some(session));
                 self.flow.board.set_engine(engine::choose(&self.flow.spec), generation);
-                Input::SessionStarted(generation)
+                FlowInput::SessionStarted(generation)
             }
-            Err(failure) => Input::SessionRefused { generation, reason: failure.to_string() },
+            Err(failure) => FlowInput::SessionRefused { generation, reason: failure.to_string() },
         };
         self.answers.push_front(answer);
     }
@@ -162,7 +162,7 @@ impl FlowRun {
             let _restart = flow.mesh.restarts.acquire().await;
         };
         self.tasks.spawn(close, move |_| {
-            let _ = myself.cast(FlowMsg::Happened(Input::SessionClosed(generation)));
+            let _ = myself.cast(FlowMsg::Happened(FlowInput::SessionClosed(generation)));
         });
     }
 
@@ -170,9 +170,9 @@ impl FlowRun {
         let (flow, myself) = (self.flow.clone(), myself.clone());
         self.tasks.spawn(async move { topics::reconcile(&flow, &refused).await }, move |ended| {
             let input = match ended {
-                Ok(Ok(outcome)) => Input::Reconciled { number, outcome: Box::new(outcome) },
-                Ok(Err(error)) => Input::ReconcileFailed { number, reason: error.to_string() },
-                Err(panicked) => Input::ReconcileFailed { number, reason: panicked.to_string() },
+                Ok(Ok(outcome)) => FlowInput::Reconciled { number, outcome: Box::new(outcome) },
+                Ok(Err(error)) => FlowInput::ReconcileFailed { number, reason: error.to_string() },
+                Err(panicked) => FlowInput::ReconcileFailed { number, reason: panicked.to_string() },
             };
             let _ = myself.cast(FlowMsg::Happened(input));
         });
@@ -182,6 +182,6 @@ impl FlowRun {
         let blocked = self.flow.account.blocked_time();
         self.flow.metrics.waited_for_credit(blocked.saturating_sub(self.blocked_before));
         self.blocked_before = blocked;
-        self.answers.push_back(Input::Upstreams(self.flow.target.status().upstreams));
+        self.answers.push_back(FlowInput::Upstreams(self.flow.target.status().upstreams));
     }
 }

@@ -8,7 +8,7 @@ use super::actor::{FlowMsg, FlowRun};
 use crate::mesh::partition::{PartitionActor, PartitionArguments};
 use crate::mesh::shared::PartitionMsg;
 use crate::model::TopicPartition;
-use crate::replicator::flow::{Input, PartitionStart, Told};
+use crate::replicator::flow::{FlowInput, PartitionStart, Told};
 
 /// Who lives, by partition and by actor.
 #[derive(Default)]
@@ -68,8 +68,8 @@ impl FlowRun {
             on_fault: Box::new(move |kind| {
                 let source = whose.clone();
                 let input = match kind {
-                    Some(kind) => Input::PartitionFaulted { source, kind },
-                    None => Input::PartitionRecovered(source),
+                    Some(kind) => FlowInput::PartitionFaulted { source, kind },
+                    None => FlowInput::PartitionRecovered(source),
                 };
                 // A flow that has ended needs no news.
                 let _ = told.cast(FlowMsg::Happened(input));

@@ -10,7 +10,7 @@ use crate::cluster::ClusterHandle;
 use crate::engine::{self, ClusterEnd, EngineError, Session, SessionSpec};
 use crate::mesh::shared::FlowContext;
 use crate::model::Generation;
-use crate::replicator::flow::Input;
+use crate::replicator::flow::FlowInput;
 use crate::topology::Choice;
 use crate::topology::engine::choose;
 
@@ -23,7 +23,7 @@ pub(super) fn start(
 ) -> Result<Arc<dyn Session>, EngineError> {
     let told = myself.clone();
     let on_lost = Box::new(move |reason: String| {
-        let _ = told.cast(FlowMsg::Happened(Input::SessionLost { generation, reason }));
+        let _ = told.cast(FlowMsg::Happened(FlowInput::SessionLost { generation, reason }));
     });
     let spec = SessionSpec {
         flow: flow.spec.name.clone(),

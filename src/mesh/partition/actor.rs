@@ -10,7 +10,7 @@ use super::lag::LagClock;
 use crate::engine::{Batch, LaneEvent, Session};
 use crate::mesh::shared::{Alarm, FlowContext, LastGeneration, PartitionMsg, Tasks, Unresolved};
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicPartition};
-use crate::replicator::partition::{Input, PartitionConfig, PartitionMachine};
+use crate::replicator::partition::{PartitionConfig, PartitionInput, PartitionMachine};
 use crate::store::SharedMap;
 use crate::telemetry::clock;
 use crate::telemetry::{BatchTrace, TopicMetrics};
@@ -108,7 +108,7 @@ impl Actor for PartitionActor {
             told_fault: None,
             args,
         };
-        shell.step(&myself, Input::Start);
+        shell.step(&myself, PartitionInput::Start);
         Ok(shell)
     }
 
@@ -124,42 +124,42 @@ impl Actor for PartitionActor {
             PartitionMsg::Opened(generation, outcome) if generation == current => match outcome {
                 Ok((session, _)) => {
                     shell.session = Some(session);
-                    shell.step(&myself, Input::LaneOpened);
+                    shell.step(&myself, PartitionInput::LaneOpened);
                 }
                 Err(error) => {
                     let advice = "correct the client settings of the cluster and start again";
                     let fault = Fault::new(FaultKind::Other, error.to_string(), advice);
-                    shell.step(&myself, Input::ResolveFailed(fault));
+                    shell.step(&myself, PartitionInput::ResolveFailed(fault));
                 }
             },
             PartitionMsg::Resolved(generation, outcome) if generation == current => match *outcome {
                 Ok(resolution) => {
                     shell.map = Some(shell.args.flow.maps.resume(&shell.args.source, &resolution));
-                    shell.step(&myself, Input::Resolved(Box::new(resolution)));
+                    shell.step(&myself, PartitionInput::Resolved(Box::new(resolution)));
                 }
-                Err(Unresolved::Waits(what)) => shell.step(&myself, Input::ResolveWaits(what)),
-                Err(Unresolved::Fault(fault)) => shell.step(&myself, Input::ResolveFailed(fault)),
+                Err(Unresolved::Waits(what)) => shell.step(&myself, PartitionInput::ResolveWaits(what)),
+                Err(Unresolved::Fault(fault)) => shell.step(&myself, PartitionInput::ResolveFailed(fault)),
             },
             // What an older generation left behind; a batch in it frees its share of the budget here.
             PartitionMsg::Lane(..) | PartitionMsg::Opened(..) | PartitionMsg::Resolved(..) => {}
-            PartitionMsg::Saved => shell.step(&myself, Input::PositionSaved),
-            PartitionMsg::NotSaved(fault) => shell.step(&myself, Input::PositionFailed(fault)),
+            PartitionMsg::Saved => shell.step(&myself, PartitionInput::PositionSaved),
+            PartitionMsg::NotSaved(fault) => shell.step(&myself, PartitionInput::PositionFailed(fault)),
             PartitionMsg::End { end, leader_epoch } => {
                 shell.source_end = Some(end);
                 shell.lag.saw_end(end, clock::now_ms());
-                shell.step(&myself, Input::CreditBlocked(shell.args.flow.is_held_back()));
-                shell.step(&myself, Input::Bounds { end, leader_epoch });
+                shell.step(&myself, PartitionInput::CreditBlocked(shell.args.flow.is_held_back()));
+                shell.step(&myself, PartitionInput::Bounds { end, leader_epoch });
             }
-            PartitionMsg::SourceMoved => shell.step(&myself, Input::SourceMoved),
-            PartitionMsg::TargetMoved => shell.step(&myself, Input::TargetMoved),
-            PartitionMsg::Pause => shell.step(&myself, Input::Pause),
-            PartitionMsg::Resume => shell.step(&myself, Input::Resume),
-            PartitionMsg::Drain => shell.step(&myself, Input::Drain),
+            PartitionMsg::SourceMoved => shell.step(&myself, PartitionInput::SourceMoved),
+            PartitionMsg::TargetMoved => shell.step(&myself, PartitionInput::TargetMoved),
+            PartitionMsg::Pause => shell.step(&myself, PartitionInput::Pause),
+            PartitionMsg::Resume => shell.step(&myself, PartitionInput::Resume),
+            PartitionMsg::Drain => shell.step(&myself, PartitionInput::Drain),
             PartitionMsg::Closed => myself.stop(None),
             PartitionMsg::Panicked(panicked) => return Err(panicked.into()),
             PartitionMsg::Tick => {
                 shell.alarm.rang();
-                shell.step(&myself, Input::Tick);
+                shell.step(&myself, PartitionInput::Tick);
             }
         }
         Ok(())
@@ -168,7 +168,7 @@ impl Actor for PartitionActor {
 
 impl PartitionShell {
     /// One input through the machine, and all that follows from it.
-    pub(super) fn step(&mut self, myself: &ActorRef<PartitionMsg>, input: Input) {
+    pub(super) fn step(&mut self, myself: &ActorRef<PartitionMsg>, input: PartitionInput) {
         let mut outputs = Vec::new();
         self.machine.handle(self.now(), input, &mut outputs);
         self.args.reached.reached(self.machine.generation());
@@ -199,14 +199,14 @@ impl PartitionShell {
                 let info = batch.info;
                 self.arrived = self.args.flow.mesh.telemetry.spans().due().then(clock::now);
                 self.fetched = Some(batch);
-                self.step(myself, Input::Fetched(info));
+                self.step(myself, PartitionInput::Fetched(info));
             }
             LaneEvent::Acknowledged { source_next, target_next, segments, bytes } => {
                 if let Some(batch) = self.in_flight.pop_front() {
                     self.mirrored(&batch.info, bytes);
                     self.trace(&batch, &segments);
                 }
-                self.step(myself, Input::Acknowledged { source_next, target_next, segments });
+                self.step(myself, PartitionInput::Acknowledged { source_next, target_next, segments });
             }
             LaneEvent::SourceFailed(error) => {
                 let input = self.source_failed(error);
@@ -218,11 +218,11 @@ impl PartitionShell {
                 let spec = &self.args.flow.spec;
                 let what = format!("{} to {}: {}", spec.from, spec.to, error.fault.what);
                 let fault = Fault { what, ..error.fault };
-                self.step(myself, Input::WriteFailed { class: error.class, fault });
+                self.step(myself, PartitionInput::WriteFailed { class: error.class, fault });
             }
             LaneEvent::SessionLost(reason) => {
                 self.in_flight.clear();
-                self.step(myself, Input::SessionLost(reason));
+                self.step(myself, PartitionInput::SessionLost(reason));
             }
             LaneEvent::Report(event) => self.report(&event),
         }

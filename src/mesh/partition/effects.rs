@@ -11,28 +11,28 @@ use crate::engine::{LaneSpec, SourceError};
 use crate::formats::{Position, ProducerState};
 use crate::mesh::shared::{PartitionMsg, Save, StoreMsg, Tasks};
 use crate::model::{Fault, FaultKind, Generation, TopicId, TopicPartition};
-use crate::replicator::partition::{Input, Output};
+use crate::replicator::partition::{PartitionInput, PartitionOutput};
 use crate::telemetry::MAX_LINKS;
 use crate::telemetry::clock;
 
 impl PartitionShell {
     /// Does what the machine says.
-    pub(super) fn perform(&mut self, myself: &ActorRef<PartitionMsg>, output: Output) {
+    pub(super) fn perform(&mut self, myself: &ActorRef<PartitionMsg>, output: PartitionOutput) {
         let generation = self.machine.generation();
         match output {
-            Output::OpenLane(generation) => self.open_lane(myself, generation),
-            Output::Resolve => self.resolve(myself, generation),
-            Output::Fetch { offset, leader_epoch } => {
+            PartitionOutput::OpenLane(generation) => self.open_lane(myself, generation),
+            PartitionOutput::Resolve => self.resolve(myself, generation),
+            PartitionOutput::Fetch { offset, leader_epoch } => {
                 if let Some(session) = &self.session {
                     session.fetch(&self.args.source, generation, offset, leader_epoch);
                 }
             }
-            Output::StopFetch => {
+            PartitionOutput::StopFetch => {
                 if let Some(session) = &self.session {
                     session.stop_fetch(&self.args.source, generation);
                 }
             }
-            Output::Write => {
+            PartitionOutput::Write => {
                 if let (Some(session), Some(batch)) = (&self.session, self.fetched.take()) {
                     let trace = self.arrived.take().map(|arrived| {
                         let parents = batch.body.trace_parents(MAX_LINKS);
@@ -42,15 +42,15 @@ impl PartitionShell {
                     session.write(&self.args.source, generation, batch);
                 }
             }
-            Output::Discard => self.fetched = None,
-            Output::Mirrored { source_next, segments } => {
+            PartitionOutput::Discard => self.fetched = None,
+            PartitionOutput::Mirrored { source_next, segments } => {
                 if let Some(map) = &self.map {
                     map.lock().acknowledged(&segments, source_next);
                 }
             }
-            Output::SavePosition(position) => self.save(myself, *position),
-            Output::Report(event) => self.report(&event),
-            Output::Stopped => self.stop(myself, generation),
+            PartitionOutput::SavePosition(position) => self.save(myself, *position),
+            PartitionOutput::Report(event) => self.report(&event),
+            PartitionOutput::Stopped => self.stop(myself, generation),
         }
     }
 
@@ -133,29 +133,30 @@ impl PartitionShell {
     }
 
     /// What a failed source means for the machine.
-    pub(super) fn source_failed(&self, error: SourceError) -> Input {
+    pub(super) fn source_failed(&self, error: SourceError) -> PartitionInput {
         let at = format!("{} on {}", self.args.source, self.args.flow.source.alias());
         let fault = |kind, advice: &str| Fault::new(kind, format!("{at}: {error}"), advice);
         match &error {
-            SourceError::OutOfRange { .. } | SourceError::Truncated { .. } => Input::SourceMoved,
-            SourceError::UnknownPartition => Input::SourceFailed {
+            SourceError::OutOfRange { .. } | SourceError::Truncated { .. } => PartitionInput::SourceMoved,
+            SourceError::UnknownPartition => PartitionInput::SourceFailed {
                 fault: fault(
                     FaultKind::Other,
                     "the partition goes on by itself when the topic is there again",
                 ),
                 retry: true,
             },
-            SourceError::Retriable(_) => {
-                Input::SourceFailed { fault: fault(FaultKind::Other, "it is tried again"), retry: true }
-            }
-            SourceError::Unauthorized(_) => Input::SourceFailed {
+            SourceError::Retriable(_) => PartitionInput::SourceFailed {
+                fault: fault(FaultKind::Other, "it is tried again"),
+                retry: true,
+            },
+            SourceError::Unauthorized(_) => PartitionInput::SourceFailed {
                 fault: fault(
                     FaultKind::SourceUnauthorized,
                     "grant READ on the topic to the credentials of the source",
                 ),
                 retry: false,
             },
-            SourceError::Corrupt { .. } => Input::SourceFailed {
+            SourceError::Corrupt { .. } => PartitionInput::SourceFailed {
                 fault: fault(
                     FaultKind::CorruptSource,
                     "check the broker's disk; restore the segment from a replica, or move the position past it",

@@ -29,7 +29,7 @@ use crate::topology::FlowSpec;
 const RESOLVING: usize = 1_000;
 
 /// The flow's session, while there is one.
-pub(super) type SessionSlot = Option<Arc<dyn Session>>;
+pub(super) type CurrentSession = Option<Arc<dyn Session>>;
 
 /// What the actors of one flow share.
 pub(crate) struct FlowContext {
@@ -52,7 +52,7 @@ pub(crate) struct FlowContext {
     /// What group sync last wrote, as it was loaded.
     pub group_syncs: Mutex<HashMap<GroupSyncKey, GroupSync>>,
     /// The session, replaced when it is lost.
-    pub session: watch::Sender<SessionSlot>,
+    pub session: watch::Sender<CurrentSession>,
     /// The writer of positions, once positions are loaded.
     pub store: Mutex<Option<ActorRef<StoreMsg>>>,
     /// The flow's share of the byte budget.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::io::{Note, Output};
-use super::{FlowMachine, Phase};
+use super::io::{FlowOutput, Note};
+use super::{FlowMachine, FlowPhase};
 use crate::model::status::{FlowState, UpstreamStatus};
 use crate::model::{Event, PathText};
 
@@ -24,16 +24,22 @@ pub(super) struct DrainTimes {
 
 impl FlowMachine {
     /// Stops for good, without saving: the flow is somebody else's, or must not run.
-    pub(super) fn give_up(&mut self, now: Duration, state: FlowState, reason: String, out: &mut Vec<Output>) {
+    pub(super) fn give_up(
+        &mut self,
+        now: Duration,
+        state: FlowState,
+        reason: String,
+        out: &mut Vec<FlowOutput>,
+    ) {
         match self.phase {
-            Phase::GivenUp { .. } | Phase::Closing { .. } | Phase::Stopped => {}
-            Phase::Draining => self.cut_drain(now, reason, out),
+            FlowPhase::GivenUp { .. } | FlowPhase::Closing { .. } | FlowPhase::Stopped => {}
+            FlowPhase::Draining => self.cut_drain(now, reason, out),
             _ => {
-                out.push(Output::Note(Note::GaveUp(reason.clone())));
+                out.push(FlowOutput::Note(Note::GaveUp(reason.clone())));
                 self.stop_jobs(out);
                 self.partitions.kill_all(out);
                 self.session.close(self.config.close_limit, out);
-                self.phase = Phase::GivenUp { state, reason };
+                self.phase = FlowPhase::GivenUp { state, reason };
             }
         }
     }
@@ -43,9 +49,9 @@ impl FlowMachine {
         &mut self,
         now: Duration,
         upstreams: &[UpstreamStatus],
-        out: &mut Vec<Output>,
+        out: &mut Vec<FlowOutput>,
     ) {
-        if self.phase != Phase::Running {
+        if self.phase != FlowPhase::Running {
             return;
         }
         let fresh_ms = (self.config.heartbeat_interval * FRESH_INTERVALS).as_millis();
@@ -58,12 +64,12 @@ impl FlowMachine {
         if let Some(upstream) = looped {
             let path = PathText(&upstream.path).to_string();
             let reason = format!("heartbeats come round: {path}; take one flow of the ring out");
-            out.push(Output::Report(Event::LoopFound { path }));
+            out.push(FlowOutput::Report(Event::LoopFound { path }));
             self.give_up(now, FlowState::Faulted, reason, out);
         }
     }
 
-    pub(super) fn start_drain(&mut self, now: Duration, limit: Duration, out: &mut Vec<Output>) {
+    pub(super) fn start_drain(&mut self, now: Duration, limit: Duration, out: &mut Vec<FlowOutput>) {
         if self.drain.is_some() {
             return;
         }
@@ -73,17 +79,17 @@ impl FlowMachine {
             store: now + limit,
         });
         self.stop_jobs(out);
-        if self.phase != Phase::Running {
+        if self.phase != FlowPhase::Running {
             self.close_session(now, out);
             return;
         }
-        self.phase = Phase::Draining;
+        self.phase = FlowPhase::Draining;
         self.partitions.drain_all(out);
-        out.push(Output::Note(Note::Draining { partitions: self.partitions.living() }));
+        out.push(FlowOutput::Note(Note::Draining { partitions: self.partitions.living() }));
     }
 
     /// Goes on when the last partition has ended, or the time for them is over.
-    pub(super) fn finish_drain(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn finish_drain(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
         if self.partitions.living() == 0 {
             self.close_session(now, out);
         } else if self.drain.is_none_or(|times| now >= times.partitions) {
@@ -92,70 +98,70 @@ impl FlowMachine {
     }
 
     /// Ends a drain before all partitions are done.
-    fn cut_drain(&mut self, now: Duration, why: String, out: &mut Vec<Output>) {
+    fn cut_drain(&mut self, now: Duration, why: String, out: &mut Vec<FlowOutput>) {
         self.left_behind = self.partitions.living();
         if self.left_behind > 0 {
-            out.push(Output::Note(Note::LeftBehind { partitions: self.left_behind, why }));
+            out.push(FlowOutput::Note(Note::LeftBehind { partitions: self.left_behind, why }));
         }
         self.partitions.kill_all(out);
         self.close_session(now, out);
     }
 
     /// Session, then store: what the session still acknowledges is not saved, but found.
-    fn close_session(&mut self, now: Duration, out: &mut Vec<Output>) {
-        self.phase = Phase::Closing { store: false };
+    fn close_session(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
+        self.phase = FlowPhase::Closing { store: false };
         let limit = self.drain.map_or(Duration::ZERO, |times| times.session.saturating_sub(now));
         if !self.session.close(limit, out) {
             self.close_store(now, out);
         }
     }
 
-    pub(super) fn close_store(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn close_store(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
         if !self.store {
             self.stop(out);
             return;
         }
-        self.phase = Phase::Closing { store: true };
+        self.phase = FlowPhase::Closing { store: true };
         let limit = self.drain.map_or(Duration::ZERO, |times| times.store.saturating_sub(now));
-        out.push(Output::DrainStore { limit });
+        out.push(FlowOutput::DrainStore { limit });
     }
 
     /// Goes on without what does not close in time.
-    pub(super) fn finish_closing(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn finish_closing(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
         let Some(times) = self.drain else { return };
-        if self.phase == (Phase::Closing { store: false }) && now >= times.session {
+        if self.phase == (FlowPhase::Closing { store: false }) && now >= times.session {
             self.close_store(now, out);
         }
-        if self.phase == (Phase::Closing { store: true }) && now >= times.store {
+        if self.phase == (FlowPhase::Closing { store: true }) && now >= times.store {
             self.stop(out);
         }
     }
 
-    pub(super) fn store_drained(&mut self, out: &mut Vec<Output>) {
-        if self.phase == (Phase::Closing { store: true }) {
+    pub(super) fn store_drained(&mut self, out: &mut Vec<FlowOutput>) {
+        if self.phase == (FlowPhase::Closing { store: true }) {
             self.stop(out);
         }
     }
 
     /// Nobody saves positions any more. The next life of the flow goes on from those that are saved.
-    pub(super) fn store_ended(&mut self, now: Duration, why: &str, out: &mut Vec<Output>) {
+    pub(super) fn store_ended(&mut self, now: Duration, why: &str, out: &mut Vec<FlowOutput>) {
         if !std::mem::replace(&mut self.store, false) {
             return;
         }
         let why = format!("the position store of flow {} ended: {why}", self.config.name);
         match self.phase {
-            Phase::GivenUp { .. } | Phase::Closing { store: false } | Phase::Stopped => {}
-            Phase::Closing { store: true } => self.stop(out),
-            Phase::Draining => self.cut_drain(now, why, out),
+            FlowPhase::GivenUp { .. } | FlowPhase::Closing { store: false } | FlowPhase::Stopped => {}
+            FlowPhase::Closing { store: true } => self.stop(out),
+            FlowPhase::Draining => self.cut_drain(now, why, out),
             _ => {
-                self.phase = Phase::Stopped;
-                out.push(Output::Failed(why));
+                self.phase = FlowPhase::Stopped;
+                out.push(FlowOutput::Failed(why));
             }
         }
     }
 
-    fn stop(&mut self, out: &mut Vec<Output>) {
-        self.phase = Phase::Stopped;
-        out.push(Output::Stopped { left_behind: self.left_behind });
+    fn stop(&mut self, out: &mut Vec<FlowOutput>) {
+        self.phase = FlowPhase::Stopped;
+        out.push(FlowOutput::Stopped { left_behind: self.left_behind });
     }
 }

@@ -129,7 +129,7 @@ pub struct Reconciliation {
 
 /// What happens to a flow. `now` is given beside it, from a monotonic clock.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum FlowInput {
     /// The flow is given to this process, or its actor was restarted.
     Start,
     /// A catalogue or the state of a cluster was looked at.
@@ -138,14 +138,14 @@ pub enum Input {
     Ends(Arc<dyn SourceEnds>),
     /// The claim is made, and what was stored of the flow is read.
     Claimed {
-        /// Which [`Output::Claim`] this answers.
+        /// Which [`FlowOutput::Claim`] this answers.
         attempt: u64,
         /// The claim: newer ones are larger.
         token: Token,
     },
     /// It is not.
     ClaimFailed {
-        /// Which [`Output::Claim`] this answers.
+        /// Which [`FlowOutput::Claim`] this answers.
         attempt: u64,
         /// Whether a person has to act.
         needs_person: bool,
@@ -158,9 +158,9 @@ pub enum Input {
     StoreEnded(String),
     /// The position store wrote what was left and released the claim, or ran out of time.
     StoreDrained,
-    /// The session was built. Answers [`Output::StartSession`] before anything else is said.
+    /// The session was built. Answers [`FlowOutput::StartSession`] before anything else is said.
     SessionStarted(Generation),
-    /// The session can't be built. Answers [`Output::StartSession`] before anything else is said.
+    /// The session can't be built. Answers [`FlowOutput::StartSession`] before anything else is said.
     SessionRefused {
         /// Its generation.
         generation: Generation,
@@ -178,14 +178,14 @@ pub enum Input {
     SessionClosed(Generation),
     /// The remote topics were looked after.
     Reconciled {
-        /// Which [`Output::Reconcile`] this answers.
+        /// Which [`FlowOutput::Reconcile`] this answers.
         number: u64,
         /// What came of it.
         outcome: Box<Reconciliation>,
     },
     /// The remote topics could not be looked after.
     ReconcileFailed {
-        /// Which [`Output::Reconcile`] this answers.
+        /// Which [`FlowOutput::Reconcile`] this answers.
         number: u64,
         /// What is wrong.
         reason: String,
@@ -210,7 +210,7 @@ pub enum Input {
     PartitionRecovered(TopicPartition),
     /// One of what the flow does again and again failed.
     JobFailed(String),
-    /// Who reaches the target, as its heartbeats tell. Answers [`Output::Upkeep`].
+    /// Who reaches the target, as its heartbeats tell. Answers [`FlowOutput::Upkeep`].
     Upstreams(Vec<UpstreamStatus>),
     /// An operator pauses the flow: its partitions stop fetching; claim, session and positions stay.
     Pause,
@@ -262,7 +262,7 @@ pub struct PartitionStart {
 
 /// What the shell has to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Output {
+pub enum FlowOutput {
     /// Append a claim, then read what is stored of the flow.
     Claim {
         /// Names the answer.
@@ -316,7 +316,7 @@ pub enum Output {
     ReportTopic(TopicName, Event),
     /// Write to the log.
     Note(Note),
-    /// Count what waited for memory, and answer with [`Input::Upstreams`].
+    /// Count what waited for memory, and answer with [`FlowInput::Upstreams`].
     Upkeep,
     /// The flow can't go on as it is; start it anew.
     Failed(String),

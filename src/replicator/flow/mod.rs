@@ -31,8 +31,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use io::{
-    BothClusters, ClusterFacts, FlowCatalogue, FlowConfig, FlowMemory, Input, Note, Output, PartitionStart,
-    ReadyTopic, Reconciliation, SourceEnds, Told,
+    BothClusters, ClusterFacts, FlowCatalogue, FlowConfig, FlowInput, FlowMemory, FlowOutput, Note,
+    PartitionStart, ReadyTopic, Reconciliation, SourceEnds, Told,
 };
 
 use super::backoff::RetryBackoff;
@@ -51,7 +51,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// Where the machine is. Session, jobs and partitions are kept beside it.
 #[derive(Clone, Debug, PartialEq)]
-enum Phase {
+enum FlowPhase {
     /// Not started.
     New,
     /// For a cluster, or until the claim is tried again.
@@ -82,7 +82,7 @@ struct FailedClaim {
 #[derive(Debug)]
 pub struct FlowMachine {
     config: FlowConfig,
-    phase: Phase,
+    phase: FlowPhase,
     clusters: BothClusters,
     ends: Option<Arc<dyn SourceEnds>>,
     /// Claims tried; names the newest.
@@ -100,11 +100,11 @@ pub struct FlowMachine {
 }
 
 impl FlowMachine {
-    /// A machine that waits for [`Input::Start`]. `memory` is what the last one of this process left.
+    /// A machine that waits for [`FlowInput::Start`]. `memory` is what the last one of this process left.
     pub fn new(config: FlowConfig, memory: FlowMemory) -> Self {
         let backoff = |salt: u64| RetryBackoff::up_to(LONGEST_BACKOFF, config.seed.wrapping_add(salt));
         Self {
-            phase: Phase::New,
+            phase: FlowPhase::New,
             clusters: BothClusters::default(),
             ends: None,
             attempts: 0,
@@ -122,64 +122,64 @@ impl FlowMachine {
     }
 
     /// Takes an input; what is to be done is appended to `out`, in order.
-    pub fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) {
-        if self.phase == Phase::Stopped {
+    pub fn handle(&mut self, now: Duration, input: FlowInput, out: &mut Vec<FlowOutput>) {
+        if self.phase == FlowPhase::Stopped {
             return;
         }
         match input {
-            Input::Start => self.start(),
-            Input::Clusters(clusters) => self.looked_at(*clusters, out),
-            Input::Ends(ends) => {
+            FlowInput::Start => self.start(),
+            FlowInput::Clusters(clusters) => self.looked_at(*clusters, out),
+            FlowInput::Ends(ends) => {
                 self.ends = Some(ends);
                 self.tell_ends(out);
             }
-            Input::Claimed { attempt, token } => self.claimed(now, attempt, token, out),
-            Input::ClaimFailed { attempt, needs_person, reason } => {
+            FlowInput::Claimed { attempt, token } => self.claimed(now, attempt, token, out),
+            FlowInput::ClaimFailed { attempt, needs_person, reason } => {
                 self.claim_failed(now, attempt, needs_person, reason, out);
             }
-            Input::OtherClaim(claim) => {
+            FlowInput::OtherClaim(claim) => {
                 let by =
                     format!("claimed by process {} (pid {} on {})", claim.process, claim.pid, claim.host);
                 self.give_up(now, FlowState::Stopped, format!("{by}; this process left it alone"), out);
             }
-            Input::StoreEnded(why) => self.store_ended(now, &why, out),
-            Input::StoreDrained => self.store_drained(out),
-            Input::SessionStarted(generation) => self.session_started(now, generation),
-            Input::SessionRefused { generation, reason } => {
+            FlowInput::StoreEnded(why) => self.store_ended(now, &why, out),
+            FlowInput::StoreDrained => self.store_drained(out),
+            FlowInput::SessionStarted(generation) => self.session_started(now, generation),
+            FlowInput::SessionRefused { generation, reason } => {
                 self.session_refused(now, generation, reason, out);
             }
-            Input::SessionLost { generation, reason } => self.session_lost(now, generation, reason, out),
-            Input::SessionClosed(generation) => self.session_closed(now, generation, out),
-            Input::Reconciled { number, outcome } => self.reconciled(now, number, *outcome, out),
-            Input::ReconcileFailed { number, reason } => self.reconcile_failed(number, reason, out),
-            Input::PartitionEnded { source, generation, failure } => {
+            FlowInput::SessionLost { generation, reason } => self.session_lost(now, generation, reason, out),
+            FlowInput::SessionClosed(generation) => self.session_closed(now, generation, out),
+            FlowInput::Reconciled { number, outcome } => self.reconciled(now, number, *outcome, out),
+            FlowInput::ReconcileFailed { number, reason } => self.reconcile_failed(number, reason, out),
+            FlowInput::PartitionEnded { source, generation, failure } => {
                 self.partition_ended(now, &source, generation, failure, out);
             }
-            Input::PartitionFaulted { source, kind } => self.partitions.faulted(&source, Some(kind)),
-            Input::PartitionRecovered(source) => self.partitions.faulted(&source, None),
-            Input::JobFailed(failure) => self.job_failed(now, failure, out),
-            Input::Upstreams(upstreams) => self.stop_if_loop(now, &upstreams, out),
-            Input::Pause => self.pause(true, out),
-            Input::Resume => self.pause(false, out),
-            Input::Drain { limit } => self.start_drain(now, limit, out),
-            Input::Tick => {}
+            FlowInput::PartitionFaulted { source, kind } => self.partitions.faulted(&source, Some(kind)),
+            FlowInput::PartitionRecovered(source) => self.partitions.faulted(&source, None),
+            FlowInput::JobFailed(failure) => self.job_failed(now, failure, out),
+            FlowInput::Upstreams(upstreams) => self.stop_if_loop(now, &upstreams, out),
+            FlowInput::Pause => self.pause(true, out),
+            FlowInput::Resume => self.pause(false, out),
+            FlowInput::Drain { limit } => self.start_drain(now, limit, out),
+            FlowInput::Tick => {}
         }
         self.go_on(now, out);
     }
 
     /// Pauses or resumes. Before the flow runs that is remembered; while it ends, nothing is told any more.
-    fn pause(&mut self, paused: bool, out: &mut Vec<Output>) {
+    fn pause(&mut self, paused: bool, out: &mut Vec<FlowOutput>) {
         self.partitions.set_paused(paused);
-        if self.phase == Phase::Running {
+        if self.phase == FlowPhase::Running {
             self.partitions.tell_all(if paused { Told::Pause } else { Told::Resume }, out);
         }
     }
 
     /// What follows from the state rather than from the input: ends of phases, deadlines that passed.
-    fn go_on(&mut self, now: Duration, out: &mut Vec<Output>) {
+    fn go_on(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
         match &self.phase {
-            Phase::Waiting { .. } => self.try_claim(now, out),
-            Phase::Running => {
+            FlowPhase::Waiting { .. } => self.try_claim(now, out),
+            FlowPhase::Running => {
                 if self.session.is_due(now) {
                     self.start_session(out);
                 }
@@ -191,16 +191,16 @@ impl FlowMachine {
                     self.upkeep(now, out);
                 }
             }
-            Phase::Draining => self.finish_drain(now, out),
-            Phase::Closing { .. } => self.finish_closing(now, out),
+            FlowPhase::Draining => self.finish_drain(now, out),
+            FlowPhase::Closing { .. } => self.finish_closing(now, out),
             _ => {}
         }
     }
 
     /// Looks after what is faulted, and for loops.
-    fn upkeep(&mut self, now: Duration, out: &mut Vec<Output>) {
+    fn upkeep(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
         self.upkeep_at = now + UPKEEP;
-        out.push(Output::Upkeep);
+        out.push(FlowOutput::Upkeep);
         if self.topics.need_another_look() || self.partitions.has_refused() {
             // One that is under way serves as well.
             if !self.topics.is_asking() {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::io::{BothClusters, Output, PartitionStart, SourceEnds, Told};
+use super::io::{BothClusters, FlowOutput, PartitionStart, SourceEnds, Told};
 use super::{LONGEST_BACKOFF, SUCCESS};
 use crate::model::{FaultKind, Generation, TopicId, TopicName, TopicPartition};
 use crate::replicator::backoff::RetryBackoff;
@@ -38,7 +38,7 @@ impl Sides {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum PartitionLife {
     /// Its actor runs.
     Living { since: Duration },
     /// Its topic is gone: the actor finishes what it has. `again` when the topic is back.
@@ -54,18 +54,18 @@ struct Child {
     sides: Sides,
     /// The last end it was told.
     end: Option<i64>,
-    life: Life,
+    life: PartitionLife,
     backoff: RetryBackoff,
 }
 
 impl Child {
     /// Whether the flow wants it: its topic is there.
     fn is_wanted(&self) -> bool {
-        self.life != Life::Leaving { again: false }
+        self.life != PartitionLife::Leaving { again: false }
     }
 
     fn is_living(&self) -> bool {
-        matches!(self.life, Life::Living { .. })
+        matches!(self.life, PartitionLife::Living { .. })
     }
 }
 
@@ -118,40 +118,42 @@ impl Partitions {
         target: TopicPartition,
         appeared: bool,
         sides: Sides,
-        out: &mut Vec<Output>,
+        out: &mut Vec<FlowOutput>,
     ) {
         match self.all.get_mut(source) {
             None => {
                 self.seed = self.seed.wrapping_add(1);
                 let backoff = RetryBackoff::up_to(LONGEST_BACKOFF, self.seed);
-                let child = Child { target, appeared, sides, end: None, life: Life::Ended, backoff };
+                let child = Child { target, appeared, sides, end: None, life: PartitionLife::Ended, backoff };
                 self.all.insert(source.clone(), child);
-                out.push(Output::Observe(source.clone()));
+                out.push(FlowOutput::Observe(source.clone()));
                 self.start(now, source, out);
             }
-            Some(child) if child.life == (Life::Leaving { again: false }) => {
-                child.life = Life::Leaving { again: true };
+            Some(child) if child.life == (PartitionLife::Leaving { again: false }) => {
+                child.life = PartitionLife::Leaving { again: true };
                 (child.target, child.appeared, child.sides) = (target, appeared, sides);
-                out.push(Output::Observe(source.clone()));
+                out.push(FlowOutput::Observe(source.clone()));
             }
             Some(_) => {}
         }
     }
 
     /// Starts a partition that has no actor.
-    pub(super) fn start(&mut self, now: Duration, source: &TopicPartition, out: &mut Vec<Output>) {
-        let Some(child) = self.all.get_mut(source).filter(|child| child.life == Life::Ended) else { return };
-        child.life = Life::Living { since: now };
+    pub(super) fn start(&mut self, now: Duration, source: &TopicPartition, out: &mut Vec<FlowOutput>) {
+        let Some(child) = self.all.get_mut(source).filter(|child| child.life == PartitionLife::Ended) else {
+            return;
+        };
+        child.life = PartitionLife::Living { since: now };
         child.end = None;
         self.living += 1;
-        out.push(Output::StartPartition(Box::new(PartitionStart {
+        out.push(FlowOutput::StartPartition(Box::new(PartitionStart {
             source: source.clone(),
             target: child.target.clone(),
             appeared: child.appeared,
             generation: self.generations.get(source).copied().unwrap_or_default(),
         })));
         if self.paused {
-            out.push(Output::TellPartition(source.clone(), Told::Pause));
+            out.push(FlowOutput::TellPartition(source.clone(), Told::Pause));
         }
     }
 
@@ -170,7 +172,7 @@ impl Partitions {
     }
 
     /// Lets go of all partitions of a topic.
-    pub(super) fn let_go(&mut self, topic: &TopicName, out: &mut Vec<Output>) {
+    pub(super) fn let_go(&mut self, topic: &TopicName, out: &mut Vec<FlowOutput>) {
         let first = TopicPartition::new(topic.clone(), 0);
         let sources: Vec<_> = self
             .all
@@ -181,15 +183,15 @@ impl Partitions {
             .collect();
         for source in sources {
             self.refused.remove(&source);
-            out.push(Output::Forget(source.clone()));
+            out.push(FlowOutput::Forget(source.clone()));
             let Some(child) = self.all.get_mut(&source) else { continue };
             match child.life {
-                Life::Living { .. } => {
-                    child.life = Life::Leaving { again: false };
-                    out.push(Output::TellPartition(source, Told::Drain));
+                PartitionLife::Living { .. } => {
+                    child.life = PartitionLife::Leaving { again: false };
+                    out.push(FlowOutput::TellPartition(source, Told::Drain));
                 }
-                Life::Leaving { .. } => child.life = Life::Leaving { again: false },
-                Life::Ended => {
+                PartitionLife::Leaving { .. } => child.life = PartitionLife::Leaving { again: false },
+                PartitionLife::Ended => {
                     self.all.remove(&source);
                     self.restarts.retain(|(_, other)| *other != source);
                 }
@@ -202,16 +204,16 @@ impl Partitions {
         let last = self.generations.entry(source.clone()).or_default();
         *last = generation.max(*last);
         let Some(child) = self.all.get_mut(source) else { return Ended::Unknown };
-        let life = std::mem::replace(&mut child.life, Life::Ended);
-        if life == Life::Ended {
+        let life = std::mem::replace(&mut child.life, PartitionLife::Ended);
+        if life == PartitionLife::Ended {
             return Ended::Unknown;
         }
         self.living -= 1;
         self.refused.remove(source);
         match life {
-            Life::Living { since } => Ended::Failed { lived: now.saturating_sub(since) },
-            Life::Leaving { again: true } => Ended::Again,
-            Life::Leaving { again: false } | Life::Ended => {
+            PartitionLife::Living { since } => Ended::Failed { lived: now.saturating_sub(since) },
+            PartitionLife::Leaving { again: true } => Ended::Again,
+            PartitionLife::Leaving { again: false } | PartitionLife::Ended => {
                 self.all.remove(source);
                 Ended::Gone
             }
@@ -235,7 +237,7 @@ impl Partitions {
     }
 
     /// Tells those whose topic was re-created or whose leader changed.
-    pub(super) fn tell_moves(&mut self, clusters: &BothClusters, out: &mut Vec<Output>) {
+    pub(super) fn tell_moves(&mut self, clusters: &BothClusters, out: &mut Vec<FlowOutput>) {
         for (source, child) in self.all.iter_mut().filter(|(_, child)| child.is_wanted()) {
             let Some(now) = Sides::of(clusters, source, &child.target) else { continue };
             let before = std::mem::replace(&mut child.sides, now);
@@ -244,16 +246,16 @@ impl Partitions {
                 continue;
             }
             if (now.source_id, now.source_epoch) != (before.source_id, before.source_epoch) {
-                out.push(Output::TellPartition(source.clone(), Told::SourceMoved));
+                out.push(FlowOutput::TellPartition(source.clone(), Told::SourceMoved));
             }
             if (now.target_id, now.target_epoch) != (before.target_id, before.target_epoch) {
-                out.push(Output::TellPartition(source.clone(), Told::TargetMoved));
+                out.push(FlowOutput::TellPartition(source.clone(), Told::TargetMoved));
             }
         }
     }
 
     /// Tells those that were refused something by the target to look again: it accepts something else now.
-    pub(super) fn tell_limits(&mut self, changed: &BTreeSet<TopicName>, out: &mut Vec<Output>) {
+    pub(super) fn tell_limits(&mut self, changed: &BTreeSet<TopicName>, out: &mut Vec<FlowOutput>) {
         if changed.is_empty() {
             return;
         }
@@ -261,19 +263,19 @@ impl Partitions {
         out.extend(
             living
                 .filter(|(_, child)| changed.contains(&child.target.topic))
-                .map(|(source, _)| Output::TellPartition(source.clone(), Told::TargetMoved)),
+                .map(|(source, _)| FlowOutput::TellPartition(source.clone(), Told::TargetMoved)),
         );
     }
 
     /// Tells how far partitions could be; only those for which it is news, unless `always`.
-    pub(super) fn tell_ends(&mut self, ends: &dyn SourceEnds, always: bool, out: &mut Vec<Output>) {
+    pub(super) fn tell_ends(&mut self, ends: &dyn SourceEnds, always: bool, out: &mut Vec<FlowOutput>) {
         for (source, child) in self.all.iter_mut().filter(|(_, child)| child.is_living()) {
             if let Some(end) = ends.end(source)
                 && (always || child.end != Some(end))
             {
                 child.end = Some(end);
                 let told = Told::End { end, leader_epoch: child.sides.source_epoch };
-                out.push(Output::TellPartition(source.clone(), told));
+                out.push(FlowOutput::TellPartition(source.clone(), told));
             }
         }
     }
@@ -303,22 +305,22 @@ impl Partitions {
     }
 
     /// Lets all finish. None is started again.
-    pub(super) fn drain_all(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn drain_all(&mut self, out: &mut Vec<FlowOutput>) {
         self.restarts.clear();
         self.tell_all(Told::Drain, out);
     }
 
     /// Tells all that live on.
-    pub(super) fn tell_all(&self, told: Told, out: &mut Vec<Output>) {
+    pub(super) fn tell_all(&self, told: Told, out: &mut Vec<FlowOutput>) {
         let living = self.all.iter().filter(|(_, child)| child.is_living());
-        out.extend(living.map(|(source, _)| Output::TellPartition(source.clone(), told)));
+        out.extend(living.map(|(source, _)| FlowOutput::TellPartition(source.clone(), told)));
     }
 
     /// Stops all where they stand. None is started again.
-    pub(super) fn kill_all(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn kill_all(&mut self, out: &mut Vec<FlowOutput>) {
         self.restarts.clear();
-        let with_actor = self.all.iter().filter(|(_, child)| child.life != Life::Ended);
-        out.extend(with_actor.map(|(source, _)| Output::KillPartition(source.clone())));
+        let with_actor = self.all.iter().filter(|(_, child)| child.life != PartitionLife::Ended);
+        out.extend(with_actor.map(|(source, _)| FlowOutput::KillPartition(source.clone())));
     }
 
     /// How many have an actor.

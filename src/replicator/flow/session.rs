@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::io::{Note, Output};
-use super::{FlowMachine, Phase, SUCCESS};
+use super::io::{FlowOutput, Note};
+use super::{FlowMachine, FlowPhase, SUCCESS};
 use crate::model::{Event, Generation};
 use crate::replicator::backoff::RetryBackoff;
 
@@ -12,7 +12,7 @@ use crate::replicator::backoff::RetryBackoff;
 const CLOSE_LOST: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Life {
+enum SessionLife {
     /// There is none, and none is asked for.
     None,
     /// It is being built.
@@ -29,7 +29,7 @@ enum Life {
 #[derive(Debug)]
 pub(super) struct SessionSlot {
     generation: Generation,
-    life: Life,
+    life: SessionLife,
     /// Why it can't be built.
     refused: Option<String>,
     backoff: RetryBackoff,
@@ -37,7 +37,7 @@ pub(super) struct SessionSlot {
 
 impl SessionSlot {
     pub(super) fn new(backoff: RetryBackoff) -> Self {
-        Self { generation: Generation::default(), life: Life::None, refused: None, backoff }
+        Self { generation: Generation::default(), life: SessionLife::None, refused: None, backoff }
     }
 
     pub(super) fn generation(&self) -> Generation {
@@ -55,34 +55,34 @@ impl SessionSlot {
 
     pub(super) fn deadline(&self) -> Option<Duration> {
         match self.life {
-            Life::Away { retry_at } => Some(retry_at),
+            SessionLife::Away { retry_at } => Some(retry_at),
             _ => None,
         }
     }
 
     /// Closes the session that is in use; false when none is.
-    pub(super) fn close(&mut self, limit: Duration, out: &mut Vec<Output>) -> bool {
-        let in_use = matches!(self.life, Life::Up { .. });
+    pub(super) fn close(&mut self, limit: Duration, out: &mut Vec<FlowOutput>) -> bool {
+        let in_use = matches!(self.life, SessionLife::Up { .. });
         if in_use {
-            self.life = Life::Closing;
-            out.push(Output::CloseSession { generation: self.generation, limit });
-        } else if matches!(self.life, Life::Away { .. }) {
-            self.life = Life::None;
+            self.life = SessionLife::Closing;
+            out.push(FlowOutput::CloseSession { generation: self.generation, limit });
+        } else if matches!(self.life, SessionLife::Away { .. }) {
+            self.life = SessionLife::None;
         }
         in_use
     }
 }
 
 impl FlowMachine {
-    pub(super) fn start_session(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn start_session(&mut self, out: &mut Vec<FlowOutput>) {
         self.session.generation = self.session.generation.next();
-        self.session.life = Life::Starting;
-        out.push(Output::StartSession(self.session.generation));
+        self.session.life = SessionLife::Starting;
+        out.push(FlowOutput::StartSession(self.session.generation));
     }
 
     pub(super) fn session_started(&mut self, now: Duration, generation: Generation) {
-        if generation == self.session.generation && self.session.life == Life::Starting {
-            self.session.life = Life::Up { since: now };
+        if generation == self.session.generation && self.session.life == SessionLife::Starting {
+            self.session.life = SessionLife::Up { since: now };
             self.session.refused = None;
         }
     }
@@ -92,15 +92,15 @@ impl FlowMachine {
         now: Duration,
         generation: Generation,
         reason: String,
-        out: &mut Vec<Output>,
+        out: &mut Vec<FlowOutput>,
     ) {
-        if generation != self.session.generation || self.session.life != Life::Starting {
+        if generation != self.session.generation || self.session.life != SessionLife::Starting {
             return;
         }
         let retry_in = self.session.backoff.next();
-        out.push(Output::Note(Note::SessionRefused { reason: reason.clone(), retry_in }));
+        out.push(FlowOutput::Note(Note::SessionRefused { reason: reason.clone(), retry_in }));
         self.session.refused = Some(reason);
-        self.session.life = Life::Away { retry_at: now + retry_in };
+        self.session.life = SessionLife::Away { retry_at: now + retry_in };
     }
 
     /// The lanes tell the partitions themselves. In a drain each then saves what it has and ends; the session is
@@ -110,29 +110,34 @@ impl FlowMachine {
         now: Duration,
         generation: Generation,
         reason: String,
-        out: &mut Vec<Output>,
+        out: &mut Vec<FlowOutput>,
     ) {
-        let Life::Up { since } = self.session.life else { return };
-        if generation != self.session.generation || self.phase != Phase::Running {
+        let SessionLife::Up { since } = self.session.life else { return };
+        if generation != self.session.generation || self.phase != FlowPhase::Running {
             return;
         }
         if now >= since + SUCCESS {
             self.session.backoff.reset();
         }
-        out.push(Output::Report(Event::SessionLost { reason }));
+        out.push(FlowOutput::Report(Event::SessionLost { reason }));
         self.session.close(CLOSE_LOST, out);
     }
 
-    pub(super) fn session_closed(&mut self, now: Duration, generation: Generation, out: &mut Vec<Output>) {
-        if generation != self.session.generation || self.session.life != Life::Closing {
+    pub(super) fn session_closed(
+        &mut self,
+        now: Duration,
+        generation: Generation,
+        out: &mut Vec<FlowOutput>,
+    ) {
+        if generation != self.session.generation || self.session.life != SessionLife::Closing {
             return;
         }
-        self.session.life = Life::None;
+        self.session.life = SessionLife::None;
         match self.phase {
-            Phase::Running => {
-                self.session.life = Life::Away { retry_at: now + self.session.backoff.next() };
+            FlowPhase::Running => {
+                self.session.life = SessionLife::Away { retry_at: now + self.session.backoff.next() };
             }
-            Phase::Closing { store: false } => self.close_store(now, out),
+            FlowPhase::Closing { store: false } => self.close_store(now, out),
             _ => {}
         }
     }
@@ -161,21 +166,21 @@ impl Jobs {
 }
 
 impl FlowMachine {
-    pub(super) fn start_jobs(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn start_jobs(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
         self.jobs.since = now;
         self.jobs.restart_at = None;
-        out.push(Output::StartJobs);
+        out.push(FlowOutput::StartJobs);
     }
 
-    pub(super) fn stop_jobs(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn stop_jobs(&mut self, out: &mut Vec<FlowOutput>) {
         self.jobs.restart_at = None;
-        if self.phase == Phase::Running {
-            out.push(Output::StopJobs);
+        if self.phase == FlowPhase::Running {
+            out.push(FlowOutput::StopJobs);
         }
     }
 
-    pub(super) fn job_failed(&mut self, now: Duration, failure: String, out: &mut Vec<Output>) {
-        let restart_in = (self.phase == Phase::Running).then(|| {
+    pub(super) fn job_failed(&mut self, now: Duration, failure: String, out: &mut Vec<FlowOutput>) {
+        let restart_in = (self.phase == FlowPhase::Running).then(|| {
             let jobs = &mut self.jobs;
             if jobs.restart_at.is_none() {
                 if now >= jobs.since + SUCCESS {
@@ -185,6 +190,6 @@ impl FlowMachine {
             }
             jobs.restart_at.unwrap_or(now).saturating_sub(now)
         });
-        out.push(Output::Note(Note::JobFailed { failure, restart_in }));
+        out.push(FlowOutput::Note(Note::JobFailed { failure, restart_in }));
     }
 }

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use super::io::{BothClusters, ClusterFacts, Note, Output};
-use super::{FailedClaim, FlowMachine, Phase, UPKEEP};
+use super::io::{BothClusters, ClusterFacts, FlowOutput, Note};
+use super::{FailedClaim, FlowMachine, FlowPhase, UPKEEP};
 use crate::formats::Token;
 use crate::model::status::{ClusterState, FlowState};
 
 impl FlowMachine {
     pub(super) fn start(&mut self) {
-        if self.phase == Phase::New {
-            self.phase = Phase::Waiting { failed: None };
+        if self.phase == FlowPhase::New {
+            self.phase = FlowPhase::Waiting { failed: None };
         }
     }
 
     /// Takes in how the clusters are now.
-    pub(super) fn looked_at(&mut self, clusters: BothClusters, out: &mut Vec<Output>) {
+    pub(super) fn looked_at(&mut self, clusters: BothClusters, out: &mut Vec<FlowOutput>) {
         let before = std::mem::replace(&mut self.clusters, clusters);
         let unchanged =
             before.source.is_same(&self.clusters.source) && before.target.is_same(&self.clusters.target);
@@ -24,8 +24,8 @@ impl FlowMachine {
         }
         match &mut self.phase {
             // A claim that failed as its cluster went away is tried as soon as that is back.
-            Phase::Waiting { failed } if self.clusters.away().is_some() => *failed = None,
-            Phase::Running => {
+            FlowPhase::Waiting { failed } if self.clusters.away().is_some() => *failed = None,
+            FlowPhase::Running => {
                 self.tell_moves(out);
                 self.let_go(out);
                 self.reconcile(out);
@@ -35,8 +35,8 @@ impl FlowMachine {
     }
 
     /// Claims the flow, if both clusters are there and it is time.
-    pub(super) fn try_claim(&mut self, now: Duration, out: &mut Vec<Output>) {
-        let Phase::Waiting { failed } = &self.phase else { return };
+    pub(super) fn try_claim(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
+        let FlowPhase::Waiting { failed } = &self.phase else { return };
         if self.clusters.away().is_some() || failed.as_ref().is_some_and(|failed| now < failed.retry_at) {
             return;
         }
@@ -45,24 +45,24 @@ impl FlowMachine {
                 "{} and {} are one cluster (id {id}); mirroring it into itself would never end",
                 self.config.from, self.config.to
             );
-            out.push(Output::Note(Note::Refused(reason.clone())));
-            self.phase = Phase::GivenUp { state: FlowState::Faulted, reason };
+            out.push(FlowOutput::Note(Note::Refused(reason.clone())));
+            self.phase = FlowPhase::GivenUp { state: FlowState::Faulted, reason };
             return;
         }
         self.attempts += 1;
-        self.phase = Phase::Claiming;
-        out.push(Output::Claim { attempt: self.attempts });
+        self.phase = FlowPhase::Claiming;
+        out.push(FlowOutput::Claim { attempt: self.attempts });
     }
 
-    pub(super) fn claimed(&mut self, now: Duration, attempt: u64, token: Token, out: &mut Vec<Output>) {
-        if self.phase != Phase::Claiming || attempt != self.attempts {
+    pub(super) fn claimed(&mut self, now: Duration, attempt: u64, token: Token, out: &mut Vec<FlowOutput>) {
+        if self.phase != FlowPhase::Claiming || attempt != self.attempts {
             return;
         }
         self.claim_backoff.reset();
-        self.phase = Phase::Running;
+        self.phase = FlowPhase::Running;
         self.store = true;
         self.upkeep_at = now + UPKEEP;
-        out.push(Output::StartStore { token });
+        out.push(FlowOutput::StartStore { token });
         self.start_jobs(now, out);
         self.start_session(out);
         self.reconcile(out);
@@ -74,16 +74,16 @@ impl FlowMachine {
         attempt: u64,
         needs_person: bool,
         reason: String,
-        out: &mut Vec<Output>,
+        out: &mut Vec<FlowOutput>,
     ) {
-        if self.phase != Phase::Claiming || attempt != self.attempts {
+        if self.phase != FlowPhase::Claiming || attempt != self.attempts {
             return;
         }
         let retry_in = self.claim_backoff.next();
-        out.push(Output::Note(Note::ClaimFailed { reason: reason.clone(), retry_in }));
+        out.push(FlowOutput::Note(Note::ClaimFailed { reason: reason.clone(), retry_in }));
         let state = if needs_person { FlowState::Faulted } else { FlowState::Waiting };
         let failed = FailedClaim { state, reason, retry_at: now + retry_in };
-        self.phase = Phase::Waiting { failed: Some(failed) };
+        self.phase = FlowPhase::Waiting { failed: Some(failed) };
     }
 }
 

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use super::io::FlowMemory;
-use super::{FlowMachine, Phase};
+use super::{FlowMachine, FlowPhase};
 use crate::model::status::{ClusterState, FlowState};
 use crate::model::{Generation, TopicPartition};
 
 impl FlowMachine {
-    /// When to call with [`Input::Tick`](super::Input::Tick).
+    /// When to call with [`FlowInput::Tick`](super::FlowInput::Tick).
     pub fn deadline(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::Waiting { failed: Some(failed) } if self.clusters.away().is_none() => {
+            FlowPhase::Waiting { failed: Some(failed) } if self.clusters.away().is_none() => {
                 Some(failed.retry_at)
             }
-            Phase::Running => [
+            FlowPhase::Running => [
                 Some(self.upkeep_at),
                 self.session.deadline(),
                 self.jobs.deadline(),
@@ -23,9 +23,9 @@ impl FlowMachine {
             .into_iter()
             .flatten()
             .min(),
-            Phase::Draining => self.drain.map(|times| times.partitions),
-            Phase::Closing { store: false } => self.drain.map(|times| times.session),
-            Phase::Closing { store: true } => self.drain.map(|times| times.store),
+            FlowPhase::Draining => self.drain.map(|times| times.partitions),
+            FlowPhase::Closing { store: false } => self.drain.map(|times| times.session),
+            FlowPhase::Closing { store: true } => self.drain.map(|times| times.store),
             _ => None,
         }
     }
@@ -33,20 +33,20 @@ impl FlowMachine {
     /// The state, for the status board.
     pub fn state(&self) -> FlowState {
         match &self.phase {
-            Phase::New | Phase::Claiming => FlowState::Starting,
-            Phase::Waiting { failed } => match (self.clusters.away(), failed) {
+            FlowPhase::New | FlowPhase::Claiming => FlowState::Starting,
+            FlowPhase::Waiting { failed } => match (self.clusters.away(), failed) {
                 // Until a cluster has answered once, nobody knows whether the flow can run at all.
                 (Some((_, cluster)), _) if cluster.state == ClusterState::Connecting => FlowState::Starting,
                 (Some(_), _) => FlowState::Waiting,
                 (None, Some(failed)) => failed.state,
                 (None, None) => FlowState::Starting,
             },
-            Phase::Running if self.session.refused().is_some() => FlowState::Faulted,
-            Phase::Running if self.clusters.away().is_some() => FlowState::Waiting,
-            Phase::Running => FlowState::Running,
-            Phase::GivenUp { state, .. } => *state,
-            Phase::Draining | Phase::Closing { .. } => FlowState::Draining,
-            Phase::Stopped => FlowState::Stopped,
+            FlowPhase::Running if self.session.refused().is_some() => FlowState::Faulted,
+            FlowPhase::Running if self.clusters.away().is_some() => FlowState::Waiting,
+            FlowPhase::Running => FlowState::Running,
+            FlowPhase::GivenUp { state, .. } => *state,
+            FlowPhase::Draining | FlowPhase::Closing { .. } => FlowState::Draining,
+            FlowPhase::Stopped => FlowState::Stopped,
         }
     }
 
@@ -57,21 +57,21 @@ impl FlowMachine {
             (alias, cluster.reason.as_deref())
         });
         match &self.phase {
-            Phase::Waiting { failed } => match (away, failed) {
+            FlowPhase::Waiting { failed } => match (away, failed) {
                 (Some((alias, why)), _) => {
                     Some(format!("waits for cluster {alias}: {}", why.unwrap_or("no answer yet")))
                 }
                 (None, failed) => failed.as_ref().map(|failed| failed.reason.clone()),
             },
-            Phase::Claiming => Some("reads its positions".to_owned()),
-            Phase::Running => match (self.session.refused(), away) {
+            FlowPhase::Claiming => Some("reads its positions".to_owned()),
+            FlowPhase::Running => match (self.session.refused(), away) {
                 (Some(why), _) => Some(why.to_owned()),
                 (None, Some((alias, why))) => {
                     Some(format!("cluster {alias} is away: {}", why.unwrap_or_default()))
                 }
                 (None, None) => self.partitions.is_paused().then(|| "paused by an operator".to_owned()),
             },
-            Phase::GivenUp { reason, .. } => Some(reason.clone()),
+            FlowPhase::GivenUp { reason, .. } => Some(reason.clone()),
             _ => None,
         }
     }

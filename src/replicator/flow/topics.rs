@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::io::{Note, Output, ReadyTopic, Reconciliation};
+use super::io::{FlowOutput, Note, ReadyTopic, Reconciliation};
 use super::partitions::{Ended, Sides};
-use super::{FlowMachine, Phase};
+use super::{FlowMachine, FlowPhase};
 use crate::model::status::TopicStatus;
 use crate::model::{Event, Fault, Generation, TopicName, TopicPartition};
 
@@ -60,28 +60,28 @@ impl Topics {
     }
 
     /// Tells each fault once, and its end.
-    fn tell_faults(&mut self, statuses: &[TopicStatus], out: &mut Vec<Output>) {
+    fn tell_faults(&mut self, statuses: &[TopicStatus], out: &mut Vec<FlowOutput>) {
         let before = std::mem::take(&mut self.faults);
         for TopicStatus { topic, fault, .. } in statuses {
             match fault {
                 Some(fault) => {
                     if before.get(topic) != Some(fault) {
-                        out.push(Output::ReportTopic(topic.clone(), Event::Faulted(fault.clone())));
+                        out.push(FlowOutput::ReportTopic(topic.clone(), Event::Faulted(fault.clone())));
                     }
                     self.faults.insert(topic.clone(), fault.clone());
                 }
                 None if before.contains_key(topic) => {
-                    out.push(Output::ReportTopic(topic.clone(), Event::Recovered));
+                    out.push(FlowOutput::ReportTopic(topic.clone(), Event::Recovered));
                 }
                 None => {}
             }
         }
     }
 
-    fn tell_left_out(&mut self, left_out: BTreeMap<TopicName, String>, out: &mut Vec<Output>) {
+    fn tell_left_out(&mut self, left_out: BTreeMap<TopicName, String>, out: &mut Vec<FlowOutput>) {
         for (topic, reason) in &left_out {
             if self.left_out.get(topic) != Some(reason) {
-                out.push(Output::Note(Note::LeftOut { topic: topic.clone(), reason: reason.clone() }));
+                out.push(FlowOutput::Note(Note::LeftOut { topic: topic.clone(), reason: reason.clone() }));
             }
         }
         self.left_out = left_out;
@@ -90,7 +90,7 @@ impl Topics {
 
 impl FlowMachine {
     /// Has the remote topics looked after beside the machine; once at a time.
-    pub(super) fn reconcile(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn reconcile(&mut self, out: &mut Vec<FlowOutput>) {
         if self.topics.asking {
             self.topics.again = true;
             return;
@@ -99,7 +99,7 @@ impl FlowMachine {
         self.topics.asking = true;
         self.topics.again = false;
         let refused = self.partitions.refused_topics();
-        out.push(Output::Reconcile { number: self.topics.asked, refused });
+        out.push(FlowOutput::Reconcile { number: self.topics.asked, refused });
     }
 
     /// Starts the partitions that are new.
@@ -108,15 +108,15 @@ impl FlowMachine {
         now: Duration,
         number: u64,
         outcome: Reconciliation,
-        out: &mut Vec<Output>,
+        out: &mut Vec<FlowOutput>,
     ) {
-        if !self.topics.answered(number) || self.phase != Phase::Running {
+        if !self.topics.answered(number) || self.phase != FlowPhase::Running {
             return;
         }
         self.topics.failed = false;
         self.topics.tell_faults(&outcome.statuses, out);
         self.topics.tell_left_out(outcome.left_out, out);
-        out.push(Output::ShowTopics(outcome.statuses));
+        out.push(FlowOutput::ShowTopics(outcome.statuses));
         // Before others are started: those know the limits from the first on.
         self.partitions.tell_limits(&outcome.new_limits, out);
         if self.topics.first.is_none() {
@@ -131,19 +131,19 @@ impl FlowMachine {
         }
     }
 
-    pub(super) fn reconcile_failed(&mut self, number: u64, reason: String, out: &mut Vec<Output>) {
-        if !self.topics.answered(number) || self.phase != Phase::Running {
+    pub(super) fn reconcile_failed(&mut self, number: u64, reason: String, out: &mut Vec<FlowOutput>) {
+        if !self.topics.answered(number) || self.phase != FlowPhase::Running {
             return;
         }
         // The cluster's own state tells it; the next change or upkeep tries again.
-        out.push(Output::Note(Note::ReconcileFailed(reason)));
+        out.push(FlowOutput::Note(Note::ReconcileFailed(reason)));
         self.topics.failed = true;
         if self.topics.again {
             self.reconcile(out);
         }
     }
 
-    fn want(&mut self, now: Duration, ready: &ReadyTopic, out: &mut Vec<Output>) {
+    fn want(&mut self, now: Duration, ready: &ReadyTopic, out: &mut Vec<FlowOutput>) {
         let there = self.clusters.source.catalogue.as_ref();
         if !there.is_some_and(|catalogue| catalogue.has_topic(&ready.topic)) {
             // It went while the question was under way.
@@ -159,13 +159,13 @@ impl FlowMachine {
     }
 
     /// Topics that are gone from the source: their partitions stop, their copies stay.
-    pub(super) fn let_go(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn let_go(&mut self, out: &mut Vec<FlowOutput>) {
         let Some(catalogue) = &self.clusters.source.catalogue else { return };
         for topic in self.partitions.topics() {
             if catalogue.has_topic(&topic) {
                 continue;
             }
-            out.push(Output::ReportTopic(topic.clone(), Event::SourceTopicGone { topic: topic.clone() }));
+            out.push(FlowOutput::ReportTopic(topic.clone(), Event::SourceTopicGone { topic: topic.clone() }));
             if let Some(first) = &mut self.topics.first {
                 first.remove(&topic);
             }
@@ -173,12 +173,12 @@ impl FlowMachine {
         }
     }
 
-    pub(super) fn tell_moves(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn tell_moves(&mut self, out: &mut Vec<FlowOutput>) {
         self.partitions.tell_moves(&self.clusters, out);
     }
 
-    pub(super) fn tell_ends(&mut self, out: &mut Vec<Output>) {
-        if self.phase == Phase::Running
+    pub(super) fn tell_ends(&mut self, out: &mut Vec<FlowOutput>) {
+        if self.phase == FlowPhase::Running
             && let Some(ends) = &self.ends
         {
             self.partitions.tell_ends(&**ends, self.config.repeat_ends, out);
@@ -192,9 +192,9 @@ impl FlowMachine {
         source: &TopicPartition,
         generation: Generation,
         failure: Option<String>,
-        out: &mut Vec<Output>,
+        out: &mut Vec<FlowOutput>,
     ) {
-        let running = self.phase == Phase::Running;
+        let running = self.phase == FlowPhase::Running;
         let ended = self.partitions.ended(now, source, generation);
         let restart_in = match ended {
             Ended::Failed { lived } if running => self.partitions.restart_later(now, lived, source),
@@ -202,7 +202,7 @@ impl FlowMachine {
         };
         if restart_in.is_some() || failure.is_some() {
             let failure = failure.unwrap_or_else(|| "it stopped by itself".to_owned());
-            out.push(Output::Note(Note::PartitionFailed { source: source.clone(), failure, restart_in }));
+            out.push(FlowOutput::Note(Note::PartitionFailed { source: source.clone(), failure, restart_in }));
         }
         if ended == Ended::Again && running {
             self.partitions.start(now, source, out);
@@ -211,7 +211,7 @@ impl FlowMachine {
     }
 
     /// Starts the partitions that are due.
-    pub(super) fn restart_partitions(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn restart_partitions(&mut self, now: Duration, out: &mut Vec<FlowOutput>) {
         let mut started = false;
         while let Some(source) = self.partitions.pop_restart(now) {
             self.partitions.start(now, &source, out);

@@ -56,7 +56,7 @@ pub struct Resolution {
 
 /// What happens to a partition. `now` is given beside it, from a monotonic clock.
 #[derive(Clone, Debug)]
-pub enum Input {
+pub enum PartitionInput {
     /// The partition is given to this process, or its actor was restarted.
     Start,
     /// The lane is open under the machine's generation.
@@ -123,7 +123,7 @@ pub enum Input {
 
 /// What the shell has to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Output {
+pub enum PartitionOutput {
     /// Open the lane under this generation. Waits for the next session where the current one is lost.
     OpenLane(Generation),
     /// Find out where to go on (`resume` and `tail` decide; the shell asks the clusters), starting from
@@ -143,7 +143,7 @@ pub enum Output {
     /// Drop the batch that was just fetched: it is out of place, or has no records to write.
     Discard,
     /// Every source offset before `source_next` is done with; these records were acknowledged on the way there, and
-    /// are where they should be. For the offset map: comes before the [`Output::SavePosition`] that needs it.
+    /// are where they should be. For the offset map: comes before the [`PartitionOutput::SavePosition`] that needs it.
     Mirrored {
         /// Next source offset.
         source_next: i64,

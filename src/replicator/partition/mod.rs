@@ -26,7 +26,7 @@ mod tests;
 use std::time::Duration;
 
 pub(super) use io::Reached;
-pub use io::{Input, Output, PartitionConfig, Resolution};
+pub use io::{PartitionConfig, PartitionInput, PartitionOutput, Resolution};
 
 use super::backoff::RetryBackoff;
 use crate::formats::Position;
@@ -39,7 +39,7 @@ const STALL: Duration = Duration::from_secs(30);
 
 /// Where the machine is. What is in flight, paused or faulted is kept beside it.
 #[derive(Clone, Debug, PartialEq)]
-enum Phase {
+enum PartitionPhase {
     /// Not started.
     New,
     /// The lane is being opened; names what that waits for, if it is known.
@@ -69,7 +69,7 @@ enum Phase {
 pub struct PartitionMachine {
     place: String,
     generation: Generation,
-    phase: Phase,
+    phase: PartitionPhase,
     reached: Option<Reached>,
     /// The position as the last resolution found it: which logs `reached` speaks of, and the anchors so far.
     identity: Option<Position>,
@@ -101,12 +101,12 @@ pub struct PartitionMachine {
 }
 
 impl PartitionMachine {
-    /// A machine that waits for [`Input::Start`]. `generation` counts on from the last one used.
+    /// A machine that waits for [`PartitionInput::Start`]. `generation` counts on from the last one used.
     pub fn new(config: PartitionConfig, generation: Generation) -> Self {
         Self {
             place: config.place,
             generation,
-            phase: Phase::New,
+            phase: PartitionPhase::New,
             reached: None,
             identity: None,
             passed: None,
@@ -129,48 +129,48 @@ impl PartitionMachine {
         }
     }
 
-    /// Takes an input; what is to be done is appended to `out`, in order. Each [`Input::Fetched`] is answered by
-    /// exactly one [`Output::Write`] or [`Output::Discard`].
-    pub fn handle(&mut self, now: Duration, input: Input, out: &mut Vec<Output>) {
-        if self.phase == Phase::Stopped {
-            if matches!(input, Input::Fetched(_)) {
-                out.push(Output::Discard);
+    /// Takes an input; what is to be done is appended to `out`, in order. Each [`PartitionInput::Fetched`] is answered by
+    /// exactly one [`PartitionOutput::Write`] or [`PartitionOutput::Discard`].
+    pub fn handle(&mut self, now: Duration, input: PartitionInput, out: &mut Vec<PartitionOutput>) {
+        if self.phase == PartitionPhase::Stopped {
+            if matches!(input, PartitionInput::Fetched(_)) {
+                out.push(PartitionOutput::Discard);
             }
             return;
         }
         match input {
-            Input::Start => self.start(out),
-            Input::LaneOpened => self.lane_opened(out),
-            Input::Resolved(resolution) => self.resolved(now, *resolution, out),
-            Input::ResolveWaits(what) => self.resolve_waits(now, what, out),
-            Input::ResolveFailed(fault) => self.resolve_failed(now, fault, out),
-            Input::Fetched(info) => self.fetched(info, out),
-            Input::Acknowledged { source_next, target_next, segments } => {
+            PartitionInput::Start => self.start(out),
+            PartitionInput::LaneOpened => self.lane_opened(out),
+            PartitionInput::Resolved(resolution) => self.resolved(now, *resolution, out),
+            PartitionInput::ResolveWaits(what) => self.resolve_waits(now, what, out),
+            PartitionInput::ResolveFailed(fault) => self.resolve_failed(now, fault, out),
+            PartitionInput::Fetched(info) => self.fetched(info, out),
+            PartitionInput::Acknowledged { source_next, target_next, segments } => {
                 self.acknowledged(now, source_next, target_next, segments, out);
             }
-            Input::WriteFailed { class, fault } => self.write_failed(now, class, fault, out),
-            Input::SourceFailed { fault, retry } => self.source_failed(now, fault, retry, out),
-            Input::SourceMoved | Input::TargetMoved => self.moved(out),
-            Input::SessionLost(reason) => self.session_lost(now, reason, out),
-            Input::Bounds { end, leader_epoch } => self.bounds(now, end, leader_epoch, out),
-            Input::CreditBlocked(blocked) => self.credit_blocked = blocked,
-            Input::Pause => self.pause(out),
-            Input::Resume => self.resume(out),
-            Input::Drain => self.drain(now, out),
-            Input::PositionSaved => self.position_saved(out),
-            Input::PositionFailed(fault) => self.position_failed(now, fault, out),
-            Input::Tick => {}
+            PartitionInput::WriteFailed { class, fault } => self.write_failed(now, class, fault, out),
+            PartitionInput::SourceFailed { fault, retry } => self.source_failed(now, fault, retry, out),
+            PartitionInput::SourceMoved | PartitionInput::TargetMoved => self.moved(out),
+            PartitionInput::SessionLost(reason) => self.session_lost(now, reason, out),
+            PartitionInput::Bounds { end, leader_epoch } => self.bounds(now, end, leader_epoch, out),
+            PartitionInput::CreditBlocked(blocked) => self.credit_blocked = blocked,
+            PartitionInput::Pause => self.pause(out),
+            PartitionInput::Resume => self.resume(out),
+            PartitionInput::Drain => self.drain(now, out),
+            PartitionInput::PositionSaved => self.position_saved(out),
+            PartitionInput::PositionFailed(fault) => self.position_failed(now, fault, out),
+            PartitionInput::Tick => {}
         }
         self.go_on(now, out);
     }
 
-    fn fetched(&mut self, info: BatchInfo, out: &mut Vec<Output>) {
-        if self.phase != Phase::Streaming || !self.fetching {
-            out.push(Output::Discard);
+    fn fetched(&mut self, info: BatchInfo, out: &mut Vec<PartitionOutput>) {
+        if self.phase != PartitionPhase::Streaming || !self.fetching {
+            out.push(PartitionOutput::Discard);
             return;
         }
         if info.source_base != self.next_fetch || info.source_next < info.source_base {
-            out.push(Output::Discard);
+            out.push(PartitionOutput::Discard);
             self.settle(out);
             return;
         }
@@ -180,7 +180,7 @@ impl PartitionMachine {
             self.refetch = (info.source_next, info.leader_epoch);
         }
         self.in_flight.push(info);
-        out.push(if info.records > 0 { Output::Write } else { Output::Discard });
+        out.push(if info.records > 0 { PartitionOutput::Write } else { PartitionOutput::Discard });
     }
 
     fn acknowledged(
@@ -189,7 +189,7 @@ impl PartitionMachine {
         source_next: i64,
         target_next: Option<i64>,
         segments: Vec<Segment>,
-        out: &mut Vec<Output>,
+        out: &mut Vec<PartitionOutput>,
     ) {
         if !self.live {
             return;
@@ -206,7 +206,7 @@ impl PartitionMachine {
                 "the partition looks at the target and goes on; report this if it comes again",
             );
             self.void(out);
-            if self.phase == Phase::Draining {
+            if self.phase == PartitionPhase::Draining {
                 self.abandon(now, out);
             } else {
                 self.faulted(now, fault, out);
@@ -220,7 +220,10 @@ impl PartitionMachine {
                 return;
             }
             if segment.target_base > at {
-                out.push(Output::Report(Event::ForeignRecords { from: at, to: segment.target_base }));
+                out.push(PartitionOutput::Report(Event::ForeignRecords {
+                    from: at,
+                    to: segment.target_base,
+                }));
             }
             at = segment.target_next();
         }
@@ -230,9 +233,15 @@ impl PartitionMachine {
     }
 
     /// Moves the position over a batch whose records, and those of all before it, are on the target.
-    fn advance(&mut self, info: &BatchInfo, target_next: i64, segments: Vec<Segment>, out: &mut Vec<Output>) {
+    fn advance(
+        &mut self,
+        info: &BatchInfo,
+        target_next: i64,
+        segments: Vec<Segment>,
+        out: &mut Vec<PartitionOutput>,
+    ) {
         let Some(reached) = &mut self.reached else { return };
-        out.push(Output::Mirrored { source_next: info.source_next, segments });
+        out.push(PartitionOutput::Mirrored { source_next: info.source_next, segments });
         reached.target_next = target_next;
         self.saver.acknowledged(info.bytes);
         if info.records == 0 && info.leader_epoch < 0 && reached.source_epoch >= 0 {
@@ -246,20 +255,20 @@ impl PartitionMachine {
 
     /// A record that was acknowledged is not where it should be. Later writes are void, and the next resolution
     /// trusts the target only below `from`.
-    fn target_lost(&mut self, now: Duration, from: i64, to: i64, out: &mut Vec<Output>) {
-        out.push(Output::Report(Event::TargetLost { from, to }));
+    fn target_lost(&mut self, now: Duration, from: i64, to: i64, out: &mut Vec<PartitionOutput>) {
+        out.push(PartitionOutput::Report(Event::TargetLost { from, to }));
         self.lost_from = Some(self.lost_from.map_or(from, |lost| lost.min(from)));
         self.void(out);
-        if self.phase == Phase::Draining {
+        if self.phase == PartitionPhase::Draining {
             self.abandon(now, out);
         } else {
             self.wait(now, format!("the target lost offsets {from} to {to}; it is looked at again"), out);
         }
     }
 
-    fn bounds(&mut self, now: Duration, end: i64, leader_epoch: i32, out: &mut Vec<Output>) {
+    fn bounds(&mut self, now: Duration, end: i64, leader_epoch: i32, out: &mut Vec<PartitionOutput>) {
         self.source_end = Some(end);
-        if self.phase != Phase::Streaming {
+        if self.phase != PartitionPhase::Streaming {
             return;
         }
         if leader_epoch > self.leader_epoch && self.leader_epoch >= 0 {
@@ -287,17 +296,17 @@ impl PartitionMachine {
     }
 
     /// Something worked: waits start short again, and a fault is over.
-    fn progress(&mut self, out: &mut Vec<Output>) {
+    fn progress(&mut self, out: &mut Vec<PartitionOutput>) {
         self.backoff.reset();
         self.hasty = false;
         self.stalled_since = None;
         if self.fault.take().is_some() && self.store_fault.is_none() {
-            out.push(Output::Report(Event::Recovered));
+            out.push(PartitionOutput::Report(Event::Recovered));
         }
     }
 
     /// What follows from the state rather than from the input: positions that are due, deadlines that passed.
-    fn go_on(&mut self, now: Duration, out: &mut Vec<Output>) {
+    fn go_on(&mut self, now: Duration, out: &mut Vec<PartitionOutput>) {
         while self.live
             && let Some(info) = self.in_flight.pop_empty()
         {
@@ -305,14 +314,14 @@ impl PartitionMachine {
             self.advance(&info, target_next, Vec::new(), out);
         }
         if self.credit_blocked
-            || self.phase != Phase::Streaming
+            || self.phase != PartitionPhase::Streaming
             || !self.fetching
             || !self.in_flight.is_empty()
         {
             self.stalled_since = None;
         }
         match &self.phase {
-            Phase::Settling if self.in_flight.is_empty() => {
+            PartitionPhase::Settling if self.in_flight.is_empty() => {
                 if std::mem::replace(&mut self.hasty, true) {
                     self.void(out);
                     self.wait(now, "source or target moved again before there was progress".to_owned(), out);
@@ -320,34 +329,38 @@ impl PartitionMachine {
                     self.open(None, out);
                 }
             }
-            Phase::Waiting { retry_at, .. } | Phase::Faulted { retry_at } if now >= *retry_at => {
+            PartitionPhase::Waiting { retry_at, .. } | PartitionPhase::Faulted { retry_at }
+                if now >= *retry_at =>
+            {
                 self.open(None, out);
             }
-            Phase::SourceAway { retry_at, .. } if now >= *retry_at => self.stream(out),
-            Phase::Streaming if self.stalled_since.is_some_and(|since| now >= since + STALL) => {
+            PartitionPhase::SourceAway { retry_at, .. } if now >= *retry_at => self.stream(out),
+            PartitionPhase::Streaming if self.stalled_since.is_some_and(|since| now >= since + STALL) => {
                 self.stalled(now, out);
             }
-            Phase::Draining => {
+            PartitionPhase::Draining => {
                 self.finish_drain(now, out);
                 return;
             }
             _ => {}
         }
         let Some(reached) = self.reached else { return };
-        let must_save = self.phase == Phase::Saving && !self.saver.is_busy(now);
-        if must_save || (self.phase != Phase::Stopped && self.may_save() && self.saver.is_due(now, &reached))
+        let must_save = self.phase == PartitionPhase::Saving && !self.saver.is_busy(now);
+        if must_save
+            || (self.phase != PartitionPhase::Stopped && self.may_save() && self.saver.is_due(now, &reached))
         {
             self.save(now, false, out);
         }
     }
 
     /// Asks for what is reached to be saved.
-    fn save(&mut self, now: Duration, clean: bool, out: &mut Vec<Output>) {
+    fn save(&mut self, now: Duration, clean: bool, out: &mut Vec<PartitionOutput>) {
         let (Some(reached), Some(identity)) = (self.reached, &mut self.identity) else { return };
         identity.anchors.push(reached.source_next, reached.target_next);
         self.saver.asked(now, reached, clean);
         out.extend(
-            self.position().map(|position| Output::SavePosition(Box::new(Position { clean, ..position }))),
+            self.position()
+                .map(|position| PartitionOutput::SavePosition(Box::new(Position { clean, ..position }))),
         );
     }
 

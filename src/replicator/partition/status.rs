@@ -2,27 +2,27 @@
 
 use std::time::Duration;
 
-use super::{PartitionMachine, Phase, STALL};
+use super::{PartitionMachine, PartitionPhase, STALL};
 use crate::formats::Position;
 use crate::model::status::PartitionState;
 use crate::model::{Fault, Generation};
 
 impl PartitionMachine {
-    /// When to call with [`Input::Tick`](super::Input::Tick); `None` on an idle partition.
+    /// When to call with [`PartitionInput::Tick`](super::PartitionInput::Tick); `None` on an idle partition.
     pub fn deadline(&self) -> Option<Duration> {
         let retry = match &self.phase {
-            Phase::Stopped => return None,
-            Phase::SourceAway { retry_at, .. }
-            | Phase::Waiting { retry_at, .. }
-            | Phase::Faulted { retry_at } => Some(*retry_at),
+            PartitionPhase::Stopped => return None,
+            PartitionPhase::SourceAway { retry_at, .. }
+            | PartitionPhase::Waiting { retry_at, .. }
+            | PartitionPhase::Faulted { retry_at } => Some(*retry_at),
             _ => None,
         };
         let save = match (&self.phase, &self.reached) {
-            (Phase::Draining, Some(reached)) if self.in_flight.is_empty() => {
+            (PartitionPhase::Draining, Some(reached)) if self.in_flight.is_empty() => {
                 self.saver.deadline(reached, true, true)
             }
-            (Phase::Saving, Some(reached)) => self.saver.deadline(reached, false, true),
-            (Phase::Draining, _) => None,
+            (PartitionPhase::Saving, Some(reached)) => self.saver.deadline(reached, false, true),
+            (PartitionPhase::Draining, _) => None,
             (_, Some(reached)) if self.may_save() => self.saver.deadline(reached, false, false),
             _ => None,
         };
@@ -33,15 +33,15 @@ impl PartitionMachine {
     /// The state, for the status board. A fault shows until there is progress, not only until the next try.
     pub fn state(&self) -> PartitionState {
         match &self.phase {
-            Phase::Stopped => PartitionState::Stopped,
-            Phase::Draining => PartitionState::Draining,
-            Phase::Waiting { .. } | Phase::SourceAway { .. } => PartitionState::Waiting,
-            Phase::Opening { waits_for: Some(_) } => PartitionState::Waiting,
-            Phase::Faulted { .. } => PartitionState::Faulted,
-            Phase::Streaming if self.paused => PartitionState::Paused,
+            PartitionPhase::Stopped => PartitionState::Stopped,
+            PartitionPhase::Draining => PartitionState::Draining,
+            PartitionPhase::Waiting { .. } | PartitionPhase::SourceAway { .. } => PartitionState::Waiting,
+            PartitionPhase::Opening { waits_for: Some(_) } => PartitionState::Waiting,
+            PartitionPhase::Faulted { .. } => PartitionState::Faulted,
+            PartitionPhase::Streaming if self.paused => PartitionState::Paused,
             _ if self.fault.is_some() => PartitionState::Faulted,
-            Phase::Saving if self.store_fault.is_some() => PartitionState::Faulted,
-            Phase::Streaming => PartitionState::Streaming,
+            PartitionPhase::Saving if self.store_fault.is_some() => PartitionState::Faulted,
+            PartitionPhase::Streaming => PartitionState::Streaming,
             _ => PartitionState::Resolving,
         }
     }
@@ -49,21 +49,25 @@ impl PartitionMachine {
     /// Why, for the status board: what is waited for, or what is wrong.
     pub fn reason(&self) -> Option<String> {
         match &self.phase {
-            Phase::Waiting { reason, .. } | Phase::SourceAway { reason, .. } => return Some(reason.clone()),
-            Phase::Opening { waits_for: Some(what) } => return Some(what.clone()),
+            PartitionPhase::Waiting { reason, .. } | PartitionPhase::SourceAway { reason, .. } => {
+                return Some(reason.clone());
+            }
+            PartitionPhase::Opening { waits_for: Some(what) } => return Some(what.clone()),
             _ => {}
         }
         if let Some(fault) = self.fault() {
             return Some(fault.to_string());
         }
         match &self.phase {
-            Phase::Streaming if self.paused => Some("paused by an operator".to_owned()),
-            Phase::Opening { .. } => Some("waits for earlier writes to be answered".to_owned()),
-            Phase::Resolving { .. } => Some("finds out where to go on".to_owned()),
-            Phase::Saving => Some("saves the position from which it goes on".to_owned()),
-            Phase::Settling => Some("source or target moved; waits for writes in flight".to_owned()),
-            Phase::Draining if !self.in_flight.is_empty() => Some("waits for writes in flight".to_owned()),
-            Phase::Draining => Some("saves the last position".to_owned()),
+            PartitionPhase::Streaming if self.paused => Some("paused by an operator".to_owned()),
+            PartitionPhase::Opening { .. } => Some("waits for earlier writes to be answered".to_owned()),
+            PartitionPhase::Resolving { .. } => Some("finds out where to go on".to_owned()),
+            PartitionPhase::Saving => Some("saves the position from which it goes on".to_owned()),
+            PartitionPhase::Settling => Some("source or target moved; waits for writes in flight".to_owned()),
+            PartitionPhase::Draining if !self.in_flight.is_empty() => {
+                Some("waits for writes in flight".to_owned())
+            }
+            PartitionPhase::Draining => Some("saves the last position".to_owned()),
             _ => None,
         }
     }
@@ -76,9 +80,9 @@ impl PartitionMachine {
     /// When a faulted or waiting partition is tried again.
     pub fn retry_at(&self) -> Option<Duration> {
         match &self.phase {
-            Phase::SourceAway { retry_at, .. }
-            | Phase::Waiting { retry_at, .. }
-            | Phase::Faulted { retry_at } => Some(*retry_at),
+            PartitionPhase::SourceAway { retry_at, .. }
+            | PartitionPhase::Waiting { retry_at, .. }
+            | PartitionPhase::Faulted { retry_at } => Some(*retry_at),
             _ => None,
         }
     }

@@ -2,28 +2,28 @@
 
 use std::time::Duration;
 
-use super::io::{Output, Resolution};
-use super::{PartitionMachine, Phase, Reached};
+use super::io::{PartitionOutput, Resolution};
+use super::{PartitionMachine, PartitionPhase, Reached};
 use crate::model::{Event, Fault, FaultKind, WriteErrorClass};
 
 impl PartitionMachine {
-    pub(super) fn start(&mut self, out: &mut Vec<Output>) {
-        if self.phase == Phase::New {
+    pub(super) fn start(&mut self, out: &mut Vec<PartitionOutput>) {
+        if self.phase == PartitionPhase::New {
             self.open(None, out);
         }
     }
 
     /// Opens the lane anew. What was in flight is void: it is answered to nobody, and found in the tail.
-    pub(super) fn open(&mut self, waits_for: Option<String>, out: &mut Vec<Output>) {
+    pub(super) fn open(&mut self, waits_for: Option<String>, out: &mut Vec<PartitionOutput>) {
         self.void(out);
         self.generation = self.generation.next();
-        self.phase = Phase::Opening { waits_for };
-        out.push(Output::OpenLane(self.generation));
+        self.phase = PartitionPhase::Opening { waits_for };
+        out.push(PartitionOutput::OpenLane(self.generation));
     }
 
     /// Opens the lane at once, but waits first where that was tried since the last progress: what comes back at
     /// once would otherwise be looked into without end.
-    pub(super) fn open_soon(&mut self, now: Duration, reason: String, out: &mut Vec<Output>) {
+    pub(super) fn open_soon(&mut self, now: Duration, reason: String, out: &mut Vec<PartitionOutput>) {
         if std::mem::replace(&mut self.hasty, true) {
             self.void(out);
             self.wait(now, reason, out);
@@ -32,16 +32,16 @@ impl PartitionMachine {
         }
     }
 
-    pub(super) fn lane_opened(&mut self, out: &mut Vec<Output>) {
-        if matches!(self.phase, Phase::Opening { .. }) {
-            self.phase = Phase::Resolving { again: false };
-            out.push(Output::Resolve);
+    pub(super) fn lane_opened(&mut self, out: &mut Vec<PartitionOutput>) {
+        if matches!(self.phase, PartitionPhase::Opening { .. }) {
+            self.phase = PartitionPhase::Resolving { again: false };
+            out.push(PartitionOutput::Resolve);
         }
     }
 
-    pub(super) fn resolved(&mut self, now: Duration, resolution: Resolution, out: &mut Vec<Output>) {
-        let Phase::Resolving { again } = self.phase else { return };
-        out.extend(resolution.events.into_iter().map(Output::Report));
+    pub(super) fn resolved(&mut self, now: Duration, resolution: Resolution, out: &mut Vec<PartitionOutput>) {
+        let PartitionPhase::Resolving { again } = self.phase else { return };
+        out.extend(resolution.events.into_iter().map(PartitionOutput::Report));
         let reached = Reached {
             source_next: resolution.source_next,
             target_next: resolution.target_next,
@@ -63,87 +63,89 @@ impl PartitionMachine {
         self.refetch = (reached.source_next, reached.source_epoch);
         if again {
             // Taken all the same: what the shell writes beside a position are the ids that came with it.
-            self.phase = Phase::Resolving { again: false };
-            out.push(Output::Resolve);
+            self.phase = PartitionPhase::Resolving { again: false };
+            out.push(PartitionOutput::Resolve);
         } else if self.saver.holds(&reached, false) {
             self.stream(out);
         } else {
-            self.phase = Phase::Saving;
+            self.phase = PartitionPhase::Saving;
             if !self.saver.is_busy(now) {
                 self.save(now, false, out);
             }
         }
     }
 
-    pub(super) fn resolve_waits(&mut self, now: Duration, what: String, out: &mut Vec<Output>) {
-        if matches!(self.phase, Phase::Resolving { .. }) {
+    pub(super) fn resolve_waits(&mut self, now: Duration, what: String, out: &mut Vec<PartitionOutput>) {
+        if matches!(self.phase, PartitionPhase::Resolving { .. }) {
             self.wait(now, what, out);
         }
     }
 
-    pub(super) fn resolve_failed(&mut self, now: Duration, fault: Fault, out: &mut Vec<Output>) {
-        if matches!(self.phase, Phase::Resolving { .. }) {
+    pub(super) fn resolve_failed(&mut self, now: Duration, fault: Fault, out: &mut Vec<PartitionOutput>) {
+        if matches!(self.phase, PartitionPhase::Resolving { .. }) {
             self.faulted(now, fault, out);
         }
     }
 
     /// Fetches from where fetching ended, unless an operator paused.
-    pub(super) fn stream(&mut self, out: &mut Vec<Output>) {
-        self.phase = Phase::Streaming;
+    pub(super) fn stream(&mut self, out: &mut Vec<PartitionOutput>) {
+        self.phase = PartitionPhase::Streaming;
         if !self.paused {
             self.fetching = true;
             self.next_fetch = self.refetch.0;
-            out.push(Output::Fetch { offset: self.refetch.0, leader_epoch: self.refetch.1 });
+            out.push(PartitionOutput::Fetch { offset: self.refetch.0, leader_epoch: self.refetch.1 });
         }
     }
 
-    pub(super) fn moved(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn moved(&mut self, out: &mut Vec<PartitionOutput>) {
         match &mut self.phase {
-            Phase::Resolving { again } => *again = true,
-            Phase::Saving | Phase::Streaming | Phase::SourceAway { .. } => self.settle(out),
+            PartitionPhase::Resolving { again } => *again = true,
+            PartitionPhase::Saving | PartitionPhase::Streaming | PartitionPhase::SourceAway { .. } => {
+                self.settle(out)
+            }
             _ => {}
         }
     }
 
     /// Stops fetching, and resolves when what is in flight is answered.
-    pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn settle(&mut self, out: &mut Vec<PartitionOutput>) {
         self.stop_fetch(out);
-        self.phase = Phase::Settling;
+        self.phase = PartitionPhase::Settling;
     }
 
-    pub(super) fn stop_fetch(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn stop_fetch(&mut self, out: &mut Vec<PartitionOutput>) {
         self.stalled_since = None;
         if std::mem::take(&mut self.fetching) {
-            out.push(Output::StopFetch);
+            out.push(PartitionOutput::StopFetch);
         }
     }
 
     /// Gives up what is in flight: it was not written, or nobody knows.
-    pub(super) fn void(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn void(&mut self, out: &mut Vec<PartitionOutput>) {
         self.stop_fetch(out);
         self.in_flight.clear();
         self.live = false;
     }
 
     /// Waits for something outside, then resolves.
-    pub(super) fn wait(&mut self, now: Duration, reason: String, out: &mut Vec<Output>) {
+    pub(super) fn wait(&mut self, now: Duration, reason: String, out: &mut Vec<PartitionOutput>) {
         self.stop_fetch(out);
-        self.phase = Phase::Waiting { reason, retry_at: now + self.backoff.next() };
+        self.phase = PartitionPhase::Waiting { reason, retry_at: now + self.backoff.next() };
     }
 
     /// Shows a fault until there is progress, and resolves after a while.
-    pub(super) fn faulted(&mut self, now: Duration, fault: Fault, out: &mut Vec<Output>) {
+    pub(super) fn faulted(&mut self, now: Duration, fault: Fault, out: &mut Vec<PartitionOutput>) {
         let delay = self.backoff.next();
         self.faulted_for(now + delay, fault, out);
     }
 
-    fn faulted_for(&mut self, retry_at: Duration, fault: Fault, out: &mut Vec<Output>) {
+    fn faulted_for(&mut self, retry_at: Duration, fault: Fault, out: &mut Vec<PartitionOutput>) {
         self.stop_fetch(out);
         if self.fault.as_ref() != Some(&fault) {
-            out.push(Output::Report(Event::Faulted(fault.clone())));
+            out.push(PartitionOutput::Report(Event::Faulted(fault.clone())));
         }
         self.fault = Some(fault);
-        self.phase = Phase::Faulted { retry_at };
+        self.phase = PartitionPhase::Faulted { retry_at };
     }
 
     pub(super) fn write_failed(
@@ -151,13 +153,13 @@ impl PartitionMachine {
         now: Duration,
         class: WriteErrorClass,
         fault: Fault,
-        out: &mut Vec<Output>,
+        out: &mut Vec<PartitionOutput>,
     ) {
         if !self.live {
             return;
         }
         self.void(out);
-        if self.phase == Phase::Draining {
+        if self.phase == PartitionPhase::Draining {
             self.abandon(now, out);
             return;
         }
@@ -172,55 +174,61 @@ impl PartitionMachine {
         }
     }
 
-    pub(super) fn source_failed(&mut self, now: Duration, fault: Fault, retry: bool, out: &mut Vec<Output>) {
+    pub(super) fn source_failed(
+        &mut self,
+        now: Duration,
+        fault: Fault,
+        retry: bool,
+        out: &mut Vec<PartitionOutput>,
+    ) {
         // The engine has stopped fetching by itself.
-        if !std::mem::take(&mut self.fetching) || self.phase != Phase::Streaming {
+        if !std::mem::take(&mut self.fetching) || self.phase != PartitionPhase::Streaming {
             return;
         }
         if retry {
             let retry_at = now + self.backoff.next();
-            self.phase = Phase::SourceAway { reason: fault.to_string(), retry_at };
+            self.phase = PartitionPhase::SourceAway { reason: fault.to_string(), retry_at };
         } else {
             self.faulted(now, fault, out);
         }
     }
 
-    pub(super) fn session_lost(&mut self, now: Duration, reason: String, out: &mut Vec<Output>) {
+    pub(super) fn session_lost(&mut self, now: Duration, reason: String, out: &mut Vec<PartitionOutput>) {
         let reason = format!("engine session: {reason}");
         match self.phase {
-            Phase::New | Phase::Stopped => {}
-            Phase::Draining => {
+            PartitionPhase::New | PartitionPhase::Stopped => {}
+            PartitionPhase::Draining => {
                 self.void(out);
                 self.abandon(now, out);
             }
             // Asked for again at once, a session that can't be built would be asked for without end.
-            Phase::Opening { .. } => self.wait(now, reason, out),
-            Phase::Waiting { .. } | Phase::Faulted { .. } => self.void(out),
+            PartitionPhase::Opening { .. } => self.wait(now, reason, out),
+            PartitionPhase::Waiting { .. } | PartitionPhase::Faulted { .. } => self.void(out),
             _ => self.open_soon(now, reason, out),
         }
     }
 
-    pub(super) fn pause(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn pause(&mut self, out: &mut Vec<PartitionOutput>) {
         self.paused = true;
-        if let Phase::SourceAway { .. } = self.phase {
-            self.phase = Phase::Streaming;
+        if let PartitionPhase::SourceAway { .. } = self.phase {
+            self.phase = PartitionPhase::Streaming;
         }
-        if self.phase == Phase::Streaming {
+        if self.phase == PartitionPhase::Streaming {
             self.stop_fetch(out);
         }
     }
 
-    pub(super) fn resume(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn resume(&mut self, out: &mut Vec<PartitionOutput>) {
         self.paused = false;
         match self.phase {
-            Phase::Streaming if !self.fetching => self.stream(out),
-            Phase::SourceAway { .. } => self.stream(out),
-            Phase::Waiting { .. } | Phase::Faulted { .. } => self.open(None, out),
+            PartitionPhase::Streaming if !self.fetching => self.stream(out),
+            PartitionPhase::SourceAway { .. } => self.stream(out),
+            PartitionPhase::Waiting { .. } | PartitionPhase::Faulted { .. } => self.open(None, out),
             _ => {}
         }
     }
 
-    pub(super) fn stalled(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn stalled(&mut self, now: Duration, out: &mut Vec<PartitionOutput>) {
         let fault = Fault::new(
             FaultKind::NoProgress,
             format!(
@@ -236,20 +244,20 @@ impl PartitionMachine {
         self.faulted(now, fault, out);
     }
 
-    pub(super) fn drain(&mut self, now: Duration, out: &mut Vec<Output>) {
-        if self.phase == Phase::Draining {
+    pub(super) fn drain(&mut self, now: Duration, out: &mut Vec<PartitionOutput>) {
+        if self.phase == PartitionPhase::Draining {
             return;
         }
         self.stop_fetch(out);
         if self.live {
-            self.phase = Phase::Draining;
+            self.phase = PartitionPhase::Draining;
         } else {
             self.abandon(now, out);
         }
     }
 
     /// Stops without a clean position: the stored one, and the tail behind it, say the rest at the next start.
-    pub(super) fn abandon(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn abandon(&mut self, now: Duration, out: &mut Vec<PartitionOutput>) {
         if let Some(reached) = self.reached
             && self.may_save()
             && !self.saver.is_busy(now)
@@ -261,7 +269,7 @@ impl PartitionMachine {
     }
 
     /// Ends a drain as soon as nothing is in flight and the clean position is durable.
-    pub(super) fn finish_drain(&mut self, now: Duration, out: &mut Vec<Output>) {
+    pub(super) fn finish_drain(&mut self, now: Duration, out: &mut Vec<PartitionOutput>) {
         let Some(reached) = self.reached else { return };
         if !self.in_flight.is_empty() || self.saver.is_busy(now) {
             return;
@@ -273,30 +281,30 @@ impl PartitionMachine {
         }
     }
 
-    fn stopped(&mut self, out: &mut Vec<Output>) {
-        self.phase = Phase::Stopped;
-        out.push(Output::Stopped);
+    fn stopped(&mut self, out: &mut Vec<PartitionOutput>) {
+        self.phase = PartitionPhase::Stopped;
+        out.push(PartitionOutput::Stopped);
     }
 
-    pub(super) fn position_saved(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn position_saved(&mut self, out: &mut Vec<PartitionOutput>) {
         if !self.saver.saved() {
             return;
         }
         if self.store_fault.take().is_some() && self.fault.is_none() {
-            out.push(Output::Report(Event::Recovered));
+            out.push(PartitionOutput::Report(Event::Recovered));
         }
-        if self.phase == Phase::Saving
+        if self.phase == PartitionPhase::Saving
             && self.reached.is_some_and(|reached| self.saver.holds(&reached, false))
         {
             self.stream(out);
         }
     }
 
-    pub(super) fn position_failed(&mut self, now: Duration, fault: Fault, out: &mut Vec<Output>) {
+    pub(super) fn position_failed(&mut self, now: Duration, fault: Fault, out: &mut Vec<PartitionOutput>) {
         let retry_at = now + self.backoff.next();
         if self.saver.failed(retry_at) {
             if self.store_fault.as_ref() != Some(&fault) {
-                out.push(Output::Report(Event::Faulted(fault.clone())));
+                out.push(PartitionOutput::Report(Event::Faulted(fault.clone())));
             }
             self.store_fault = Some(fault);
         }

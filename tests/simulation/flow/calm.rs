@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mirrormesh::replicator::flow::Input;
+use mirrormesh::replicator::flow::FlowInput;
 
 use super::ops::World;
 use super::process::Process;
@@ -46,7 +46,7 @@ impl World {
         }
         if self.processes[which].as_ref().is_some_and(|process| process.paused) {
             self.processes[which].iter_mut().for_each(|process| process.paused = false);
-            self.tell(which, Input::Resume);
+            self.tell(which, FlowInput::Resume);
         }
         self.look(which);
         self.ends(which);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mirrormesh::formats::Token;
 use mirrormesh::model::{FaultKind, Generation, TopicPartition};
-use mirrormesh::replicator::flow::{BothClusters, FlowMemory, Input};
+use mirrormesh::replicator::flow::{BothClusters, FlowInput, FlowMemory};
 
 use super::Random;
 use super::actors::Save;
@@ -98,7 +98,7 @@ impl World {
             for which in 0..2 {
                 let due = |process: &Process| process.machine.deadline().is_some_and(|at| at <= self.now);
                 if self.processes[which].as_ref().is_some_and(due) {
-                    self.tell(which, Input::Tick);
+                    self.tell(which, FlowInput::Tick);
                 }
             }
         }
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// Tells a process; one that is over after it is gone, or begins its next life.
-    pub fn tell(&mut self, which: usize, input: Input) {
+    pub fn tell(&mut self, which: usize, input: FlowInput) {
         self.show((which, &input));
         let Some(process) = &mut self.processes[which] else { return };
         process.tell(&mut self.truth, self.now, input);
@@ -131,7 +131,7 @@ impl World {
     fn begin(&mut self, which: usize, id: u64, memory: FlowMemory) {
         let seed = self.random.next();
         self.processes[which] = Some(Process::new(id, seed, memory));
-        self.tell(which, Input::Start);
+        self.tell(which, FlowInput::Start);
         self.look(which);
     }
 
@@ -169,7 +169,7 @@ impl World {
             88..90 => self.pause(which),
             90 => {
                 if std::mem::take(&mut process.jobs) {
-                    self.tell(which, Input::JobFailed("a panic".to_owned()));
+                    self.tell(which, FlowInput::JobFailed("a panic".to_owned()));
                 }
             }
             91..93 => self.fail_partition(which),
@@ -194,7 +194,7 @@ impl World {
             _ => {
                 if process.store.take().is_some() {
                     process.store_failed = true;
-                    self.tell(which, Input::StoreEnded("a panic".to_owned()));
+                    self.tell(which, FlowInput::StoreEnded("a panic".to_owned()));
                 }
             }
         }
@@ -207,7 +207,7 @@ impl World {
             target: self.truth.target.look(&process.told.target),
         };
         let told = process.told.clone();
-        self.tell(which, Input::Clusters(Box::new(told)));
+        self.tell(which, FlowInput::Clusters(Box::new(told)));
     }
 
     pub fn ends(&mut self, which: usize) {
@@ -215,7 +215,7 @@ impl World {
         let ends = self.truth.ends();
         // A flow that is ending tells its partitions nothing any more.
         process.ends = Some(ends.clone());
-        self.tell(which, Input::Ends(ends));
+        self.tell(which, FlowInput::Ends(ends));
     }
 
     /// The claim is written, or what is stored is read.
@@ -228,10 +228,10 @@ impl World {
                 process.claiming = Some((attempt, Some(self.truth.claim(process.id, false))));
                 return;
             }
-            Some(token) if !fails => Input::Claimed { attempt, token: Token(token) },
+            Some(token) if !fails => FlowInput::Claimed { attempt, token: Token(token) },
             _ => {
                 let needs_person = self.random.one_in(3);
-                Input::ClaimFailed { attempt, needs_person, reason: "not read".to_owned() }
+                FlowInput::ClaimFailed { attempt, needs_person, reason: "not read".to_owned() }
             }
         };
         self.tell(which, input);
@@ -250,11 +250,11 @@ impl World {
         };
         let number = process.questions.remove(at).number;
         let input = match seen {
-            None => Input::ReconcileFailed { number, reason: "a cluster is away".to_owned() },
+            None => FlowInput::ReconcileFailed { number, reason: "a cluster is away".to_owned() },
             Some(outcome) => {
                 process.answering(&outcome);
                 process.answered.push((number, outcome.clone()));
-                Input::Reconciled { number, outcome: Box::new(outcome) }
+                FlowInput::Reconciled { number, outcome: Box::new(outcome) }
             }
         };
         self.tell(which, input);
@@ -264,7 +264,7 @@ impl World {
     fn old_answer(&mut self, which: usize) {
         let Some(process) = &mut self.processes[which] else { return };
         if let Some((number, outcome)) = self.random.any(process.answered.iter().cloned()) {
-            self.tell(which, Input::Reconciled { number, outcome: Box::new(outcome) });
+            self.tell(which, FlowInput::Reconciled { number, outcome: Box::new(outcome) });
         }
     }
 
@@ -309,7 +309,7 @@ impl World {
             process.owed.insert(source.clone(), partition.acknowledged);
         }
         let generation = Generation(process.lanes.get(source).copied().unwrap_or_default());
-        self.tell(which, Input::PartitionEnded { source: source.clone(), generation, failure });
+        self.tell(which, FlowInput::PartitionEnded { source: source.clone(), generation, failure });
     }
 
     fn fail_partition(&mut self, which: usize) {
@@ -326,8 +326,8 @@ impl World {
         let kinds = [None, Some(FaultKind::RecordTooLarge), Some(FaultKind::Other)];
         partition.fault = kinds[self.random.below(3)];
         let input = match partition.fault {
-            Some(kind) => Input::PartitionFaulted { source, kind },
-            None => Input::PartitionRecovered(source),
+            Some(kind) => FlowInput::PartitionFaulted { source, kind },
+            None => FlowInput::PartitionRecovered(source),
         };
         self.tell(which, input);
     }
@@ -341,7 +341,7 @@ impl World {
                 self.truth.claim(process.id, true);
             }
             process.store = None;
-            self.tell(which, Input::StoreDrained);
+            self.tell(which, FlowInput::StoreDrained);
             return;
         }
         if store.lost || !self.truth.target.there {
@@ -371,13 +371,13 @@ impl World {
         let Some((generation, lost)) = &mut process.session else { return };
         *lost = true;
         let generation = *generation;
-        self.tell(which, Input::SessionLost { generation, reason: "connection reset".to_owned() });
+        self.tell(which, FlowInput::SessionLost { generation, reason: "connection reset".to_owned() });
     }
 
     pub fn close_session(&mut self, which: usize) {
         let Some(process) = &mut self.processes[which] else { return };
         if let Some(generation) = process.closing.pop() {
-            self.tell(which, Input::SessionClosed(generation));
+            self.tell(which, FlowInput::SessionClosed(generation));
         }
     }
 
@@ -394,14 +394,14 @@ impl World {
         let Some(other) = other.filter(|_| !process.other_claim) else { return };
         process.other_claim = true;
         process.store.iter_mut().for_each(|store| store.lost = true);
-        let input = Input::OtherClaim(claim(other.process));
+        let input = FlowInput::OtherClaim(claim(other.process));
         self.tell(which, input);
     }
 
     fn pause(&mut self, which: usize) {
         let Some(process) = &mut self.processes[which] else { return };
         process.paused = !process.paused;
-        let input = if process.paused { Input::Pause } else { Input::Resume };
+        let input = if process.paused { FlowInput::Pause } else { FlowInput::Resume };
         self.tell(which, input);
     }
 
@@ -411,6 +411,6 @@ impl World {
             process.drain = Some(Drain { from: self.now, limit });
             process.killed = 0;
         }
-        self.tell(which, Input::Drain { limit });
+        self.tell(which, FlowInput::Drain { limit });
     }
 }

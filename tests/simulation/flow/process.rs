@@ -8,8 +8,8 @@ use mirrormesh::formats::{Claim, Token};
 use mirrormesh::model::status::UpstreamStatus;
 use mirrormesh::model::{Alias, Event, Fault, Generation, TopicName, TopicPartition};
 use mirrormesh::replicator::flow::{
-    BothClusters, FlowConfig, FlowMachine, FlowMemory, Input, Note, Output, PartitionStart, Reconciliation,
-    Told,
+    BothClusters, FlowConfig, FlowInput, FlowMachine, FlowMemory, FlowOutput, Note, PartitionStart,
+    Reconciliation, Told,
 };
 
 use super::actors::{Partition, Store};
@@ -73,7 +73,7 @@ pub struct Process {
     pub failed: bool,
     /// So many deeds are left before the process crashes.
     pub fuse: Option<usize>,
-    answers: VecDeque<Input>,
+    answers: VecDeque<FlowInput>,
 }
 
 pub fn config(seed: u64) -> FlowConfig {
@@ -141,7 +141,7 @@ impl Process {
     }
 
     /// Hands an input to the machine and does what it asks for, as far as the process lives.
-    pub fn tell(&mut self, truth: &mut Truth, now: Duration, input: Input) {
+    pub fn tell(&mut self, truth: &mut Truth, now: Duration, input: FlowInput) {
         self.answers.push_back(input);
         while let Some(input) = self.answers.pop_front() {
             let was_over = self.left_behind.is_some() || self.failed;
@@ -161,25 +161,25 @@ impl Process {
         }
     }
 
-    fn obey(&mut self, truth: &mut Truth, now: Duration, output: Output) {
+    fn obey(&mut self, truth: &mut Truth, now: Duration, output: FlowOutput) {
         assert!(self.left_behind.is_none() && !self.failed, "{output:?} after the end");
         let starts = matches!(
             output,
-            Output::Claim { .. }
-                | Output::StartStore { .. }
-                | Output::StartJobs
-                | Output::StartSession(_)
-                | Output::StartPartition(_)
+            FlowOutput::Claim { .. }
+                | FlowOutput::StartStore { .. }
+                | FlowOutput::StartJobs
+                | FlowOutput::StartSession(_)
+                | FlowOutput::StartPartition(_)
         );
         let may_start = !self.other_claim && !self.gave_up && self.drain.is_none();
         assert!(!starts || may_start, "R3: {output:?} though the flow is another's, given up or draining");
         match output {
-            Output::Claim { attempt } => self.claiming = Some((attempt, None)),
-            Output::StartStore { token: Token(token) } => {
+            FlowOutput::Claim { attempt } => self.claiming = Some((attempt, None)),
+            FlowOutput::StartStore { token: Token(token) } => {
                 assert!(self.store.is_none(), "one store at a time");
                 self.store = Some(Store::new(token));
             }
-            Output::DrainStore { limit } => {
+            FlowOutput::DrainStore { limit } => {
                 let drain = self.drain.expect("a store is drained in a drain");
                 assert!(now + limit <= drain.from + drain.limit, "the store's time is within the drain's");
                 assert!(
@@ -188,40 +188,40 @@ impl Process {
                 );
                 self.store.as_mut().expect("there is a store").draining = true;
             }
-            Output::StartJobs => self.jobs = true,
-            Output::StopJobs => self.jobs = false,
-            Output::StartSession(generation) => self.start_session(generation),
-            Output::CloseSession { generation, .. } => {
+            FlowOutput::StartJobs => self.jobs = true,
+            FlowOutput::StopJobs => self.jobs = false,
+            FlowOutput::StartSession(generation) => self.start_session(generation),
+            FlowOutput::CloseSession { generation, .. } => {
                 let (in_use, _) = self.session.take().expect("a session that is closed was in use");
                 assert_eq!(in_use, generation);
                 self.closing.push(generation);
             }
-            Output::Reconcile { number, refused } => {
+            FlowOutput::Reconcile { number, refused } => {
                 checks::refused(self, &refused);
                 self.questions.push(Question { number, seen: None });
             }
-            Output::StartPartition(start) => self.start_partition(truth, *start),
-            Output::TellPartition(source, told) => self.tell_partition(&source, told),
-            Output::KillPartition(source) => {
+            FlowOutput::StartPartition(start) => self.start_partition(truth, *start),
+            FlowOutput::TellPartition(source, told) => self.tell_partition(&source, told),
+            FlowOutput::KillPartition(source) => {
                 checks::may_kill(self, now);
                 let partition = self.partitions.get_mut(&source).expect("it has an actor");
                 self.killed += usize::from(!std::mem::replace(&mut partition.killed, true));
             }
-            Output::Observe(source) => assert!(self.observed.insert(source), "observed once"),
-            Output::Forget(source) => assert!(self.observed.remove(&source), "forgotten once"),
-            Output::ShowTopics(topics) => {
+            FlowOutput::Observe(source) => assert!(self.observed.insert(source), "observed once"),
+            FlowOutput::Forget(source) => assert!(self.observed.remove(&source), "forgotten once"),
+            FlowOutput::ShowTopics(topics) => {
                 self.faults.retain(|topic, _| topics.iter().any(|status| status.topic == *topic));
             }
-            Output::Report(Event::LoopFound { .. }) => self.gave_up = true,
-            Output::Report(_) => {}
-            Output::ReportTopic(topic, event) => self.topic_event(topic, event),
-            Output::Note(note) => self.note(note),
-            Output::Upkeep => {
+            FlowOutput::Report(Event::LoopFound { .. }) => self.gave_up = true,
+            FlowOutput::Report(_) => {}
+            FlowOutput::ReportTopic(topic, event) => self.topic_event(topic, event),
+            FlowOutput::Note(note) => self.note(note),
+            FlowOutput::Upkeep => {
                 let upstreams = self.upstreams();
-                self.answers.push_back(Input::Upstreams(upstreams));
+                self.answers.push_back(FlowInput::Upstreams(upstreams));
             }
-            Output::Failed(_) => self.failed = true,
-            Output::Stopped { left_behind } => {
+            FlowOutput::Failed(_) => self.failed = true,
+            FlowOutput::Stopped { left_behind } => {
                 self.left_behind = Some(left_behind);
                 checks::stopped(self, truth, now);
             }
@@ -233,10 +233,10 @@ impl Process {
         assert!(self.sessions.insert(generation), "never two sessions of one generation");
         let refused = std::mem::take(&mut self.refuses_session);
         self.answers.push_front(if refused {
-            Input::SessionRefused { generation, reason: "no such codec".to_owned() }
+            FlowInput::SessionRefused { generation, reason: "no such codec".to_owned() }
         } else {
             self.session = Some((generation, false));
-            Input::SessionStarted(generation)
+            FlowInput::SessionStarted(generation)
         });
     }
 

@@ -12,7 +12,7 @@ impl World {
         let inside = (self.source.start..=self.source.end).contains(&offset);
         if resolved != Some(self.source.topic_id) || diverges || !inside {
             process.fetch = None;
-            self.tell(Input::SourceMoved);
+            self.tell(PartitionInput::SourceMoved);
             return;
         }
         let records: Vec<(i64, Record)> = self.source.read(offset).take(most).collect();
@@ -35,18 +35,18 @@ impl World {
         };
         process.fetch = Some((next, epoch));
         let mut out = Vec::new();
-        process.machine.handle(self.now, Input::Fetched(info), &mut out);
+        process.machine.handle(self.now, PartitionInput::Fetched(info), &mut out);
         let generation = process.machine.generation();
         let mut answers = 0;
         for output in out {
             match output {
-                Output::Write => {
+                PartitionOutput::Write => {
                     answers += 1;
                     assert!(info.records > 0, "an empty batch is not written");
                     let Some(process) = &mut self.process else { panic!("the process stopped on a fetch") };
                     process.pipeline.push_back(Request { generation, info, records: records.clone() });
                 }
-                Output::Discard => answers += 1,
+                PartitionOutput::Discard => answers += 1,
                 other => self.obey(other),
             }
         }
@@ -82,7 +82,7 @@ impl World {
         let Some(ack) = process.acks.pop_front() else { return };
         if ack.generation == process.machine.generation() && !process.opening {
             let target_next = ack.segments.last().map(Segment::target_next);
-            self.tell(Input::Acknowledged {
+            self.tell(PartitionInput::Acknowledged {
                 source_next: ack.source_next,
                 target_next,
                 segments: ack.segments,
@@ -94,7 +94,7 @@ impl World {
         if let Some(position) = self.saving.pop_front() {
             self.maps.saved();
             self.stored = Some(position);
-            self.tell(Input::PositionSaved);
+            self.tell(PartitionInput::PositionSaved);
         }
     }
 
@@ -107,7 +107,7 @@ impl World {
                 self.stored = Some(position);
             }
             let fault = Fault::new(FaultKind::PositionStore, "the position was not stored", "");
-            self.tell(Input::PositionFailed(fault));
+            self.tell(PartitionInput::PositionFailed(fault));
         }
     }
 
@@ -124,7 +124,7 @@ impl World {
         }
         let fault = Fault::new(FaultKind::Other, what, "");
         if self.process.as_ref().is_some_and(|process| !process.opening) {
-            self.tell(Input::WriteFailed { class, fault });
+            self.tell(PartitionInput::WriteFailed { class, fault });
         }
     }
 
@@ -135,7 +135,7 @@ impl World {
         process.fetch = None;
         let arrive = if std::mem::take(&mut process.out_of_sequence) { 0 } else { arrive };
         self.zombies.extend(process.pipeline.drain(..).take(arrive));
-        self.tell(Input::SessionLost("connection reset".to_owned()));
+        self.tell(PartitionInput::SessionLost("connection reset".to_owned()));
     }
 
     pub(super) fn zombie_arrives(&mut self) {

@@ -66,7 +66,7 @@ impl World {
         self.ledger.resolving(&self.source, no_tail);
         process.resolving = false;
         match verdict.conclude(tail) {
-            Err(fault) => self.tell(Input::ResolveFailed(fault)),
+            Err(fault) => self.tell(PartitionInput::ResolveFailed(fault)),
             Ok(resolution) => {
                 process.knows = Some([
                     (self.source.incarnation, self.source.epoch),
@@ -74,7 +74,7 @@ impl World {
                 ]);
                 process.out_of_sequence = false;
                 self.maps.resolved(&resolution);
-                self.tell(Input::Resolved(Box::new(resolution)));
+                self.tell(PartitionInput::Resolved(Box::new(resolution)));
             }
         }
     }

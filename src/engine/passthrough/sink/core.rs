@@ -15,7 +15,7 @@ use super::prepare;
 use super::producer_ids::ProducerIds;
 use super::sender::{self, Queue};
 use super::topic::Topic;
-use super::writer::Step;
+use super::writer::WriterStep;
 use crate::engine::TargetLimits;
 use crate::engine::panic::panic_text;
 use crate::engine::passthrough::Shared;
@@ -135,10 +135,10 @@ impl Core {
     /// Takes the lane to where it has to go.
     pub(super) fn guide(self: &Arc<Self>, lane: &Arc<Lane>) {
         match lane.writer.step() {
-            Step::Nothing => {}
-            Step::Queue(broker) => self.queue(broker).push(lane.clone()),
-            Step::Prepare { tries: 0 } => self.prepare(lane.clone()),
-            Step::Prepare { tries } => {
+            WriterStep::Nothing => {}
+            WriterStep::Queue(broker) => self.queue(broker).push(lane.clone()),
+            WriterStep::Prepare { tries: 0 } => self.prepare(lane.clone()),
+            WriterStep::Prepare { tries } => {
                 let (core, lane) = (self.clone(), lane.clone());
                 self.spawn("pause", async move {
                     tokio::time::sleep(prepare::pause(tries)).await;

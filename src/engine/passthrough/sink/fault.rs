@@ -8,14 +8,14 @@ use crate::model::{Fault, FaultKind, TopicPartition, WriteErrorClass};
 
 /// Where a lane leads.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct LanePlace {
     pub(super) source: TopicPartition,
     pub(super) target: TopicPartition,
 }
 
 /// What the target answered instead of an offset.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(super) struct BrokerRefusal {
     pub(super) code: ResponseError,
     /// Where the batch was appended, though the answer is an error; −1 when it says nothing of it.
     pub(super) base_offset: i64,
@@ -24,7 +24,7 @@ pub(super) struct Refusal {
     pub(super) records: Vec<(u32, Option<String>)>,
 }
 
-impl Refusal {
+impl BrokerRefusal {
     /// The code with what the broker says, about the batch and about single records.
     pub(super) fn text(&self, source_at: impl Fn(u32) -> Option<i64>) -> String {
         // A broker names every record that is wrong; the first few tell as much.
@@ -47,15 +47,15 @@ impl Refusal {
 
 /// A failure that is to be told, and the source offset to blame; `None` is where the written records end.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct WriteFailure {
     pub(super) class: WriteErrorClass,
     pub(super) offset: Option<i64>,
     pub(super) fault: Fault,
 }
 
-impl Place {
+impl LanePlace {
     /// The target has to be looked at before anything else is written.
-    pub(super) fn resolve(&self, offset: i64, cause: &str) -> Failure {
+    pub(super) fn resolve(&self, offset: i64, cause: &str) -> WriteFailure {
         let fault = Fault::new(
             FaultKind::Other,
             format!(
@@ -64,31 +64,31 @@ impl Place {
             ),
             "nothing to do: the tail of the target partition is compared with the source",
         );
-        Failure { class: WriteErrorClass::Retry, offset: None, fault }
+        WriteFailure { class: WriteErrorClass::Retry, offset: None, fault }
     }
 
     /// The target does not know the topic.
-    pub(super) fn missing(&self, offset: i64, cause: &str) -> Failure {
+    pub(super) fn missing(&self, offset: i64, cause: &str) -> WriteFailure {
         let fault = Fault::new(
             FaultKind::TargetMissing,
             self.not_written(offset, cause),
             format!("{} is created again when the flow may do so; otherwise create it", self.target),
         );
-        Failure { class: WriteErrorClass::Retry, offset: None, fault }
+        WriteFailure { class: WriteErrorClass::Retry, offset: None, fault }
     }
 
     /// Another writer has taken our place.
-    pub(super) fn fenced(&self, offset: i64, cause: &str) -> Failure {
+    pub(super) fn fenced(&self, offset: i64, cause: &str) -> WriteFailure {
         let fault = Fault::new(
             FaultKind::AnotherWriter,
             self.not_written(offset, cause),
             "make sure that only one process mirrors this flow",
         );
-        Failure { class: WriteErrorClass::Fence, offset: None, fault }
+        WriteFailure { class: WriteErrorClass::Fence, offset: None, fault }
     }
 
     /// The target won't take it.
-    pub(super) fn refused(&self, kind: FaultKind, offset: i64, cause: &str) -> Failure {
+    pub(super) fn refused(&self, kind: FaultKind, offset: i64, cause: &str) -> WriteFailure {
         let topic = &self.target.topic;
         let advice = match kind {
             FaultKind::TargetUnauthorized => {
@@ -105,11 +105,11 @@ impl Place {
             _ => format!("see the log of the target's brokers and the configuration of {topic}"),
         };
         let fault = Fault::new(kind, self.not_written(offset, cause), advice);
-        Failure { class: WriteErrorClass::Refuse, offset: Some(offset), fault }
+        WriteFailure { class: WriteErrorClass::Refuse, offset: Some(offset), fault }
     }
 
     /// One record is larger than the topic takes, even alone.
-    pub(super) fn too_large(&self, offset: i64, bytes: usize, limit: Option<usize>) -> Failure {
+    pub(super) fn too_large(&self, offset: i64, bytes: usize, limit: Option<usize>) -> WriteFailure {
         let topic = &self.target.topic;
         let most = limit.map_or_else(|| "less".to_owned(), |limit| format!("at most {limit}"));
         let fault = Fault::new(
@@ -120,11 +120,16 @@ impl Place {
             ),
             format!("raise max.message.bytes of {topic} to {bytes} or more"),
         );
-        Failure { class: WriteErrorClass::Refuse, offset: Some(offset), fault }
+        WriteFailure { class: WriteErrorClass::Refuse, offset: Some(offset), fault }
     }
 
     /// A batch can't be written anew.
-    pub(super) fn unpackable(&self, offset: i64, problem: &PackProblem, limits: &TargetLimits) -> Failure {
+    pub(super) fn unpackable(
+        &self,
+        offset: i64,
+        problem: &PackProblem,
+        limits: &TargetLimits,
+    ) -> WriteFailure {
         match problem {
             PackProblem::RecordTooLarge { offset, bytes, limit } => {
                 let limit = (*limit >= limits.max_message_bytes).then_some(*limit);
@@ -136,7 +141,7 @@ impl Place {
                     format!("offset {offset} of {} can't be read: {detail}", self.source),
                     "check the broker's disk; restore the segment from a replica, or move the position past it",
                 );
-                Failure { class: WriteErrorClass::Refuse, offset: Some(offset), fault }
+                WriteFailure { class: WriteErrorClass::Refuse, offset: Some(offset), fault }
             }
         }
     }

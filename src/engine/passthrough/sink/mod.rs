@@ -74,10 +74,10 @@ impl Sink {
     ) {
         let known = match lane.writer.producer().or(producer) {
             Some(producer) => self.core.producer_ids.known(&self.core.wire, &target, &producer).await,
-            None => outbox::Known::Nobody,
+            None => outbox::KnownProducer::Nobody,
         };
         let topic = self.core.topic(target.topic.as_str());
-        lane.writer.open(generation, fault::Place { source: lane.id.clone(), target }, topic, known);
+        lane.writer.open(generation, fault::LanePlace { source: lane.id.clone(), target }, topic, known);
     }
 
     /// Writes a batch after those before it.

@@ -19,8 +19,8 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::fault::{Failure, Place};
-use super::sequenced_batch::{Input, SequencedBatch, State};
+use super::fault::{LanePlace, WriteFailure};
+use super::sequenced_batch::{BatchState, GivenBatch, SequencedBatch};
 use super::topic::Topic;
 use super::verdict::TOPIC_PATIENCE;
 use crate::batch::Restamped;
@@ -28,8 +28,8 @@ use crate::engine::WriteError;
 use crate::formats::ProducerState;
 use crate::model::TopicPartition;
 
-pub(super) use answers::Answer;
-pub(super) use events::Told;
+pub(super) use answers::BatchAnswer;
+pub(super) use events::OutboxEvents;
 
 /// Batches from the oldest that is not acknowledged to the newest that was sent: as many of a producer as brokers
 /// remember.
@@ -79,7 +79,7 @@ pub(super) enum Identify {
 
 /// What the target said of the producer that wrote last, when the lane was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownProducer {
     /// It knows it, and how far it got.
     Yes(ProducerState),
     /// It does not: nothing of it ever arrived, or it was long ago.
@@ -92,7 +92,7 @@ pub(super) enum Known {
 
 /// A producer that wrote to the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Line {
+struct ProducerLine {
     id: i64,
     epoch: i16,
     /// The target knows it: more than one batch may be on its way.
@@ -115,8 +115,8 @@ pub(super) struct Outgoing {
 
 /// The machine; it outlives the lane's generations.
 pub(super) struct Outbox {
-    place: Place,
-    inputs: VecDeque<Input>,
+    place: LanePlace,
+    inputs: VecDeque<GivenBatch>,
     /// Number of the oldest input.
     first_input: u64,
     /// How many of `inputs`, from the oldest on, are packed.
@@ -128,7 +128,7 @@ pub(super) struct Outbox {
     sent: usize,
     link: u64,
     /// Under which it writes; `None` until that is settled.
-    line: Option<Line>,
+    line: Option<ProducerLine>,
     /// Under which it wrote last, in this session.
     used: Option<(i64, i16)>,
     /// The target does not take what `line` writes any more: another epoch is needed.
@@ -149,12 +149,12 @@ pub(super) struct Outbox {
     moved: bool,
     tries: u32,
     trouble_since: Option<Duration>,
-    failure: Option<Failure>,
+    failure: Option<WriteFailure>,
     /// What follows on the batches can't be packed; told when they are acknowledged.
-    dead_end: Option<Failure>,
+    dead_end: Option<WriteFailure>,
     /// What was given after the inputs can't be written; told when they are acknowledged.
-    broken: Option<Failure>,
-    done: VecDeque<Input>,
+    broken: Option<WriteFailure>,
+    done: VecDeque<GivenBatch>,
     /// Why batches were opened since it was asked last.
     opened: Option<String>,
 }
@@ -164,7 +164,7 @@ impl Outbox {
     pub(super) fn new() -> Self {
         let nowhere = TopicPartition::new("", -1);
         Self {
-            place: Place { source: nowhere.clone(), target: nowhere },
+            place: LanePlace { source: nowhere.clone(), target: nowhere },
             inputs: VecDeque::new(),
             first_input: 0,
             packed: 0,
@@ -196,16 +196,16 @@ impl Outbox {
     ///
     /// Where the target knows the producer that wrote last, or nothing of it at all, its sequence goes on: then a late
     /// request and ours exclude each other. Else another epoch, or another producer, starts at 0.
-    pub(super) fn open(&mut self, place: Place, known: Known) {
+    pub(super) fn open(&mut self, place: LanePlace, known: KnownProducer) {
         self.forget();
         self.place = place;
         let (producer, established) = match known {
-            Known::Yes(producer) => (Some(producer), true),
-            Known::No(producer) => (Some(producer).filter(|_| !self.spent), false),
-            Known::Nobody | Known::Untold => (None, false),
+            KnownProducer::Yes(producer) => (Some(producer), true),
+            KnownProducer::No(producer) => (Some(producer).filter(|_| !self.spent), false),
+            KnownProducer::Nobody | KnownProducer::Untold => (None, false),
         };
         let producer = producer.filter(|producer| self.barred != Some(producer.id));
-        self.line = producer.map(|producer| Line {
+        self.line = producer.map(|producer| ProducerLine {
             id: producer.id,
             epoch: producer.epoch,
             established,
@@ -223,7 +223,7 @@ impl Outbox {
     }
 
     /// Forgets all that waits or is on its way, and writes nothing until it is opened.
-    pub(super) fn forget(&mut self) -> Vec<Input> {
+    pub(super) fn forget(&mut self) -> Vec<GivenBatch> {
         self.first_input += self.inputs.len() as u64;
         self.first_serial += self.sequenced.len() as u64;
         self.sequenced.clear();
@@ -239,7 +239,7 @@ impl Outbox {
     }
 
     /// Takes a batch. `false`, and nothing happens, when a write before it failed or it is not open.
-    pub(super) fn write(&mut self, input: Input) -> Result<(), Input> {
+    pub(super) fn write(&mut self, input: GivenBatch) -> Result<(), GivenBatch> {
         let failed = self.failure.is_some() || self.dead_end.is_some() || self.broken.is_some();
         if !self.open || self.settling || failed {
             return Err(input);
@@ -249,7 +249,7 @@ impl Outbox {
     }
 
     /// Ends the generation: what was not sent is dropped (and given back), and nothing is sent again.
-    pub(super) fn settle(&mut self) -> Vec<Input> {
+    pub(super) fn settle(&mut self) -> Vec<GivenBatch> {
         self.settling = true;
         while self.sequenced.back().is_some_and(|batch| !batch.tried) {
             self.sequenced.pop_back();
@@ -262,7 +262,7 @@ impl Outbox {
     }
 
     /// Nothing more comes of what is not acknowledged by now.
-    fn abandon(&mut self) -> Vec<Input> {
+    fn abandon(&mut self) -> Vec<GivenBatch> {
         while self.step_acknowledged() {}
         let told = std::mem::take(&mut self.done);
         let dropped = self.forget();
@@ -318,7 +318,7 @@ impl Outbox {
     }
 
     fn next_fresh(&self) -> Option<usize> {
-        self.sequenced.iter().position(|batch| batch.state == State::Fresh)
+        self.sequenced.iter().position(|batch| batch.state == BatchState::Fresh)
     }
 
     /// What to find out.
@@ -349,7 +349,7 @@ impl Outbox {
                 },
                 _ => epoch,
             };
-            self.line = Some(Line {
+            self.line = Some(ProducerLine {
                 id,
                 epoch,
                 established: false,
@@ -385,23 +385,23 @@ impl Outbox {
     pub(super) fn write_nothing_more(&mut self, error: WriteError) {
         if self.open && !self.settling && self.failure.is_none() {
             let WriteError { class, source_offset, fault } = error;
-            self.broken.get_or_insert(Failure { class, offset: Some(source_offset), fault });
+            self.broken.get_or_insert(WriteFailure { class, offset: Some(source_offset), fault });
         }
     }
 
     /// Writes nothing more under this generation; told when what is on its way is answered.
-    pub(super) fn fail(&mut self, failure: Failure) {
+    pub(super) fn fail(&mut self, failure: WriteFailure) {
         self.failure.get_or_insert(failure);
     }
 
     /// Between which partitions it writes.
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &LanePlace {
         &self.place
     }
 
     /// Source offset of the first record that is not acknowledged.
     pub(super) fn first_open_offset(&self) -> i64 {
-        let batch = self.sequenced.iter().find(|batch| !matches!(batch.state, State::Written(_)));
+        let batch = self.sequenced.iter().find(|batch| !matches!(batch.state, BatchState::Written(_)));
         let input = || self.inputs.get(self.packed).map_or(-1, |input| input.info.source_base);
         batch.map_or_else(input, SequencedBatch::source_base)
     }
@@ -426,7 +426,7 @@ impl Outbox {
         self.link = link;
         self.sent += 1;
         let batch = &mut self.sequenced[fresh];
-        batch.state = State::Sent;
+        batch.state = BatchState::Sent;
         batch.tried = true;
         Some(Outgoing { serial: self.first_serial + fresh as u64, batch: batch.sealed.clone() })
     }

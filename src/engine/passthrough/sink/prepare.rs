@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::core::Core;
-use super::fault::Failure;
+use super::fault::WriteFailure;
 use super::outbox::Identify;
 use super::writer::Task;
 use crate::engine::passthrough::lane::Lane;
@@ -135,7 +135,7 @@ fn give_up(
     core: &Arc<Core>,
     lane: &Arc<Lane>,
     task: &Task,
-    failure: impl FnOnce(&super::fault::Place, i64) -> Failure,
+    failure: impl FnOnce(&super::fault::LanePlace, i64) -> WriteFailure,
 ) {
     lane.writer.undone(task.opened, failure);
     settle(core, lane);

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use super::core::Core;
-use super::outbox::Known;
+use super::outbox::KnownProducer;
 use super::sequenced_batch::advance;
 use crate::formats::ProducerState;
 use crate::model::TopicPartition;
@@ -72,14 +72,16 @@ impl ProducerIds {
         wire: &Wire,
         partition: &TopicPartition,
         producer: &ProducerState,
-    ) -> Known {
+    ) -> KnownProducer {
         match self.next_sequence(partition, (producer.id, producer.epoch)).await {
-            Ok(Some(next_sequence)) => Known::Yes(ProducerState { next_sequence, ..producer.clone() }),
-            Ok(None) => Known::No(producer.clone()),
+            Ok(Some(next_sequence)) => {
+                KnownProducer::Yes(ProducerState { next_sequence, ..producer.clone() })
+            }
+            Ok(None) => KnownProducer::No(producer.clone()),
             Err(error) => {
                 let cluster = wire.alias();
                 tracing::debug!(target: crate::engine::LOG, %cluster, %partition, %error, "can't ask for the producer; taking another");
-                Known::Untold
+                KnownProducer::Untold
             }
         }
     }

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::core::Core;
-use super::fault::Refusal;
-use super::outbox::Answer;
+use super::fault::BrokerRefusal;
+use super::outbox::BatchAnswer;
 use crate::engine::passthrough::lane::Lane;
 use crate::engine::passthrough::round_trip::MERGED_FROM;
 use crate::model::TopicPartition;
@@ -51,21 +51,21 @@ impl Queue {
 }
 
 /// A batch on its way.
-struct Sent {
+struct SentBatch {
     lane: Arc<Lane>,
     serial: u64,
     target: TopicPartition,
 }
 
 /// A request on its way.
-struct Request {
-    sent: Vec<Sent>,
+struct SentRequest {
+    sent: Vec<SentBatch>,
     started: Instant,
     answer: BoxFuture<'static, Result<ProduceResponse, WireError>>,
 }
 
 /// A connection, and what was learned of it.
-struct Line {
+struct SenderConnection {
     link: Link,
     number: u64,
     /// The shortest answer, or round trip, so far: what the link alone takes, when nothing waits at its ends.
@@ -76,8 +76,8 @@ struct Sender {
     core: Arc<Core>,
     broker: i32,
     queue: Arc<Queue>,
-    line: Option<Line>,
-    requests: VecDeque<Request>,
+    line: Option<SenderConnection>,
+    requests: VecDeque<SentRequest>,
     failures: u32,
     /// No connection is tried before.
     pause_until: Instant,
@@ -132,7 +132,7 @@ impl Sender {
         let started = Instant::now();
         match line.link.produce(parts).await {
             Ok(pending) => {
-                self.requests.push_back(Request { sent, started, answer: pending.answer().boxed() });
+                self.requests.push_back(SentRequest { sent, started, answer: pending.answer().boxed() });
             }
             Err(error) => self.lost(sent, false, &error),
         }
@@ -152,7 +152,7 @@ impl Sender {
                     flow = %self.core.flow, broker = self.broker, address = link.broker(), round_trip = ?shortest,
                     "connected for writing"
                 );
-                self.line = Some(Line { link, number, shortest });
+                self.line = Some(SenderConnection { link, number, shortest });
                 return true;
             }
             Some(Err(error)) => {
@@ -172,8 +172,8 @@ impl Sender {
     }
 
     /// Takes one batch from each lane that is ready, as far as they fit.
-    fn gather(&self) -> (ProduceParts, Vec<Sent>) {
-        let mut taken: Vec<(Sent, PartitionPart)> = Vec::new();
+    fn gather(&self) -> (ProduceParts, Vec<SentBatch>) {
+        let mut taken: Vec<(SentBatch, PartitionPart)> = Vec::new();
         let Some(line) = &self.line else { return (ProduceParts::default(), Vec::new()) };
         let mut bytes = 0;
         for _ in 0..self.queue.len() {
@@ -189,7 +189,8 @@ impl Sender {
                 bytes += batch.len_bytes();
                 let part =
                     PartitionPart { index: given.target.partition, head: batch.head, body: vec![batch.body] };
-                let sent = Sent { lane: lane.clone(), serial: given.outgoing.serial, target: given.target };
+                let sent =
+                    SentBatch { lane: lane.clone(), serial: given.outgoing.serial, target: given.target };
                 taken.push((sent, part));
             }
             // What could not be packed is told; a lane that has more waits for the next request.
@@ -242,14 +243,14 @@ impl Sender {
             });
             let answer = match found {
                 Some((_, partition)) => read(partition),
-                None => Answer::Lost { sent: true, reason: "the answer leaves it out".to_owned() },
+                None => BatchAnswer::Lost { sent: true, reason: "the answer leaves it out".to_owned() },
             };
             self.deliver(&sent, answer);
         }
     }
 
-    fn deliver(&self, sent: &Sent, answer: Answer) {
-        if !matches!(answer, Answer::Written(_)) {
+    fn deliver(&self, sent: &SentBatch, answer: BatchAnswer) {
+        if !matches!(answer, BatchAnswer::Written(_)) {
             let (flow, target) = (&self.core.flow, &sent.target);
             tracing::debug!(target: crate::engine::LOG, %flow, %target, broker = self.broker, ?answer, "a batch was not written");
         }
@@ -258,22 +259,22 @@ impl Sender {
         self.core.guide(&sent.lane);
     }
 
-    fn lost(&self, sent: Vec<Sent>, may_be_there: bool, error: &WireError) {
+    fn lost(&self, sent: Vec<SentBatch>, may_be_there: bool, error: &WireError) {
         let reason = error.to_string();
         for one in &sent {
-            self.deliver(one, Answer::Lost { sent: may_be_there, reason: reason.clone() });
+            self.deliver(one, BatchAnswer::Lost { sent: may_be_there, reason: reason.clone() });
         }
     }
 }
 
 /// What the broker says about one batch.
-fn read(partition: &PartitionProduceResponse) -> Answer {
-    let Some(code) = partition.error_code.err() else { return Answer::Written(partition.base_offset) };
+fn read(partition: &PartitionProduceResponse) -> BatchAnswer {
+    let Some(code) = partition.error_code.err() else { return BatchAnswer::Written(partition.base_offset) };
     let records = partition.record_errors.iter().map(|error| {
         let message = error.batch_index_error_message.as_ref().map(ToString::to_string);
         (u32::try_from(error.batch_index).unwrap_or(0), message)
     });
-    Answer::Refused(Refusal {
+    BatchAnswer::Refused(BrokerRefusal {
         code,
         base_offset: partition.base_offset,
         message: partition.error_message.as_ref().map(ToString::to_string),

@@ -13,7 +13,7 @@ pub(super) fn advance(sequence: i32, records: u32) -> i32 {
 }
 
 /// A batch that was given, until all its records are acknowledged.
-pub(super) struct Input {
+pub(super) struct GivenBatch {
     pub(super) info: BatchInfo,
     /// What is stored of it; taken when it is packed.
     pub(super) batches: Vec<RawBatch>,
@@ -25,7 +25,7 @@ pub(super) struct Input {
     pub(super) bytes: u64,
 }
 
-impl Input {
+impl GivenBatch {
     /// A batch as it was given.
     pub(super) fn new(info: BatchInfo, permit: Permit, batches: Vec<RawBatch>) -> Self {
         Self { info, batches, _permit: permit, segments: Vec::new(), bytes: 0 }
@@ -55,7 +55,7 @@ pub(super) struct SequencedBatch {
     pub(super) segments: Vec<Segment>,
     /// Inputs before this number are wholly on the target when this is.
     pub(super) completes: u64,
-    pub(super) state: State,
+    pub(super) state: BatchState,
     /// Whether the target may hold it, although it said no or nothing.
     pub(super) uncertain: bool,
     /// Whether it was on its way at least once.
@@ -66,7 +66,7 @@ pub(super) struct SequencedBatch {
 
 /// Where a batch is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum BatchState {
     /// To be sent.
     Fresh,
     /// On its way.

@@ -13,10 +13,10 @@ const CODECS: [Codec; 4] = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd]
 pub(super) struct Topic {
     /// For batches whose own codec the topic refuses.
     codec: Codec,
-    known: Mutex<Known>,
+    known: Mutex<KnownTopic>,
 }
 
-struct Known {
+struct KnownTopic {
     limits: TargetLimits,
     /// The largest batch that is worth trying, where the topic refused a larger one.
     at_most_bytes: Option<usize>,
@@ -26,7 +26,7 @@ struct Known {
 impl Topic {
     /// A topic with these limits.
     pub(super) fn new(limits: TargetLimits, codec: Codec) -> Self {
-        let known = Known { limits, at_most_bytes: None, refused: Codecs::NONE };
+        let known = KnownTopic { limits, at_most_bytes: None, refused: Codecs::NONE };
         Self { codec, known: Mutex::new(known) }
     }
 
@@ -34,7 +34,7 @@ impl Topic {
     pub(super) fn set(&self, limits: TargetLimits) {
         let mut known = self.known.lock();
         if known.limits != limits {
-            *known = Known { limits, at_most_bytes: None, refused: Codecs::NONE };
+            *known = KnownTopic { limits, at_most_bytes: None, refused: Codecs::NONE };
         }
     }
 

@@ -14,7 +14,7 @@ const UNKNOWN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a refusal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RefusalVerdict {
     /// To be sent again as it is.
     Again(Again),
     /// The sequence number does not follow on the last one that the target knows.
@@ -49,7 +49,7 @@ const BUSY: Again = Again { moved: false, uncertain: false, patience: None };
 const UNSURE: Again = Again { moved: false, uncertain: true, patience: None };
 
 /// What an error code means. `compacted` says that the topic wants keys; `message` is the broker's.
-pub(super) fn verdict(code: ResponseError, compacted: bool, message: Option<&str>) -> Verdict {
+pub(super) fn verdict(code: ResponseError, compacted: bool, message: Option<&str>) -> RefusalVerdict {
     use ResponseError as E;
     match code {
         E::NotLeaderOrFollower
@@ -59,13 +59,15 @@ pub(super) fn verdict(code: ResponseError, compacted: bool, message: Option<&str
         | E::ReplicaNotAvailable
         | E::BrokerNotAvailable
         | E::PreferredLeaderNotAvailable
-        | E::NewLeaderElected => Verdict::Again(MOVED),
+        | E::NewLeaderElected => RefusalVerdict::Again(MOVED),
         E::UnknownTopicOrPartition | E::UnknownTopicId | E::InconsistentTopicId | E::ResourceNotFound => {
-            Verdict::Again(Again { patience: Some(TOPIC_PATIENCE), ..MOVED })
+            RefusalVerdict::Again(Again { patience: Some(TOPIC_PATIENCE), ..MOVED })
         }
         // The disk of the leader failed, before or after the append; another replica takes over.
-        E::KafkaStorageError | E::LogDirNotFound => Verdict::Again(Again { moved: true, ..UNSURE }),
-        E::NetworkException | E::RequestTimedOut | E::NotEnoughReplicasAfterAppend => Verdict::Again(UNSURE),
+        E::KafkaStorageError | E::LogDirNotFound => RefusalVerdict::Again(Again { moved: true, ..UNSURE }),
+        E::NetworkException | E::RequestTimedOut | E::NotEnoughReplicasAfterAppend => {
+            RefusalVerdict::Again(UNSURE)
+        }
         E::NotEnoughReplicas
         | E::ThrottlingQuotaExceeded
         | E::CoordinatorLoadInProgress
@@ -73,38 +75,38 @@ pub(super) fn verdict(code: ResponseError, compacted: bool, message: Option<&str
         | E::NotCoordinator
         | E::ConcurrentTransactions
         | E::OffsetNotAvailable
-        | E::ReassignmentInProgress => Verdict::Again(BUSY),
-        E::OutOfOrderSequenceNumber => Verdict::OutOfOrder,
+        | E::ReassignmentInProgress => RefusalVerdict::Again(BUSY),
+        E::OutOfOrderSequenceNumber => RefusalVerdict::OutOfOrder,
         E::DuplicateSequenceNumber
         | E::UnknownProducerId
         | E::InvalidProducerEpoch
         | E::InvalidProducerIdMapping
-        | E::InvalidTxnState => Verdict::Resolve,
-        E::ProducerFenced | E::TransactionCoordinatorFenced => Verdict::Fence,
-        E::MessageTooLarge | E::RecordListTooLarge => Verdict::TooLarge,
-        E::UnsupportedCompressionType | E::UnsupportedForMessageFormat => Verdict::Codec,
+        | E::InvalidTxnState => RefusalVerdict::Resolve,
+        E::ProducerFenced | E::TransactionCoordinatorFenced => RefusalVerdict::Fence,
+        E::MessageTooLarge | E::RecordListTooLarge => RefusalVerdict::TooLarge,
+        E::UnsupportedCompressionType | E::UnsupportedForMessageFormat => RefusalVerdict::Codec,
         E::InvalidRecord if message.is_some_and(|text| text.to_lowercase().contains("compress")) => {
-            Verdict::Codec
+            RefusalVerdict::Codec
         }
-        E::InvalidRecord if compacted => Verdict::Refuse(FaultKind::MissingKey),
-        E::CorruptMessage => Verdict::Corrupt,
-        E::InvalidTimestamp => Verdict::Refuse(FaultKind::TimestampRefused),
+        E::InvalidRecord if compacted => RefusalVerdict::Refuse(FaultKind::MissingKey),
+        E::CorruptMessage => RefusalVerdict::Corrupt,
+        E::InvalidTimestamp => RefusalVerdict::Refuse(FaultKind::TimestampRefused),
         E::TopicAuthorizationFailed
         | E::ClusterAuthorizationFailed
         | E::TransactionalIdAuthorizationFailed
         | E::DelegationTokenAuthorizationFailed
         | E::DelegationTokenExpired
         | E::SaslAuthenticationFailed
-        | E::IllegalSaslState => Verdict::Refuse(FaultKind::TargetUnauthorized),
+        | E::IllegalSaslState => RefusalVerdict::Refuse(FaultKind::TargetUnauthorized),
         E::InvalidRecord
         | E::PolicyViolation
         | E::InvalidTopicException
         | E::InvalidRequiredAcks
         | E::InvalidRequest
         | E::UnsupportedVersion
-        | E::InvalidConfig => Verdict::Refuse(FaultKind::TargetRefused),
+        | E::InvalidConfig => RefusalVerdict::Refuse(FaultKind::TargetRefused),
         // Nothing of a producer's business, or newer than this program: it may mean anything.
-        _ => Verdict::Again(Again { patience: Some(UNKNOWN_PATIENCE), ..UNSURE }),
+        _ => RefusalVerdict::Again(Again { patience: Some(UNKNOWN_PATIENCE), ..UNSURE }),
     }
 }
 
@@ -113,13 +115,13 @@ mod tests {
     use super::*;
     use ResponseError as E;
 
-    fn of(code: E) -> Verdict {
+    fn of(code: E) -> RefusalVerdict {
         verdict(code, false, None)
     }
 
     fn again(code: E) -> Again {
         match of(code) {
-            Verdict::Again(again) => again,
+            RefusalVerdict::Again(again) => again,
             other => panic!("{code:?} is {other:?}"),
         }
     }
@@ -153,22 +155,22 @@ mod tests {
 
     #[test]
     fn sequences_and_producers_are_never_mended_by_guessing() {
-        assert_eq!(of(E::OutOfOrderSequenceNumber), Verdict::OutOfOrder);
+        assert_eq!(of(E::OutOfOrderSequenceNumber), RefusalVerdict::OutOfOrder);
         for code in [E::DuplicateSequenceNumber, E::UnknownProducerId, E::InvalidProducerEpoch] {
-            assert_eq!(of(code), Verdict::Resolve, "{code:?}");
+            assert_eq!(of(code), RefusalVerdict::Resolve, "{code:?}");
         }
-        assert_eq!(of(E::ProducerFenced), Verdict::Fence);
+        assert_eq!(of(E::ProducerFenced), RefusalVerdict::Fence);
     }
 
     #[test]
     fn what_can_be_written_another_way_is() {
-        assert_eq!(of(E::MessageTooLarge), Verdict::TooLarge);
-        assert_eq!(of(E::RecordListTooLarge), Verdict::TooLarge);
-        assert_eq!(of(E::UnsupportedCompressionType), Verdict::Codec);
-        assert_eq!(of(E::UnsupportedForMessageFormat), Verdict::Codec);
+        assert_eq!(of(E::MessageTooLarge), RefusalVerdict::TooLarge);
+        assert_eq!(of(E::RecordListTooLarge), RefusalVerdict::TooLarge);
+        assert_eq!(of(E::UnsupportedCompressionType), RefusalVerdict::Codec);
+        assert_eq!(of(E::UnsupportedForMessageFormat), RefusalVerdict::Codec);
         let message = Some("Decompression is not possible");
-        assert_eq!(verdict(E::InvalidRecord, true, message), Verdict::Codec);
-        assert_eq!(of(E::CorruptMessage), Verdict::Corrupt);
+        assert_eq!(verdict(E::InvalidRecord, true, message), RefusalVerdict::Codec);
+        assert_eq!(of(E::CorruptMessage), RefusalVerdict::Corrupt);
     }
 
     #[test]
@@ -183,8 +185,8 @@ mod tests {
             (E::ClusterAuthorizationFailed, FaultKind::TargetUnauthorized),
         ];
         for (code, kind) in refused {
-            assert_eq!(of(code), Verdict::Refuse(kind), "{code:?}");
+            assert_eq!(of(code), RefusalVerdict::Refuse(kind), "{code:?}");
         }
-        assert_eq!(verdict(E::InvalidRecord, true, None), Verdict::Refuse(FaultKind::MissingKey));
+        assert_eq!(verdict(E::InvalidRecord, true, None), RefusalVerdict::Refuse(FaultKind::MissingKey));
     }
 }

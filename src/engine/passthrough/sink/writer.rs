@@ -6,9 +6,9 @@ use std::time::Instant;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::fault::{Failure, Place};
-use super::outbox::{Answer, Known, Moment, Outbox, Outgoing, Preparation, Told, Wants};
-use super::sequenced_batch::Input;
+use super::fault::{LanePlace, WriteFailure};
+use super::outbox::{BatchAnswer, KnownProducer, Moment, Outbox, OutboxEvents, Outgoing, Preparation, Wants};
+use super::sequenced_batch::GivenBatch;
 use super::topic::Topic;
 use crate::engine::lane_core::until;
 use crate::engine::{Batch, WriteError};
@@ -18,12 +18,12 @@ use crate::telemetry::clock;
 
 /// The sink's side of a lane.
 pub(in crate::engine::passthrough) struct Writer {
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     /// Told when nothing of the lane is on its way any more.
     settled: Notify,
 }
 
-struct State {
+struct WriterState {
     outbox: Outbox,
     generation: Generation,
     topic: Option<Arc<Topic>>,
@@ -39,7 +39,7 @@ struct State {
 
 /// Where a lane has to go.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum WriterStep {
     /// Nowhere.
     Nothing,
     /// To be prepared, after a pause that grows with the tries.
@@ -56,7 +56,7 @@ pub(super) struct Task {
 }
 
 /// What a lane gives to a request.
-pub(super) struct Given {
+pub(super) struct RequestPart {
     pub(super) outgoing: Outgoing,
     pub(super) target: TopicPartition,
     /// Why something was opened for it.
@@ -65,7 +65,7 @@ pub(super) struct Given {
 
 impl Default for Writer {
     fn default() -> Self {
-        let state = State {
+        let state = WriterState {
             outbox: Outbox::new(),
             generation: Generation(0),
             topic: None,
@@ -87,7 +87,13 @@ impl Writer {
     }
 
     /// Opens it under a generation; an older one than it has is ignored.
-    pub(super) fn open(&self, generation: Generation, place: Place, topic: Arc<Topic>, known: Known) {
+    pub(super) fn open(
+        &self,
+        generation: Generation,
+        place: LanePlace,
+        topic: Arc<Topic>,
+        known: KnownProducer,
+    ) {
         let mut state = self.lock();
         if generation < state.generation {
             return;
@@ -109,7 +115,7 @@ impl Writer {
             return;
         }
         let refused = match batches {
-            Ok(batches) => state.outbox.write(Input::new(info, permit, batches)).err(),
+            Ok(batches) => state.outbox.write(GivenBatch::new(info, permit, batches)).err(),
             Err(foreign) => {
                 state.outbox.write_nothing_more(WriteError::foreign(
                     "passthrough",
@@ -155,18 +161,18 @@ impl Writer {
     }
 
     /// Where it has to go now. Whoever is told takes it there.
-    pub(super) fn step(&self) -> Step {
+    pub(super) fn step(&self) -> WriterStep {
         let mut state = self.lock();
         match state.outbox.wants() {
             Wants::Preparation if !state.preparing => {
                 state.preparing = true;
-                Step::Prepare { tries: state.outbox.preparation().tries }
+                WriterStep::Prepare { tries: state.outbox.preparation().tries }
             }
             Wants::Sending if !state.queued => {
                 state.queued = true;
-                Step::Queue(state.route)
+                WriterStep::Queue(state.route)
             }
-            Wants::Nothing | Wants::Preparation | Wants::Sending => Step::Nothing,
+            Wants::Nothing | Wants::Preparation | Wants::Sending => WriterStep::Nothing,
         }
     }
 
@@ -200,14 +206,14 @@ impl Writer {
     }
 
     /// A preparation failed for good; what is told is made with the place and the source offset.
-    pub(super) fn undone(&self, opened: u64, failure: impl FnOnce(&Place, i64) -> Failure) {
+    pub(super) fn undone(&self, opened: u64, failure: impl FnOnce(&LanePlace, i64) -> WriteFailure) {
         if let Some(mut state) = self.preparing(opened) {
             let failure = failure(state.outbox.place(), state.outbox.first_open_offset());
             state.outbox.fail(failure);
         }
     }
 
-    fn preparing(&self, opened: u64) -> Option<MutexGuard<'_, State>> {
+    fn preparing(&self, opened: u64) -> Option<MutexGuard<'_, WriterState>> {
         let mut state = self.lock();
         (state.opened == opened).then(|| {
             state.preparing = false;
@@ -223,17 +229,17 @@ impl Writer {
     }
 
     /// What it has for a request over this connection; it is out of the queue.
-    pub(super) fn take(&self, link: u64, merge: bool) -> Option<Given> {
+    pub(super) fn take(&self, link: u64, merge: bool) -> Option<RequestPart> {
         let mut state = self.lock();
         state.queued = false;
         let topic = state.topic.clone()?;
         let outgoing = state.outbox.take(link, merge, &topic, moment().wall_ms)?;
         let target = state.outbox.place().target.clone();
-        Some(Given { outgoing, target, opened: state.outbox.take_opened() })
+        Some(RequestPart { outgoing, target, opened: state.outbox.take_opened() })
     }
 
     /// Takes the answer to what it gave.
-    pub(super) fn answered(&self, serial: u64, answer: Answer) {
+    pub(super) fn answered(&self, serial: u64, answer: BatchAnswer) {
         let mut state = self.lock();
         let Some(topic) = state.topic.clone() else { return };
         let dropped = state.outbox.answered(serial, answer, moment(), &topic);
@@ -242,7 +248,7 @@ impl Writer {
     }
 
     /// What is to be told next.
-    pub(super) fn next_event(&self) -> Option<Told> {
+    pub(super) fn next_event(&self) -> Option<OutboxEvents> {
         self.lock().outbox.next_event()
     }
 
@@ -253,7 +259,7 @@ impl Writer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock()
     }
 }

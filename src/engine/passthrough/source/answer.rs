@@ -5,9 +5,9 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_response::{FetchResponse, PartitionData};
 
 use super::fetch_loop::FetchLoop;
-use super::reader::{Reader, Returned, Verdict, Why, judge};
-use super::response::Answer;
-use super::router::Order;
+use super::reader::{PartitionVerdict, Reader, Returned, Why, judge};
+use super::response::PartitionAnswer;
+use super::router::RouterOrder;
 use super::table::max_bytes;
 use crate::engine::budget::Permit;
 use crate::engine::{Batch, Body, SourceError};
@@ -106,7 +106,7 @@ impl FetchLoop {
         let limit = limit_of(&data, isolation);
         let has_data = bytes_of(&data) > 0;
         let aborted = data.aborted_transactions.unwrap_or_default();
-        let answer = Answer {
+        let answer = PartitionAnswer {
             records: data.records.unwrap_or_default(),
             aborted: aborted.iter().map(|entry| (entry.producer_id.0, entry.first_offset)).collect(),
             isolation,
@@ -156,18 +156,19 @@ impl FetchLoop {
     fn tell(&mut self, topic: &TopicName, partition: i32, error: SourceError) {
         if let Some(reader) = self.take_entry(topic, partition) {
             // The router ends last.
-            let _ = self.router.send(Order::Ended { lane: reader.lane.id.clone(), fetch: reader.fetch });
+            let _ =
+                self.router.send(RouterOrder::Ended { lane: reader.lane.id.clone(), fetch: reader.fetch });
             reader.fail(error);
         }
     }
 
     /// Takes a lane out whose partition can't be read here.
-    fn dismiss(&mut self, topic: &TopicName, partition: i32, code: ResponseError, verdict: Verdict) {
+    fn dismiss(&mut self, topic: &TopicName, partition: i32, code: ResponseError, verdict: PartitionVerdict) {
         let why = match verdict {
-            Verdict::Tell(error) => return self.tell(topic, partition, error),
-            Verdict::Reroute => Why::Moved(code),
-            Verdict::Unknown => Why::Unknown,
-            Verdict::AskLeader => Why::Home,
+            PartitionVerdict::Tell(error) => return self.tell(topic, partition, error),
+            PartitionVerdict::Reroute => Why::Moved(code),
+            PartitionVerdict::Unknown => Why::Unknown,
+            PartitionVerdict::AskLeader => Why::Home,
         };
         tracing::debug!(target: crate::engine::LOG, flow = %self.spec.flow, broker = self.broker, topic = topic.0.as_str(), partition,
             %code, ?why, "the partition is looked for elsewhere");
@@ -178,7 +179,7 @@ impl FetchLoop {
         if let Some(reader) = self.take_entry(topic, partition) {
             let returned = vec![Returned { reader, why }];
             // The router ends last; without it nobody waits for the lane.
-            let _ = self.router.send(Order::Back { from: (self.broker, self.slot), returned });
+            let _ = self.router.send(RouterOrder::Back { from: (self.broker, self.slot), returned });
         }
     }
 

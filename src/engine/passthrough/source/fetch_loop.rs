@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::SourceSpec;
 use super::reader::{Reader, Returned, Why};
 use super::request_size::{LARGEST_BYTES, LEAST_BYTES, RequestSize};
-use super::router::Order;
+use super::router::RouterOrder;
 use super::table::{Table, max_bytes};
 use crate::engine::LaneId;
 use crate::engine::budget::{Account, FreedSubscription, Permit};
@@ -55,7 +55,7 @@ pub(super) struct FetchLoop {
     /// Which of the broker's loops this is, and how many there are.
     pub(super) slot: usize,
     pub(super) slots: Arc<AtomicUsize>,
-    pub(super) router: UnboundedSender<Order>,
+    pub(super) router: UnboundedSender<RouterOrder>,
     pub(super) table: Table,
     pub(super) request_size: RequestSize,
     inbox: UnboundedReceiver<LoopMsg>,
@@ -83,7 +83,7 @@ impl FetchLoop {
         spec: Arc<SourceSpec>,
         (broker, slot): (i32, usize),
         slots: Arc<AtomicUsize>,
-        router: UnboundedSender<Order>,
+        router: UnboundedSender<RouterOrder>,
         inbox: UnboundedReceiver<LoopMsg>,
     ) -> Self {
         let account = spec.account.child();
@@ -282,7 +282,7 @@ impl FetchLoop {
         }
         let returned = readers.into_iter().map(|reader| Returned { reader, why: why.clone() }).collect();
         // The router ends last; without it nobody waits for the lanes.
-        let _ = self.router.send(Order::Back { from: (self.broker, self.slot), returned });
+        let _ = self.router.send(RouterOrder::Back { from: (self.broker, self.slot), returned });
     }
 
     /// Looks for lanes whose time at a replica is over.

@@ -52,7 +52,7 @@ pub(super) struct Asked {
 type Key = (TopicName, i32);
 
 #[derive(Default)]
-struct Entry {
+struct SessionEntry {
     want: Option<Want>,
     known: Option<Want>,
     /// Whether it is listed as changed.
@@ -66,7 +66,7 @@ struct Entry {
 pub(super) struct FetchSession {
     id: i32,
     epoch: i32,
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<Key, SessionEntry>,
     /// Entries that may differ from what the broker knows, in the order in which they changed.
     changed: Vec<Key>,
     wanted: usize,

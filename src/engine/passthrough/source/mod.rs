@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use self::router::{Order, Router};
+use self::router::{Router, RouterOrder};
 use super::Shared;
 use super::lane::Lane;
 use super::round_trip::RoundTrips;
@@ -55,7 +55,7 @@ pub(super) struct SourceSpec {
 
 /// The source side of a session.
 pub(super) struct Source {
-    orders: UnboundedSender<Order>,
+    orders: UnboundedSender<RouterOrder>,
     router: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -75,17 +75,17 @@ impl Source {
 
     /// Starts to fetch for a lane, under this fetch number.
     pub(super) fn start_fetch(&self, lane: Arc<Lane>, fetch: u64, offset: i64, leader_epoch: i32) {
-        self.order(Order::Start { lane, fetch, offset, leader_epoch });
+        self.order(RouterOrder::Start { lane, fetch, offset, leader_epoch });
     }
 
     /// Stops fetching for a lane; what is on its way is dropped by its fetch number.
     pub(super) fn stop_fetch(&self, lane: &Arc<Lane>) {
-        self.order(Order::Stop(lane.id.clone()));
+        self.order(RouterOrder::Stop(lane.id.clone()));
     }
 
     /// Ends all loops.
     pub(super) async fn end(&self) {
-        self.order(Order::End);
+        self.order(RouterOrder::End);
         let router = self.router.lock().take();
         if let Some(router) = router {
             // A panic of it was told when it happened.
@@ -93,7 +93,7 @@ impl Source {
         }
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, order: RouterOrder) {
         // Without a router the session has ended, and its lanes were told.
         let _ = self.orders.send(order);
     }

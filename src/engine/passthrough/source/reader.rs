@@ -133,7 +133,7 @@ impl Reader {
 
 /// What an error of a partition means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum PartitionVerdict {
     /// Another broker is to be asked.
     Reroute,
     /// The broker doesn't know the partition: metadata decides.
@@ -145,16 +145,16 @@ pub(super) enum Verdict {
 }
 
 /// What an error of a partition, asked for at `offset`, means.
-pub(super) fn judge(code: ResponseError, offset: i64, is_replica: bool) -> Verdict {
+pub(super) fn judge(code: ResponseError, offset: i64, is_replica: bool) -> PartitionVerdict {
     use ResponseError as E;
     match code {
-        E::TopicAuthorizationFailed => Verdict::Tell(SourceError::Unauthorized(code.to_string())),
-        _ if is_replica => Verdict::AskLeader,
-        E::OffsetOutOfRange => Verdict::Tell(SourceError::OutOfRange { offset }),
-        E::UnknownTopicOrPartition | E::UnknownTopicId | E::InconsistentTopicId => Verdict::Unknown,
+        E::TopicAuthorizationFailed => PartitionVerdict::Tell(SourceError::Unauthorized(code.to_string())),
+        _ if is_replica => PartitionVerdict::AskLeader,
+        E::OffsetOutOfRange => PartitionVerdict::Tell(SourceError::OutOfRange { offset }),
+        E::UnknownTopicOrPartition | E::UnknownTopicId | E::InconsistentTopicId => PartitionVerdict::Unknown,
         E::CorruptMessage => {
             let detail = "the broker says CORRUPT_MESSAGE".to_owned();
-            Verdict::Tell(SourceError::Corrupt { offset, detail })
+            PartitionVerdict::Tell(SourceError::Corrupt { offset, detail })
         }
         E::NotLeaderOrFollower
         | E::FencedLeaderEpoch
@@ -162,8 +162,8 @@ pub(super) fn judge(code: ResponseError, offset: i64, is_replica: bool) -> Verdi
         | E::LeaderNotAvailable
         | E::ReplicaNotAvailable
         | E::KafkaStorageError
-        | E::OffsetNotAvailable => Verdict::Reroute,
-        other => Verdict::Tell(SourceError::Retriable(format!(
+        | E::OffsetNotAvailable => PartitionVerdict::Reroute,
+        other => PartitionVerdict::Tell(SourceError::Retriable(format!(
             "the broker says {other} (code {}) of offset {offset}",
             other.code()
         ))),
@@ -237,13 +237,23 @@ mod tests {
     fn errors_mean_what_kafka_says() {
         use ResponseError as E;
         let leader = |code| judge(code, 9, false);
-        assert_eq!(leader(E::OffsetOutOfRange), Verdict::Tell(SourceError::OutOfRange { offset: 9 }));
-        assert_eq!(leader(E::FencedLeaderEpoch), Verdict::Reroute);
-        assert_eq!(leader(E::UnknownTopicId), Verdict::Unknown);
-        assert!(matches!(leader(E::CorruptMessage), Verdict::Tell(SourceError::Corrupt { offset: 9, .. })));
-        assert!(matches!(leader(E::UnknownServerError), Verdict::Tell(SourceError::Retriable(_))));
-        assert_eq!(judge(E::OffsetOutOfRange, 9, true), Verdict::AskLeader, "only the leader decides");
+        assert_eq!(
+            leader(E::OffsetOutOfRange),
+            PartitionVerdict::Tell(SourceError::OutOfRange { offset: 9 })
+        );
+        assert_eq!(leader(E::FencedLeaderEpoch), PartitionVerdict::Reroute);
+        assert_eq!(leader(E::UnknownTopicId), PartitionVerdict::Unknown);
+        assert!(matches!(
+            leader(E::CorruptMessage),
+            PartitionVerdict::Tell(SourceError::Corrupt { offset: 9, .. })
+        ));
+        assert!(matches!(leader(E::UnknownServerError), PartitionVerdict::Tell(SourceError::Retriable(_))));
+        assert_eq!(
+            judge(E::OffsetOutOfRange, 9, true),
+            PartitionVerdict::AskLeader,
+            "only the leader decides"
+        );
         let unauthorized = judge(E::TopicAuthorizationFailed, 9, true);
-        assert!(matches!(unauthorized, Verdict::Tell(SourceError::Unauthorized(_))));
+        assert!(matches!(unauthorized, PartitionVerdict::Tell(SourceError::Unauthorized(_))));
     }
 }

@@ -15,7 +15,7 @@ const PREFIX_BYTES: usize = 12;
 const LARGEST_BATCH_BYTES: usize = 100 << 20;
 
 /// A partition's part of an answer.
-pub(super) struct Answer {
+pub(super) struct PartitionAnswer {
     /// What the broker sent: batches from the one that holds the wanted offset on, the last one maybe cut.
     pub(super) records: Bytes,
     /// Aborted transactions, as (producer id, first offset).
@@ -41,7 +41,7 @@ pub(super) struct Taken {
     pub(super) cut_bytes: Option<usize>,
 }
 
-impl Answer {
+impl PartitionAnswer {
     /// Hands the batches to be mirrored to `deliver`, in order, each starting where the one before it ended. What is
     /// passed over at the end of the answer is handed on as nothing stored, with the offsets it covers.
     pub(super) fn take(self, mut deliver: impl FnMut(BatchInfo, Option<RawBatch>)) -> Taken {

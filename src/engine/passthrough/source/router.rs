@@ -29,7 +29,7 @@ type LoopKey = (i32, usize);
 type Learned = Result<Vec<(LaneId, Result<Leader, WireError>)>, WireError>;
 
 /// What the router is told.
-pub(super) enum Order {
+pub(super) enum RouterOrder {
     /// Read a lane from an offset on; the epoch is that of the record before.
     Start { lane: Arc<Lane>, fetch: u64, offset: i64, leader_epoch: i32 },
     /// Stop reading a lane.
@@ -45,7 +45,7 @@ pub(super) enum Order {
 }
 
 /// Where a fetch is.
-enum Place {
+enum FetchPlace {
     Loop {
         fetch: u64,
         key: LoopKey,
@@ -74,9 +74,9 @@ struct Loops {
 pub(super) struct Router {
     spec: Arc<SourceSpec>,
     shared: Arc<Shared>,
-    orders: UnboundedReceiver<Order>,
-    myself: UnboundedSender<Order>,
-    places: HashMap<LaneId, Place>,
+    orders: UnboundedReceiver<RouterOrder>,
+    myself: UnboundedSender<RouterOrder>,
+    places: HashMap<LaneId, FetchPlace>,
     waiting: usize,
     loops: HashMap<i32, Loops>,
     tasks: JoinSet<()>,
@@ -88,8 +88,8 @@ impl Router {
     pub(super) fn new(
         spec: SourceSpec,
         shared: Arc<Shared>,
-        orders: UnboundedReceiver<Order>,
-        myself: UnboundedSender<Order>,
+        orders: UnboundedReceiver<RouterOrder>,
+        myself: UnboundedSender<RouterOrder>,
     ) -> Self {
         Self {
             spec: Arc::new(spec),
@@ -138,27 +138,27 @@ impl Router {
     }
 
     /// Carries an order out; false for the last one.
-    fn take(&mut self, order: Order) -> bool {
+    fn take(&mut self, order: RouterOrder) -> bool {
         match order {
-            Order::Start { lane, fetch, offset, leader_epoch } => {
+            RouterOrder::Start { lane, fetch, offset, leader_epoch } => {
                 self.remove(&lane.id);
                 let reader = Reader::new(lane, fetch, offset, leader_epoch);
                 self.route(reader, None);
             }
-            Order::Stop(lane) => self.remove(&lane),
-            Order::Back { from, returned } => {
+            RouterOrder::Stop(lane) => self.remove(&lane),
+            RouterOrder::Back { from, returned } => {
                 for Returned { reader, why } in returned {
                     if self.left(&reader.lane.id, reader.fetch) && reader.is_current() {
                         self.came_back(from, reader, why);
                     }
                 }
             }
-            Order::Ended { lane, fetch } => _ = self.left(&lane, fetch),
-            Order::Learned { asked, learned } => {
+            RouterOrder::Ended { lane, fetch } => _ = self.left(&lane, fetch),
+            RouterOrder::Learned { asked, learned } => {
                 self.asking = false;
                 self.learned(asked, learned);
             }
-            Order::End => return false,
+            RouterOrder::End => return false,
         }
         true
     }
@@ -166,14 +166,14 @@ impl Router {
     /// Forgets a lane, and has its loop forget it.
     fn remove(&mut self, lane: &LaneId) {
         match self.places.remove(lane) {
-            Some(Place::Loop { key, .. }) => {
+            Some(FetchPlace::Loop { key, .. }) => {
                 if let Some(running) = self.running(key) {
                     running.lanes -= 1;
                     // A loop ends only with the router, or by a panic that ends the session.
                     let _ = running.inbox.send(LoopMsg::Remove(lane.clone()));
                 }
             }
-            Some(Place::Waiting { .. }) => self.waiting -= 1,
+            Some(FetchPlace::Waiting { .. }) => self.waiting -= 1,
             None => {}
         }
     }
@@ -181,7 +181,7 @@ impl Router {
     /// A fetch is not in its loop any more; false when the lane went on to another fetch meanwhile.
     fn left(&mut self, lane: &LaneId, fetch: u64) -> bool {
         let key = match self.places.get(lane) {
-            Some(Place::Loop { fetch: current, key }) if *current == fetch => *key,
+            Some(FetchPlace::Loop { fetch: current, key }) if *current == fetch => *key,
             _ => return false,
         };
         self.places.remove(lane);
@@ -240,10 +240,10 @@ impl Router {
     }
 
     fn wait(&mut self, reader: Reader, pause: Duration) {
-        let place = Place::Waiting { due: Instant::now() + pause, reader: Box::new(reader) };
+        let place = FetchPlace::Waiting { due: Instant::now() + pause, reader: Box::new(reader) };
         let lane = match &place {
-            Place::Waiting { reader, .. } => reader.lane.id.clone(),
-            Place::Loop { .. } => return,
+            FetchPlace::Waiting { reader, .. } => reader.lane.id.clone(),
+            FetchPlace::Loop { .. } => return,
         };
         self.waiting += 1;
         self.places.insert(lane, place);
@@ -264,7 +264,7 @@ impl Router {
             // A loop ends only with the router, or by a panic that ends the session.
             let _ = running.inbox.send(LoopMsg::Add(reader));
         }
-        self.places.insert(lane, Place::Loop { fetch, key });
+        self.places.insert(lane, FetchPlace::Loop { fetch, key });
     }
 
     /// The loop of a broker with the fewest lanes, or another one where that has many. A loop that hands lanes over gets another one beside it, if there
@@ -302,9 +302,9 @@ impl Router {
         if self.waiting == 0 || self.asking {
             return None;
         }
-        let due = |place: &Place| match place {
-            Place::Waiting { due, .. } => Some(*due),
-            Place::Loop { .. } => None,
+        let due = |place: &FetchPlace| match place {
+            FetchPlace::Waiting { due, .. } => Some(*due),
+            FetchPlace::Loop { .. } => None,
         };
         self.places.values().filter_map(due).min()
     }
@@ -315,7 +315,7 @@ impl Router {
             return;
         }
         let now = Instant::now();
-        let is_due = |place: &Place| matches!(place, Place::Waiting { due, .. } if *due <= now);
+        let is_due = |place: &FetchPlace| matches!(place, FetchPlace::Waiting { due, .. } if *due <= now);
         let asked: Vec<_> =
             self.places.iter().filter(|(_, place)| is_due(place)).map(|(lane, _)| lane.clone()).collect();
         if asked.is_empty() {
@@ -326,7 +326,7 @@ impl Router {
         self.tasks.spawn(async move {
             let learned = wire.learn_leaders(&asked).await;
             // The router ends last.
-            let _ = router.send(Order::Learned { asked, learned });
+            let _ = router.send(RouterOrder::Learned { asked, learned });
         });
     }
 
@@ -339,8 +339,8 @@ impl Router {
             }
         };
         for (lane, answer) in answers {
-            let Some(Place::Waiting { .. }) = self.places.get(&lane) else { continue };
-            let Some(Place::Waiting { reader, .. }) = self.places.remove(&lane) else { continue };
+            let Some(FetchPlace::Waiting { .. }) = self.places.get(&lane) else { continue };
+            let Some(FetchPlace::Waiting { reader, .. }) = self.places.remove(&lane) else { continue };
             self.waiting -= 1;
             match answer {
                 Ok(_) => self.route(*reader, None),

@@ -10,7 +10,7 @@ use super::request_size::RequestSize;
 use crate::engine::LaneId;
 
 /// A lane in its loop.
-pub(super) struct Entry {
+pub(super) struct LaneEntry {
     pub(super) reader: Reader,
     /// What it may take of a response.
     pub(super) max_bytes: i32,
@@ -22,7 +22,7 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) session: FetchSession,
-    topics: HashMap<TopicName, HashMap<i32, Entry>>,
+    topics: HashMap<TopicName, HashMap<i32, LaneEntry>>,
     /// Lanes without credit.
     hungry: HashSet<LaneId>,
     /// How many lanes have more to read.
@@ -61,14 +61,14 @@ impl Table {
         self.take(&reader.lane.id);
         let (topic, partition) = (reader.topic.clone(), reader.lane.id.partition);
         let entry =
-            Entry { reader, max_bytes: max_bytes(size.share_bytes(self.behind + 1)), has_more: false };
+            LaneEntry { reader, max_bytes: max_bytes(size.share_bytes(self.behind + 1)), has_more: false };
         self.topics.entry(topic.clone()).or_default().insert(partition, entry);
         self.lanes += 1;
         self.settle(&topic, partition);
     }
 
     /// The lane of a partition.
-    pub(super) fn entry(&mut self, topic: &TopicName, partition: i32) -> Option<&mut Entry> {
+    pub(super) fn entry(&mut self, topic: &TopicName, partition: i32) -> Option<&mut LaneEntry> {
         self.topics.get_mut(topic)?.get_mut(&partition)
     }
 

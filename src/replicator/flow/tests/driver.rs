@@ -64,8 +64,8 @@ pub(super) fn partition(topic: &str, index: i32) -> TopicPartition {
     TopicPartition::new(topic, index)
 }
 
-pub(super) fn start_of(topic: &str, index: i32, appeared: bool, generation: u64) -> Output {
-    Output::StartPartition(Box::new(PartitionStart {
+pub(super) fn start_of(topic: &str, index: i32, appeared: bool, generation: u64) -> FlowOutput {
+    FlowOutput::StartPartition(Box::new(PartitionStart {
         source: partition(topic, index),
         target: partition(&format!("S.{topic}"), index),
         appeared,
@@ -93,8 +93,8 @@ pub(super) fn fault() -> Fault {
     Fault::new(FaultKind::TargetMissing, "it can't be created", "")
 }
 
-pub(super) fn other_claim() -> Input {
-    Input::OtherClaim(Claim {
+pub(super) fn other_claim() -> FlowInput {
+    FlowInput::OtherClaim(Claim {
         process: "p2".to_owned(),
         host: "h".to_owned(),
         pid: 7,
@@ -103,8 +103,8 @@ pub(super) fn other_claim() -> Input {
     })
 }
 
-pub(super) fn ended(topic: &str, index: i32, failure: Option<&str>) -> Input {
-    Input::PartitionEnded {
+pub(super) fn ended(topic: &str, index: i32, failure: Option<&str>) -> FlowInput {
+    FlowInput::PartitionEnded {
         source: partition(topic, index),
         generation: Generation(3),
         failure: failure.map(str::to_owned),
@@ -112,17 +112,17 @@ pub(super) fn ended(topic: &str, index: i32, failure: Option<&str>) -> Input {
 }
 
 /// Those that are told this.
-pub(super) fn told(out: &[Output], wanted: Told) -> Vec<&TopicPartition> {
+pub(super) fn told(out: &[FlowOutput], wanted: Told) -> Vec<&TopicPartition> {
     out.iter()
         .filter_map(|output| match output {
-            Output::TellPartition(source, told) if *told == wanted => Some(source),
+            FlowOutput::TellPartition(source, told) if *told == wanted => Some(source),
             _ => None,
         })
         .collect()
 }
 
-pub(super) fn started(out: &[Output]) -> bool {
-    out.iter().any(|output| matches!(output, Output::StartPartition(_)))
+pub(super) fn started(out: &[FlowOutput]) -> bool {
+    out.iter().any(|output| matches!(output, FlowOutput::StartPartition(_)))
 }
 
 pub(super) struct Driver {
@@ -154,16 +154,16 @@ impl Driver {
             source: cluster("s", &[("a", 1, &[0, 0])]),
             target: cluster("t", &[("S.a", 2, &[0, 0])]),
         };
-        assert_eq!(driver.tell(Input::Start), []);
+        assert_eq!(driver.tell(FlowInput::Start), []);
         driver
     }
 
     /// Claimed, with a session; the remote topics are looked after.
     pub(super) fn claimed() -> Self {
         let mut driver = Self::new();
-        assert_eq!(driver.look(), [Output::Claim { attempt: 1 }]);
-        driver.tell(Input::Claimed { attempt: 1, token: Token(40) });
-        driver.tell(Input::SessionStarted(Generation(1)));
+        assert_eq!(driver.look(), [FlowOutput::Claim { attempt: 1 }]);
+        driver.tell(FlowInput::Claimed { attempt: 1, token: Token(40) });
+        driver.tell(FlowInput::SessionStarted(Generation(1)));
         driver
     }
 
@@ -174,33 +174,33 @@ impl Driver {
         driver
     }
 
-    pub(super) fn tell(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn tell(&mut self, input: FlowInput) -> Vec<FlowOutput> {
         let mut out = Vec::new();
         self.machine.handle(self.now, input, &mut out);
         out
     }
 
-    pub(super) fn look(&mut self) -> Vec<Output> {
+    pub(super) fn look(&mut self) -> Vec<FlowOutput> {
         let clusters = BothClusters { source: self.source.clone(), target: self.target.clone() };
-        self.tell(Input::Clusters(Box::new(clusters)))
+        self.tell(FlowInput::Clusters(Box::new(clusters)))
     }
 
-    pub(super) fn ends(&mut self, end: i64) -> Vec<Output> {
-        self.tell(Input::Ends(Arc::new(Ends(end))))
+    pub(super) fn ends(&mut self, end: i64) -> Vec<FlowOutput> {
+        self.tell(FlowInput::Ends(Arc::new(Ends(end))))
     }
 
-    pub(super) fn reconciled(&mut self, number: u64, outcome: Reconciliation) -> Vec<Output> {
-        self.tell(Input::Reconciled { number, outcome: Box::new(outcome) })
+    pub(super) fn reconciled(&mut self, number: u64, outcome: Reconciliation) -> Vec<FlowOutput> {
+        self.tell(FlowInput::Reconciled { number, outcome: Box::new(outcome) })
     }
 
     /// Waits for the next deadline.
-    pub(super) fn tick(&mut self) -> Vec<Output> {
+    pub(super) fn tick(&mut self) -> Vec<FlowOutput> {
         self.now = self.now.max(self.machine.deadline().expect("there is a deadline"));
-        self.tell(Input::Tick)
+        self.tell(FlowInput::Tick)
     }
 
     /// Waits until something other than the upkeep is due.
-    pub(super) fn tick_until(&mut self, wanted: impl Fn(&[Output]) -> bool) -> Vec<Output> {
+    pub(super) fn tick_until(&mut self, wanted: impl Fn(&[FlowOutput]) -> bool) -> Vec<FlowOutput> {
         for _ in 0..100 {
             let out = self.tick();
             if wanted(&out) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Input, Output, PartitionConfig, PartitionMachine, Resolution};
+use super::super::{PartitionConfig, PartitionInput, PartitionMachine, PartitionOutput, Resolution};
 use crate::formats::{Anchors, Position};
 use crate::model::status::PartitionState as State;
 use crate::model::{BatchInfo, Event, Fault, FaultKind, Generation, Segment, TopicId};
@@ -31,7 +31,7 @@ impl Driver {
     /// Streaming from source 10, target 20, with everything saved.
     pub(super) fn streaming() -> Self {
         let mut driver = Self::new();
-        assert_eq!(driver.tell(Input::Start), [Output::OpenLane(Generation(5))]);
+        assert_eq!(driver.tell(PartitionInput::Start), [PartitionOutput::OpenLane(Generation(5))]);
         driver.resolve();
         assert_eq!(driver.machine.state(), State::Streaming);
         driver
@@ -39,17 +39,17 @@ impl Driver {
 
     /// From an open lane to streaming.
     pub(super) fn resolve(&mut self) {
-        assert_eq!(self.tell(Input::LaneOpened), [Output::Resolve]);
-        let out = self.tell(Input::Resolved(Box::new(resolution(false))));
-        assert_eq!(out, [Output::Fetch { offset: 10, leader_epoch: 3 }]);
+        assert_eq!(self.tell(PartitionInput::LaneOpened), [PartitionOutput::Resolve]);
+        let out = self.tell(PartitionInput::Resolved(Box::new(resolution(false))));
+        assert_eq!(out, [PartitionOutput::Fetch { offset: 10, leader_epoch: 3 }]);
     }
 
     /// What the machine asks for; what it has for the offset map is kept aside.
-    pub(super) fn tell(&mut self, input: Input) -> Vec<Output> {
+    pub(super) fn tell(&mut self, input: PartitionInput) -> Vec<PartitionOutput> {
         let mut out = Vec::new();
         self.machine.handle(self.now, input, &mut out);
         out.retain(|output| match output {
-            Output::Mirrored { source_next, segments } => {
+            PartitionOutput::Mirrored { source_next, segments } => {
                 self.mirrored.push((*source_next, segments.clone()));
                 false
             }
@@ -58,27 +58,27 @@ impl Driver {
         out
     }
 
-    pub(super) fn fetch(&mut self, source_base: i64, records: u32) -> Vec<Output> {
-        self.tell(Input::Fetched(batch(source_base, records)))
+    pub(super) fn fetch(&mut self, source_base: i64, records: u32) -> Vec<PartitionOutput> {
+        self.tell(PartitionInput::Fetched(batch(source_base, records)))
     }
 
-    pub(super) fn ack(&mut self, source_base: i64, target_base: i64, count: u32) -> Vec<Output> {
+    pub(super) fn ack(&mut self, source_base: i64, target_base: i64, count: u32) -> Vec<PartitionOutput> {
         let segment = Segment { source_base, target_base, count };
-        self.tell(Input::Acknowledged {
+        self.tell(PartitionInput::Acknowledged {
             source_next: segment.source_next(),
             target_next: Some(segment.target_next()),
             segments: vec![segment],
         })
     }
 
-    pub(super) fn bounds(&mut self, end: i64) -> Vec<Output> {
-        self.tell(Input::Bounds { end, leader_epoch: 3 })
+    pub(super) fn bounds(&mut self, end: i64) -> Vec<PartitionOutput> {
+        self.tell(PartitionInput::Bounds { end, leader_epoch: 3 })
     }
 
     /// Goes to the next deadline, which must be there.
-    pub(super) fn tick(&mut self) -> Vec<Output> {
+    pub(super) fn tick(&mut self) -> Vec<PartitionOutput> {
         self.now = self.machine.deadline().expect("a deadline");
-        self.tell(Input::Tick)
+        self.tell(PartitionInput::Tick)
     }
 
     pub(super) fn at(&self) -> (Option<i64>, Option<i64>) {
@@ -128,25 +128,31 @@ pub(super) fn batch(source_base: i64, records: u32) -> BatchInfo {
 }
 
 /// A range of `length` offsets without records.
-pub(super) fn gap(source_base: i64, length: i64, leader_epoch: i32) -> Input {
-    Input::Fetched(BatchInfo { source_next: source_base + length, leader_epoch, ..batch(source_base, 0) })
+pub(super) fn gap(source_base: i64, length: i64, leader_epoch: i32) -> PartitionInput {
+    PartitionInput::Fetched(BatchInfo {
+        source_next: source_base + length,
+        leader_epoch,
+        ..batch(source_base, 0)
+    })
 }
 
 pub(super) fn fault(what: &str) -> Fault {
     Fault::new(FaultKind::TargetRefused, what, "")
 }
 
-pub(super) fn saved(out: &[Output]) -> Option<(i64, i64, bool)> {
+pub(super) fn saved(out: &[PartitionOutput]) -> Option<(i64, i64, bool)> {
     out.iter().find_map(|output| match output {
-        Output::SavePosition(position) => Some((position.source_next, position.target_next, position.clean)),
+        PartitionOutput::SavePosition(position) => {
+            Some((position.source_next, position.target_next, position.clean))
+        }
         _ => None,
     })
 }
 
-pub(super) fn reports(out: &[Output]) -> Vec<Event> {
+pub(super) fn reports(out: &[PartitionOutput]) -> Vec<Event> {
     out.iter()
         .filter_map(|output| match output {
-            Output::Report(event) => Some(event.clone()),
+            PartitionOutput::Report(event) => Some(event.clone()),
             _ => None,
         })
         .collect()

@@ -5,11 +5,11 @@ use std::time::Duration;
 use kafka_protocol::error::ResponseError;
 
 use super::{Moment, Outbox};
-use crate::engine::passthrough::sink::fault::Refusal;
+use crate::engine::passthrough::sink::fault::BrokerRefusal;
 use crate::engine::passthrough::sink::packing::{self, PackProblem};
-use crate::engine::passthrough::sink::sequenced_batch::{Input, State, source_at};
+use crate::engine::passthrough::sink::sequenced_batch::{BatchState, GivenBatch, source_at};
 use crate::engine::passthrough::sink::topic::Topic;
-use crate::engine::passthrough::sink::verdict::{Again, Verdict, verdict};
+use crate::engine::passthrough::sink::verdict::{Again, RefusalVerdict, verdict};
 use crate::model::{Codec, FaultKind};
 
 /// Brokers forget a producer a day after the timestamps of its last batch (`producer.id.expiration.ms`), and look
@@ -20,11 +20,11 @@ const CORRUPT_TRIES: u32 = 1;
 
 /// What became of a batch that was sent.
 #[derive(Clone, Debug)]
-pub(in crate::engine::passthrough::sink) enum Answer {
+pub(in crate::engine::passthrough::sink) enum BatchAnswer {
     /// It is on the target, from this offset on.
     Written(i64),
     /// The target says no.
-    Refused(Refusal),
+    Refused(BrokerRefusal),
     /// The connection is gone; `sent` says whether a byte of it was written.
     Lost { sent: bool, reason: String },
 }
@@ -34,34 +34,34 @@ impl Outbox {
     pub(in crate::engine::passthrough::sink) fn answered(
         &mut self,
         serial: u64,
-        answer: Answer,
+        answer: BatchAnswer,
         at: Moment,
         topic: &Topic,
-    ) -> Vec<Input> {
+    ) -> Vec<GivenBatch> {
         let index = serial.checked_sub(self.first_serial).and_then(|index| usize::try_from(index).ok());
-        let Some(index) =
-            index.filter(|index| self.sequenced.get(*index).is_some_and(|batch| batch.state == State::Sent))
+        let Some(index) = index
+            .filter(|index| self.sequenced.get(*index).is_some_and(|batch| batch.state == BatchState::Sent))
         else {
             return Vec::new();
         };
         self.sent -= 1;
         match answer {
-            Answer::Written(base) if base >= 0 => self.written(index, base),
-            Answer::Written(_) => {
-                self.sequenced[index].state = State::Failed;
+            BatchAnswer::Written(base) if base >= 0 => self.written(index, base),
+            BatchAnswer::Written(_) => {
+                self.sequenced[index].state = BatchState::Failed;
                 let offset = self.sequenced[index].source_base();
                 self.fail(
                     self.place.resolve(offset, "it is there, at an offset that the broker does not know"),
                 );
             }
-            Answer::Refused(refusal) => self.refused(index, &refusal, at, topic),
-            Answer::Lost { sent: true, reason } => {
+            BatchAnswer::Refused(refusal) => self.refused(index, &refusal, at, topic),
+            BatchAnswer::Lost { sent: true, reason } => {
                 let again = Again { moved: true, uncertain: true, patience: None };
                 self.again(index, again, &reason, at, topic);
             }
             // Nothing of it left this process: as if it had not been tried.
-            Answer::Lost { sent: false, .. } => {
-                self.sequenced[index].state = State::Failed;
+            BatchAnswer::Lost { sent: false, .. } => {
+                self.sequenced[index].state = BatchState::Failed;
                 self.halted = true;
                 self.moved = true;
             }
@@ -71,7 +71,7 @@ impl Outbox {
 
     fn written(&mut self, index: usize, base: i64) {
         let batch = &mut self.sequenced[index];
-        batch.state = State::Written(base);
+        batch.state = BatchState::Written(base);
         batch.uncertain = false;
         if let Some(line) = &mut self.line {
             line.established = true;
@@ -80,71 +80,71 @@ impl Outbox {
         self.trouble_since = None;
     }
 
-    fn refused(&mut self, index: usize, refusal: &Refusal, at: Moment, topic: &Topic) {
+    fn refused(&mut self, index: usize, refusal: &BrokerRefusal, at: Moment, topic: &Topic) {
         let limits = topic.limits();
         let batch = &self.sequenced[index];
         let offset = batch.source_base();
         let text = refusal.text(|record| source_at(&batch.segments, record));
         let mut verdict = verdict(refusal.code, limits.compacted, refusal.message.as_deref());
         if refusal.base_offset >= 0
-            && let Verdict::Again(again) = &mut verdict
+            && let RefusalVerdict::Again(again) = &mut verdict
         {
             // It was appended, and then could not be seen to last.
             again.uncertain = true;
         }
         let uncertain = batch.uncertain;
         match verdict {
-            Verdict::Again(again) => self.again(index, again, &text, at, topic),
+            RefusalVerdict::Again(again) => self.again(index, again, &text, at, topic),
             // Those behind one that failed don't follow on what the target has.
-            Verdict::OutOfOrder if !self.leads(index) => self.later(index),
-            Verdict::OutOfOrder | Verdict::Resolve => {
+            RefusalVerdict::OutOfOrder if !self.leads(index) => self.later(index),
+            RefusalVerdict::OutOfOrder | RefusalVerdict::Resolve => {
                 self.later(index);
                 self.bar(refusal.code);
                 self.fail(self.place.resolve(offset, &text));
             }
-            Verdict::Fence => {
+            RefusalVerdict::Fence => {
                 self.later(index);
                 self.fail(self.place.fenced(offset, &text));
             }
             // Refused now, but perhaps not the first time: only the log tells.
-            Verdict::TooLarge | Verdict::Codec if uncertain => {
+            RefusalVerdict::TooLarge | RefusalVerdict::Codec if uncertain => {
                 self.later(index);
                 self.fail(self.place.resolve(offset, &text));
             }
-            Verdict::TooLarge if batch.records() > 1 => {
+            RefusalVerdict::TooLarge if batch.records() > 1 => {
                 topic.takes_at_most(batch.sealed.len_bytes() / 2);
-                self.sequenced[index].state = State::Repack;
+                self.sequenced[index].state = BatchState::Repack;
                 self.halted = true;
             }
-            Verdict::Codec if batch.raw.header().codec().is_ok_and(|codec| codec != Codec::None) => {
+            RefusalVerdict::Codec if batch.raw.header().codec().is_ok_and(|codec| codec != Codec::None) => {
                 if let Ok(codec) = batch.raw.header().codec() {
                     topic.refuses(codec);
                 }
-                self.sequenced[index].state = State::Repack;
+                self.sequenced[index].state = BatchState::Repack;
                 self.halted = true;
             }
-            Verdict::Corrupt if batch.corrupt < CORRUPT_TRIES => {
+            RefusalVerdict::Corrupt if batch.corrupt < CORRUPT_TRIES => {
                 self.sequenced[index].corrupt += 1;
                 let again = Again { moved: false, uncertain: false, patience: None };
                 self.again(index, again, &text, at, topic);
             }
             // What precedes it comes first: it is refused again when that is there.
             _ if !self.leads(index) => self.later(index),
-            Verdict::TooLarge => {
+            RefusalVerdict::TooLarge => {
                 let bytes = batch.sealed.len_bytes();
                 let limit = Some(limits.max_message_bytes).filter(|most| *most < bytes);
                 let failure = self.place.too_large(offset, bytes, limit);
                 self.later(index);
                 self.fail(failure);
             }
-            Verdict::Refuse(kind) => {
+            RefusalVerdict::Refuse(kind) => {
                 let blamed =
                     refusal.records.first().and_then(|(record, _)| source_at(&batch.segments, *record));
                 let failure = self.place.refused(kind, blamed.unwrap_or(offset), &text);
                 self.later(index);
                 self.fail(failure);
             }
-            Verdict::Codec | Verdict::Corrupt => {
+            RefusalVerdict::Codec | RefusalVerdict::Corrupt => {
                 let failure = self.place.refused(FaultKind::TargetRefused, offset, &text);
                 self.later(index);
                 self.fail(failure);
@@ -168,12 +168,12 @@ impl Outbox {
 
     /// Whether everything before the batch is on the target.
     fn leads(&self, index: usize) -> bool {
-        self.sequenced.range(..index).all(|batch| matches!(batch.state, State::Written(_)))
+        self.sequenced.range(..index).all(|batch| matches!(batch.state, BatchState::Written(_)))
     }
 
     /// To be sent again with what failed before it.
     fn later(&mut self, index: usize) {
-        self.sequenced[index].state = State::Failed;
+        self.sequenced[index].state = BatchState::Failed;
         self.halted = true;
     }
 
@@ -211,7 +211,7 @@ impl Outbox {
     }
 
     /// Nothing is on its way any more.
-    fn round_over(&mut self, topic: &Topic) -> Vec<Input> {
+    fn round_over(&mut self, topic: &Topic) -> Vec<GivenBatch> {
         if self.settling {
             return self.abandon();
         }
@@ -222,17 +222,17 @@ impl Outbox {
         let mut index = 0;
         while index < self.sequenced.len() {
             match self.sequenced[index].state {
-                State::Failed => {
+                BatchState::Failed => {
                     again = true;
-                    self.sequenced[index].state = State::Fresh;
+                    self.sequenced[index].state = BatchState::Fresh;
                     index += 1;
                 }
-                State::Repack => match self.repack(index, topic) {
+                BatchState::Repack => match self.repack(index, topic) {
                     Some(count) => index += count,
                     // What comes after it is not sent any more.
                     None => break,
                 },
-                State::Fresh | State::Sent | State::Written(_) => index += 1,
+                BatchState::Fresh | BatchState::Sent | BatchState::Written(_) => index += 1,
             }
         }
         if again {

@@ -1,19 +1,19 @@
 //! What is told.
 
 use super::Outbox;
-use crate::engine::passthrough::sink::sequenced_batch::{Input, State, advance, append};
+use crate::engine::passthrough::sink::sequenced_batch::{BatchState, GivenBatch, advance, append};
 use crate::engine::{LaneEvent, WriteError};
 use crate::model::Segment;
 
 /// Something to be told, and what is done with and to be dropped afterwards.
-pub(in crate::engine::passthrough::sink) struct Told {
+pub(in crate::engine::passthrough::sink) struct OutboxEvents {
     pub(in crate::engine::passthrough::sink) event: LaneEvent,
-    pub(in crate::engine::passthrough::sink) done: Vec<Input>,
+    pub(in crate::engine::passthrough::sink) done: Vec<GivenBatch>,
 }
 
 impl Outbox {
     /// What is to be told next: inputs in order, and a failure after the last of them.
-    pub(in crate::engine::passthrough::sink) fn next_event(&mut self) -> Option<Told> {
+    pub(in crate::engine::passthrough::sink) fn next_event(&mut self) -> Option<OutboxEvents> {
         loop {
             if let Some(mut input) = self.done.pop_front() {
                 let segments = std::mem::take(&mut input.segments);
@@ -23,7 +23,7 @@ impl Outbox {
                     segments,
                     bytes: input.bytes,
                 };
-                return Some(Told { event, done: vec![input] });
+                return Some(OutboxEvents { event, done: vec![input] });
             }
             if !self.step_acknowledged() {
                 break;
@@ -45,12 +45,12 @@ impl Outbox {
             fault: failure.fault,
         };
         let done = self.forget();
-        Some(Told { event: LaneEvent::WriteFailed(error), done })
+        Some(OutboxEvents { event: LaneEvent::WriteFailed(error), done })
     }
 
     /// Takes the oldest sequenced batch out if it is on the target; false if it isn't.
     pub(super) fn step_acknowledged(&mut self) -> bool {
-        let Some(State::Written(base)) = self.sequenced.front().map(|batch| batch.state) else {
+        let Some(BatchState::Written(base)) = self.sequenced.front().map(|batch| batch.state) else {
             return false;
         };
         let Some(batch) = self.sequenced.pop_front() else { return false };

@@ -4,9 +4,9 @@ use super::answers::is_stale;
 use super::{MOST_IN_FLIGHT, Outbox};
 use crate::batch::{Acceptance, RawBatch, Stamp};
 use crate::engine::TargetLimits;
-use crate::engine::passthrough::sink::fault::Failure;
+use crate::engine::passthrough::sink::fault::WriteFailure;
 use crate::engine::passthrough::sink::packing::{self, Content, Packing};
-use crate::engine::passthrough::sink::sequenced_batch::{SequencedBatch, State, advance, cut, lay};
+use crate::engine::passthrough::sink::sequenced_batch::{BatchState, SequencedBatch, advance, cut, lay};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::model::Segment;
 
@@ -72,7 +72,7 @@ impl Outbox {
     }
 
     /// Gives a batch its sequence number, as the newest one. It completes no input yet.
-    fn seal(&mut self, raw: RawBatch, segments: Vec<Segment>) -> Result<(), Failure> {
+    fn seal(&mut self, raw: RawBatch, segments: Vec<Segment>) -> Result<(), WriteFailure> {
         let Some(line) = &mut self.line else { return Ok(()) };
         let stamp = Stamp { producer_id: line.id, producer_epoch: line.epoch, base_sequence: line.next };
         let sealed = raw.restamp(stamp).map_err(|error| {
@@ -85,7 +85,7 @@ impl Outbox {
             sequence: line.next,
             segments,
             completes: 0,
-            state: State::Fresh,
+            state: BatchState::Fresh,
             uncertain: false,
             tried: false,
             corrupt: 0,
@@ -102,7 +102,7 @@ impl Outbox {
         index: usize,
         contents: Vec<Content>,
         cut_short: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), WriteFailure> {
         let Some(line) = self.line else { return Ok(()) };
         let old = &self.sequenced[index];
         let (mut sequence, mut skip) = (old.sequence, 0);
@@ -120,7 +120,7 @@ impl Outbox {
                 sequence,
                 segments: cut(&old.segments, skip, count),
                 completes: if at == last && !cut_short { old.completes } else { 0 },
-                state: State::Fresh,
+                state: BatchState::Fresh,
                 uncertain: false,
                 tried: old.tried,
                 corrupt: 0,

@@ -10,7 +10,7 @@ use model::{Fault, Sizes, World};
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug)]
-enum Step {
+enum OutboxStep {
     Write,
     Send {
         merge: bool,
@@ -55,18 +55,18 @@ fn fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = OutboxStep> {
     prop_oneof![
-        8 => Just(Step::Write),
-        12 => any::<bool>().prop_map(|merge| Step::Send { merge }),
-        12 => fault().prop_map(Step::Process),
-        12 => Just(Step::Answer),
-        2 => (0..4_usize).prop_map(|kept| Step::Cut { kept }),
-        3 => Just(Step::Late),
-        1 => Just(Step::Reopen),
-        4 => Just(Step::Resolve),
-        1 => (0..4_usize).prop_map(|kept| Step::Restart { kept }),
-        1 => Just(Step::Forget),
+        8 => Just(OutboxStep::Write),
+        12 => any::<bool>().prop_map(|merge| OutboxStep::Send { merge }),
+        12 => fault().prop_map(OutboxStep::Process),
+        12 => Just(OutboxStep::Answer),
+        2 => (0..4_usize).prop_map(|kept| OutboxStep::Cut { kept }),
+        3 => Just(OutboxStep::Late),
+        1 => Just(OutboxStep::Reopen),
+        4 => Just(OutboxStep::Resolve),
+        1 => (0..4_usize).prop_map(|kept| OutboxStep::Restart { kept }),
+        1 => Just(OutboxStep::Forget),
     ]
 }
 
@@ -85,16 +85,16 @@ proptest! {
         let mut world = World::new(sizes);
         for step in steps {
             match step {
-                Step::Write => world.write(),
-                Step::Send { merge } => world.send(merge),
-                Step::Process(fault) => world.process(fault),
-                Step::Answer => world.answer(),
-                Step::Cut { kept } => world.cut(kept),
-                Step::Late => world.late(),
-                Step::Reopen => world.reopen(),
-                Step::Resolve => world.resolve(),
-                Step::Restart { kept } => world.restart(kept),
-                Step::Forget => world.forget(),
+                OutboxStep::Write => world.write(),
+                OutboxStep::Send { merge } => world.send(merge),
+                OutboxStep::Process(fault) => world.process(fault),
+                OutboxStep::Answer => world.answer(),
+                OutboxStep::Cut { kept } => world.cut(kept),
+                OutboxStep::Late => world.late(),
+                OutboxStep::Reopen => world.reopen(),
+                OutboxStep::Resolve => world.resolve(),
+                OutboxStep::Restart { kept } => world.restart(kept),
+                OutboxStep::Forget => world.forget(),
             }
             world.check();
         }

@@ -75,7 +75,7 @@ impl Broker {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum SessionStep {
     Want(u8, i32, i64),
     Forget(u8, i32),
     /// A request that is answered; says in which version.
@@ -90,15 +90,15 @@ enum Step {
     Age,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = SessionStep> {
     prop_oneof![
-        6 => (0..3u8, 0..3, 0..5i64).prop_map(|(topic, partition, offset)| Step::Want(topic, partition, offset)),
-        3 => (0..3u8, 0..3).prop_map(|(topic, partition)| Step::Forget(topic, partition)),
-        6 => prop_oneof![9 => Just(12i16), 1 => Just(6)].prop_map(Step::Fetch),
-        1 => any::<bool>().prop_map(Step::Lost),
-        1 => Just(Step::Evict),
-        1 => prop_oneof![3 => Just(true), 1 => Just(false)].prop_map(Step::Opens),
-        1 => Just(Step::Age),
+        6 => (0..3u8, 0..3, 0..5i64).prop_map(|(topic, partition, offset)| SessionStep::Want(topic, partition, offset)),
+        3 => (0..3u8, 0..3).prop_map(|(topic, partition)| SessionStep::Forget(topic, partition)),
+        6 => prop_oneof![9 => Just(12i16), 1 => Just(6)].prop_map(SessionStep::Fetch),
+        1 => any::<bool>().prop_map(SessionStep::Lost),
+        1 => Just(SessionStep::Evict),
+        1 => prop_oneof![3 => Just(true), 1 => Just(false)].prop_map(SessionStep::Opens),
+        1 => Just(SessionStep::Age),
     ]
 }
 
@@ -115,15 +115,15 @@ proptest! {
         let mut wanted: BTreeMap<Key, Want> = BTreeMap::new();
         for step in steps {
             match step {
-                Step::Want(name, partition, offset) => {
+                SessionStep::Want(name, partition, offset) => {
                     session.want(&topic(name), partition, want(offset));
                     wanted.insert((topic(name), partition), want(offset));
                 }
-                Step::Forget(name, partition) => {
+                SessionStep::Forget(name, partition) => {
                     session.forget(&topic(name), partition);
                     wanted.remove(&(topic(name), partition));
                 }
-                Step::Fetch(version) => {
+                SessionStep::Fetch(version) => {
                     let full = session.epoch <= OPEN;
                     let asked = session.next(version);
                     let (error, id, read) = broker.answer(&asked);
@@ -137,16 +137,16 @@ proptest! {
                         }
                     }
                 }
-                Step::Lost(taken_over) => {
+                SessionStep::Lost(taken_over) => {
                     let asked = session.next(12);
                     if taken_over {
                         broker.answer(&asked);
                     }
                     session.lost();
                 }
-                Step::Evict => broker.sessions.clear(),
-                Step::Opens(opens) => broker.opens = opens,
-                Step::Age => {
+                SessionStep::Evict => broker.sessions.clear(),
+                SessionStep::Opens(opens) => broker.opens = opens,
+                SessionStep::Age => {
                     if session.epoch > OPEN && let Some((epoch, _)) = broker.sessions.get_mut(&session.id) {
                         (*epoch, session.epoch) = (i32::MAX, i32::MAX);
                     }

@@ -51,8 +51,8 @@ fn marker(offset: i64, producer: i64, kind: u8) -> Vec<u8> {
 /// What was delivered, as (source base, source next, records).
 type Delivered = Vec<(i64, i64, u32)>;
 
-fn answer(records: &[u8], wanted: i64) -> Answer {
-    Answer {
+fn answer(records: &[u8], wanted: i64) -> PartitionAnswer {
+    PartitionAnswer {
         records: Bytes::copy_from_slice(records),
         aborted: Vec::new(),
         isolation: Isolation::ReadCommitted,
@@ -61,7 +61,7 @@ fn answer(records: &[u8], wanted: i64) -> Answer {
     }
 }
 
-fn take(answer: Answer) -> (Delivered, Taken) {
+fn take(answer: PartitionAnswer) -> (Delivered, Taken) {
     let mut delivered = Vec::new();
     let taken = answer.take(|info, batch| {
         assert_eq!(info.records == 0, batch.is_none());
@@ -125,9 +125,9 @@ fn aborted_transactions_and_markers_are_passed_over() {
     ]
     .concat();
     let aborted = vec![(7, 0), (7, 8)];
-    let committed = Answer { aborted: aborted.clone(), ..answer(&data, 0) };
+    let committed = PartitionAnswer { aborted: aborted.clone(), ..answer(&data, 0) };
     assert_eq!(take(committed), (vec![(0, 5, 2), (5, 8, 1), (8, 13, 0)], went_on(13)));
-    let all = Answer { aborted, isolation: Isolation::ReadUncommitted, ..answer(&data, 0) };
+    let all = PartitionAnswer { aborted, isolation: Isolation::ReadUncommitted, ..answer(&data, 0) };
     assert_eq!(take(all).0, [(0, 3, 3), (3, 5, 2), (5, 8, 1), (8, 12, 4), (12, 13, 0)]);
 }
 

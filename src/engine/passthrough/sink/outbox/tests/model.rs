@@ -8,11 +8,11 @@ use kafka_protocol::error::ResponseError;
 use crate::batch::{BatchBuilder, RawBatch, Restamped};
 use crate::engine::body::ForeignBody;
 use crate::engine::budget::Permit;
-use crate::engine::passthrough::sink::fault::{Place, Refusal};
+use crate::engine::passthrough::sink::fault::{BrokerRefusal, LanePlace};
 use crate::engine::passthrough::sink::outbox::{
-    Answer, Identify, Known, MOST_IN_FLIGHT, Moment, Outbox, Wants,
+    BatchAnswer, Identify, KnownProducer, MOST_IN_FLIGHT, Moment, Outbox, Wants,
 };
-use crate::engine::passthrough::sink::sequenced_batch::{Input, advance};
+use crate::engine::passthrough::sink::sequenced_batch::{GivenBatch, advance};
 use crate::engine::passthrough::sink::topic::Topic;
 use crate::engine::{LaneEvent, TargetLimits, WriteError};
 use crate::formats::ProducerState;
@@ -56,11 +56,11 @@ struct Memory {
 struct Flight {
     serial: u64,
     batch: Restamped,
-    answer: Option<Answer>,
+    answer: Option<BatchAnswer>,
 }
 
 #[derive(PartialEq)]
-enum Phase {
+enum ModelPhase {
     /// Opened; nothing is known of the log since.
     Opened,
     /// It goes on from here.
@@ -76,7 +76,7 @@ pub(super) struct World {
     producers: HashMap<i64, Memory>,
     /// The source's batches.
     source: Vec<Vec<i64>>,
-    phase: Phase,
+    phase: ModelPhase,
     /// Next source offset to be written.
     next: i64,
     /// Ends of what was written and not acknowledged.
@@ -116,7 +116,7 @@ impl World {
             log: Vec::new(),
             producers: HashMap::new(),
             source,
-            phase: Phase::Opened,
+            phase: ModelPhase::Opened,
             next: 0,
             expected: VecDeque::new(),
             flights: VecDeque::new(),
@@ -161,7 +161,7 @@ impl World {
     }
 
     pub(super) fn write(&mut self) {
-        if self.phase != Phase::Resolved {
+        if self.phase != ModelPhase::Resolved {
             return;
         }
         let Some(offsets) = self.source.iter().find(|offsets| offsets.last() >= Some(&self.next)) else {
@@ -185,7 +185,7 @@ impl World {
             max_timestamp_ms: timestamp_ms,
         };
         let batches = vec![RawBatch::parse(bytes).unwrap()];
-        if self.outbox.write(Input::new(info, Permit::empty(), batches)).is_ok() {
+        if self.outbox.write(GivenBatch::new(info, Permit::empty(), batches)).is_ok() {
             self.next = at;
             self.expected.push_back(at);
         }
@@ -242,13 +242,13 @@ impl World {
         let Some(at) = self.flights.iter().position(|flight| flight.answer.is_none()) else { return };
         let batch = self.flights[at].batch.clone();
         let refused = |code, base_offset| {
-            Answer::Refused(Refusal { code, base_offset, message: None, records: Vec::new() })
+            BatchAnswer::Refused(BrokerRefusal { code, base_offset, message: None, records: Vec::new() })
         };
         let answer = match fault {
             Fault::Before(code) => refused(code, -1),
             Fault::None | Fault::After(_) => match (self.append(&batch), fault) {
                 (Ok(base), Fault::After(code)) => refused(code, base),
-                (Ok(base), _) => Answer::Written(base),
+                (Ok(base), _) => BatchAnswer::Written(base),
                 (Err(code), _) => refused(code, -1),
             },
         };
@@ -307,7 +307,7 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, serial: u64, answer: Answer) {
+    fn deliver(&mut self, serial: u64, answer: BatchAnswer) {
         self.clock += Duration::from_millis(50);
         let at = Moment { now: self.clock, wall_ms: WALL_MS };
         drop(self.outbox.answered(serial, answer, at, &self.topic));
@@ -321,7 +321,7 @@ impl World {
         let open = flights.iter().filter(|flight| flight.answer.is_none());
         self.late.extend(open.take(kept).map(|flight| flight.batch.clone()));
         for flight in flights {
-            self.deliver(flight.serial, Answer::Lost { sent: true, reason: "cut".to_owned() });
+            self.deliver(flight.serial, BatchAnswer::Lost { sent: true, reason: "cut".to_owned() });
         }
     }
 
@@ -362,25 +362,25 @@ impl World {
     fn open(&mut self) {
         let candidate = self.outbox.producer().or(self.saved.clone());
         let known = match candidate {
-            None => Known::Nobody,
+            None => KnownProducer::Nobody,
             Some(producer) => match self.known(producer.id, producer.epoch) {
-                Some(next_sequence) => Known::Yes(ProducerState { next_sequence, ..producer }),
-                None => Known::No(producer),
+                Some(next_sequence) => KnownProducer::Yes(ProducerState { next_sequence, ..producer }),
+                None => KnownProducer::No(producer),
             },
         };
         let place =
-            Place { source: TopicPartition::new("orders", 0), target: TopicPartition::new("copy", 0) };
+            LanePlace { source: TopicPartition::new("orders", 0), target: TopicPartition::new("copy", 0) };
         self.outbox.open(place, known);
         self.expected.clear();
         self.landed = false;
-        self.phase = Phase::Opened;
+        self.phase = ModelPhase::Opened;
     }
 
     /// Reads the target to its end.
     pub(super) fn resolve(&mut self) {
-        if self.phase == Phase::Opened {
+        if self.phase == ModelPhase::Opened {
             self.next = self.log.last().map_or(0, |last| last + 1);
-            self.phase = Phase::Resolved;
+            self.phase = ModelPhase::Resolved;
         }
     }
 
@@ -430,7 +430,7 @@ impl World {
     pub(super) fn finish(&mut self) {
         let total = self.source.iter().flatten().count();
         for _ in 0..20_000 {
-            if self.log.len() == total && self.expected.is_empty() && self.phase == Phase::Resolved {
+            if self.log.len() == total && self.expected.is_empty() && self.phase == ModelPhase::Resolved {
                 break;
             }
             self.late();
