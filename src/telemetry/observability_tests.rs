@@ -7,20 +7,12 @@ use serde_json::Value;
 
 use super::describe::EVENT_NAMES;
 use super::summary::{FLOW_STATES, PARTITION_STATES};
-use super::testing::{flow, mesh, partition, spec};
+use super::testing::{everything_happens, spec};
 use super::*;
-use crate::model::status::{MeshStatus, PartitionState};
-use crate::model::{Event, Fault, FaultKind};
 
 const DASHBOARD: &str = include_str!("../../observability/grafana-dashboard.json");
 const RULES: &str = include_str!("../../observability/prometheus-rules.yaml");
 const README: &str = include_str!("../../observability/README.md");
-
-fn busy() -> MeshStatus {
-    let mut partition = partition("orders", 0, PartitionState::Streaming);
-    (partition.lag_records, partition.lag_ms) = (Some(7), Some(1_250));
-    mesh(vec![flow("east-west", vec![partition])])
-}
 
 /// Labels by series name, as exported when everything has happened once.
 fn exported() -> BTreeMap<String, BTreeSet<String>> {
@@ -32,18 +24,7 @@ fn exported() -> BTreeMap<String, BTreeSet<String>> {
     };
     let telemetry =
         Telemetry::start(&TelemetrySpec { otlp: Some(otlp), ..spec() }, &identity).expect("sound");
-    telemetry.metrics().observe(Arc::new(busy));
-    let flow = telemetry.metrics().flow(&"east-west".into(), &"east".into(), &"west".into());
-    flow.topic(&"orders".into()).mirrored(1, 1, Some(1));
-    flow.restarted(Restarted::Actor);
-    flow.positions_saved(1);
-    flow.heartbeat_written();
-    flow.waited_for_credit(Duration::from_secs(1));
-    flow.offset_gaps_shed(1);
-    flow.group_offsets_committed(1);
-    flow.checkpoints_written(Duration::from_secs(1));
-    let fault = Event::Faulted(Fault::new(FaultKind::Other, "what", "advice"));
-    telemetry.events().report(&Scope::flow(&"east-west".into()), &fault);
+    everything_happens(telemetry.metrics(), telemetry.events());
     let label = Regex::new(r#"([a-z_]+)=""#).expect("sound");
     let mut series: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in telemetry.prometheus_text().lines().filter(|line| line.starts_with("mirrormesh_")) {

@@ -11,43 +11,16 @@ use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use parking_lot::Mutex;
 
 use super::summary::{FLOW_STATES, PARTITION_STATES};
-use super::testing::{Lines, every_event, flow, mesh, partition, spec};
+use super::testing::{Lines, every_event, everything_happens, spec};
 use super::*;
+use crate::model::FaultKind;
 use crate::model::groups::RefusalReason;
-use crate::model::status::{ClusterState, MeshStatus, PartitionState};
-use crate::model::{Event, Fault, FaultKind};
+use crate::model::status::{ClusterState, PartitionState};
 use crate::snapshot;
 use crate::topology::OtlpSpec;
 
 /// Long enough that only an explicit flush exports.
 const NEVER: Duration = Duration::from_secs(86_400);
-
-fn busy() -> MeshStatus {
-    let mut partition = partition("orders", 0, PartitionState::Streaming);
-    (partition.lag_records, partition.lag_ms) = (Some(7), Some(1_250));
-    mesh(vec![flow("east-west", vec![partition])])
-}
-
-/// Lets everything that is counted happen.
-fn everything_happens(metrics: &Metrics, events: &Events) {
-    metrics.observe(Arc::new(busy));
-    metrics.cluster_restarted(&"east".into());
-    let flow = metrics.flow(&"east-west".into(), &"east".into(), &"west".into());
-    flow.topic(&"orders".into()).mirrored(1, 1, Some(1));
-    flow.partition(&"orders".into(), 0).mirrored(1, 1, Some(1));
-    flow.restarted(Restarted::Actor);
-    flow.positions_saved(1);
-    flow.heartbeat_written();
-    flow.heartbeat_failed();
-    flow.waited_for_credit(Duration::from_secs(1));
-    flow.offset_gaps_shed(1);
-    flow.group_offsets_committed(1);
-    flow.group_refused(RefusalReason::Other);
-    flow.checkpoints_written(Duration::from_secs(1));
-    let fault = Event::Faulted(Fault::new(FaultKind::Other, "what", "advice"));
-    events.report(&Scope::flow(&"east-west".into()), &fault);
-    events.report(&Scope::cluster(&"east".into()), &fault);
-}
 
 /// What `/metrics` shows: name, type, labels and description, and the bounds of histograms.
 fn prometheus(per_partition: bool) -> BTreeMap<String, String> {

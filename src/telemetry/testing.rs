@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::{Events, Metrics, Restarted, Scope};
 use crate::model::groups::{GroupsSummary, RefusalReason};
 use crate::model::status::{
     ClusterState, ClusterStatus, FlowState, FlowStatus, MeshStatus, PartitionState, PartitionStatus,
@@ -95,6 +97,33 @@ pub(crate) fn cluster(alias: &str, state: ClusterState, upstreams: Vec<UpstreamS
         throttled_ms: BTreeMap::from([("Fetch".to_owned(), 1_500)]),
         upstreams,
     }
+}
+
+fn busy() -> MeshStatus {
+    let mut partition = partition("orders", 0, PartitionState::Streaming);
+    (partition.lag_records, partition.lag_ms) = (Some(7), Some(1_250));
+    mesh(vec![flow("east-west", vec![partition])])
+}
+
+/// Lets everything that is counted happen.
+pub(crate) fn everything_happens(metrics: &Metrics, events: &Events) {
+    metrics.observe(Arc::new(busy));
+    metrics.cluster_restarted(&"east".into());
+    let flow = metrics.flow(&"east-west".into(), &"east".into(), &"west".into());
+    flow.topic(&"orders".into()).mirrored(1, 1, Some(1));
+    flow.partition(&"orders".into(), 0).mirrored(1, 1, Some(1));
+    flow.restarted(Restarted::Actor);
+    flow.positions_saved(1);
+    flow.heartbeat_written();
+    flow.heartbeat_failed();
+    flow.waited_for_credit(Duration::from_secs(1));
+    flow.offset_gaps_shed(1);
+    flow.group_offsets_committed(1);
+    flow.group_refused(RefusalReason::Other);
+    flow.checkpoints_written(Duration::from_secs(1));
+    let fault = Event::Faulted(Fault::new(FaultKind::Other, "what", "advice"));
+    events.report(&Scope::flow(&"east-west".into()), &fault);
+    events.report(&Scope::cluster(&"east".into()), &fault);
 }
 
 /// A running flow from east to west.
