@@ -88,22 +88,33 @@ pub struct ProducerState {
 pub struct Token(pub i64);
 
 /// A position as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct StoredPosition {
     /// The claim under which it was written; `None` if a program wrote it that knew no tokens yet.
-    #[serde(rename = "claim", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "claim", default)]
     pub token: Option<Token>,
     /// The position.
     #[serde(flatten)]
     pub position: Position,
 }
 
-impl StoredPosition {
-    /// The record's value.
-    pub fn encode(&self) -> Vec<u8> {
-        json(&Versioned { v: VERSION, body: self })
-    }
+/// [`StoredPosition`], as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(rename = "claim", skip_serializing_if = "Option::is_none")]
+    token: Option<Token>,
+    #[serde(flatten)]
+    position: &'a Position,
+}
 
+impl Position {
+    /// The record's value, written under the claim of this token.
+    pub fn encode(&self, token: Option<Token>) -> Vec<u8> {
+        json(&Versioned { v: VERSION, body: &Written { token, position: self } })
+    }
+}
+
+impl StoredPosition {
     fn decode(value: &[u8]) -> Result<Self, FormatError> {
         let stored: Self = versioned(POSITION, value)?;
         if stored.position.source_next < 0 || stored.position.target_next < 0 {

@@ -67,6 +67,7 @@ impl Actor for PositionStoreActor {
     type Msg = StoreMsg;
     type State = StoreState;
     type Arguments = ();
+
     async fn pre_start(
         &self,
         myself: ActorRef<Self::Msg>,
@@ -168,15 +169,16 @@ impl PositionStoreActor {
             return;
         }
         let writing = state.choose(&self.context.book);
-        let (offsets, positions) = (self.context.offsets_topic.clone(), self.context.positions_topic.clone());
+        let offsets = self.context.offsets_topic.clone();
         let maps = self.changed(state, &writing.maps);
-        let saves = writing.saves.iter().map(|save| (save.partition.clone(), save.position.clone()));
-        let saves: Vec<_> = saves.chain(writing.again.iter().cloned()).collect();
+        let saves = writing.saves.iter().map(|save| (&save.partition, &save.position));
+        let again = writing.again.iter().map(|(partition, position)| (partition, position));
+        let positions = self.context.positions_topic.write(self.token, saves.chain(again));
         state.writing = Some(writing);
-        let (myself, token) = (myself.clone(), self.token);
+        let myself = myself.clone();
         let write = async move {
             offsets.append(maps).await?;
-            positions.write(token, saves.iter().map(|(source, position)| (source, position))).await
+            positions.await
         };
         state.tasks.spawn(write, move |ended| {
             let _ = myself.cast(ended.map_or_else(StoreMsg::Panicked, StoreMsg::Written));

@@ -1,5 +1,6 @@
 //! The positions topic of a flow: created, claimed and read at the start, tailed for other claims after.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -9,9 +10,7 @@ use super::internal_topics;
 use super::offsets::OffsetsError;
 use super::process::ProcessIdentity;
 use crate::cluster::ClusterHandle;
-use crate::formats::{
-    self, Claim, ClaimScope, FormatError, Position, PositionKey, StoredPosition, Token, positions_topic,
-};
+use crate::formats::{self, Claim, ClaimScope, FormatError, Position, PositionKey, Token, positions_topic};
 use crate::model::{Alias, Codec, Fault, FaultKind, FlowName, TopicName, TopicPartition};
 use crate::telemetry::clock;
 use crate::topology::Isolation;
@@ -103,21 +102,21 @@ impl PositionsTopic {
     }
 
     /// Appends positions under the token of our claim. What a failure means does not matter: every position may be
-    /// repeated.
+    /// repeated. They are made into records at once, and sent when the future is polled.
     ///
     /// A broker takes them whoever has claimed the scope meanwhile; who reads them then ignores them.
-    pub async fn write(
+    pub fn write<'a>(
         &self,
         token: Token,
-        positions: impl IntoIterator<Item = (&TopicPartition, &Position)>,
-    ) -> Result<(), WireError> {
+        positions: impl Iterator<Item = (&'a TopicPartition, &'a Position)>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), WireError>> + Send>> {
         let record = |(source, position): (&TopicPartition, &Position)| {
             let key = PositionKey { flow: self.flow.clone(), source: source.clone() };
-            let stored = StoredPosition { token: Some(token), position: position.clone() };
-            internal_topics::record(key.encode(), Some(stored.encode()))
+            internal_topics::record(key.encode(), Some(position.encode(Some(token))))
         };
-        let records: Vec<_> = positions.into_iter().map(record).collect();
-        internal_topics::append(self.cluster.wire(), &self.partition(), &records).await
+        let records: Vec<_> = positions.map(record).collect();
+        let (cluster, partition) = (self.cluster.clone(), self.partition());
+        Box::pin(async move { internal_topics::append(cluster.wire(), &partition, &records).await })
     }
 
     /// Appends a claim of ours; its offset is the token.

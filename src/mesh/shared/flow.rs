@@ -154,25 +154,17 @@ impl FlowContext {
 
     /// Reports an event of the flow as a whole.
     pub(crate) fn report(&self, event: &Event) {
-        let scope = Scope { flow: Some(self.spec.name.clone()), ..Scope::default() };
-        self.mesh.telemetry.events().report(&scope, event);
+        self.mesh.telemetry.events().report(&Scope::flow(&self.spec.name), event);
     }
 
     /// Reports an event of one topic.
     pub(crate) fn report_topic(&self, topic: &TopicName, event: &Event) {
-        let scope =
-            Scope { flow: Some(self.spec.name.clone()), topic: Some(topic.clone()), ..Scope::default() };
-        self.mesh.telemetry.events().report(&scope, event);
+        self.mesh.telemetry.events().report(&Scope::topic(&self.spec.name, topic), event);
     }
 
     /// Reports an event of one partition.
     pub(crate) fn report_partition(&self, partition: &TopicPartition, event: &Event) {
-        let scope = Scope {
-            flow: Some(self.spec.name.clone()),
-            topic: Some(partition.topic.clone()),
-            partition: Some(partition.partition),
-            ..Scope::default()
-        };
+        let scope = Scope::partition(&self.spec.name, &partition.topic, partition.partition);
         self.mesh.telemetry.events().report(&scope, event);
     }
 
