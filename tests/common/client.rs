@@ -9,8 +9,11 @@ pub use consume::{Consumed, Isolation};
 pub use groups::{Member, Protocol};
 pub use produce::{Ending, Produce, TestRecord};
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rdkafka::ClientConfig;
 use rdkafka::config::{FromClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -23,22 +26,33 @@ const CALL: Duration = Duration::from_secs(60);
 /// How long one try of a question may take.
 const TRY: Duration = Duration::from_secs(10);
 
-/// A client of one cluster. Holds no connection: each call makes its own, so it may be shared between runtimes.
-#[derive(Clone, Debug)]
+/// A client of one cluster; clones share its connections, between runtimes too.
+///
+/// Writing, reading and administering make a connection of their own for each call. Questions, which tests ask over
+/// and over, keep one, until it fails them.
+#[derive(Clone)]
 pub struct KafkaClient {
     bootstrap: String,
     settings: Vec<(String, String)>,
+    kept: Arc<Mutex<Option<BaseConsumer>>>,
+}
+
+impl fmt::Debug for KafkaClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaClient").field("bootstrap", &self.bootstrap).finish_non_exhaustive()
+    }
 }
 
 impl KafkaClient {
     /// A plaintext client.
     pub fn new(bootstrap: &str) -> Self {
-        Self { bootstrap: bootstrap.to_owned(), settings: Vec::new() }
+        Self { bootstrap: bootstrap.to_owned(), settings: Vec::new(), kept: Arc::default() }
     }
 
     /// Adds a librdkafka setting, e.g. `security.protocol`.
     pub fn with(mut self, key: &str, value: &str) -> Self {
         self.settings.push((key.to_owned(), value.to_owned()));
+        self.kept = Arc::default();
         self
     }
 
@@ -69,12 +83,24 @@ impl KafkaClient {
         Ok(metadata.brokers().iter().map(|broker| broker.id()).collect())
     }
 
-    /// Asks until there is an answer, each time through a client of its own.
+    /// Asks once, through the kept client or a new one; kept is what gave an answer.
+    fn ask<T>(&self, ask: impl Fn(&BaseConsumer) -> Result<T, String>) -> Result<T, String> {
+        // Out of its place while it is used: who asks at the same time makes another.
+        let kept = self.kept.lock().take();
+        let consumer = kept.unwrap_or_else(|| self.build(&self.config()));
+        let answer = ask(&consumer);
+        if answer.is_ok() {
+            *self.kept.lock() = Some(consumer);
+        }
+        answer
+    }
+
+    /// Asks until there is an answer, each time through another client.
     ///
-    /// Clusters that have just started, or lost a broker, don't answer at once; and librdkafka's client does not come
-    /// back from an answer that names no broker, which a broker gives for a moment after a pause.
+    /// Clusters that have just started, or lost a broker, don't answer at once, and a client of librdkafka 2.12 that has
+    /// lost its brokers was seen not to find them again (`docs/records.md`).
     fn insist<T>(&self, what: &str, ask: impl Fn(&BaseConsumer) -> Result<T, String>) -> T {
-        self.insist_with(what, &self.config(), ask)
+        self.until_answered(what, || self.ask(&ask))
     }
 
     /// [`Self::insist`] with this configuration.
@@ -84,9 +110,13 @@ impl KafkaClient {
         config: &ClientConfig,
         ask: impl Fn(&BaseConsumer) -> Result<T, String>,
     ) -> T {
+        self.until_answered(what, || ask(&self.build(config)))
+    }
+
+    fn until_answered<T>(&self, what: &str, ask: impl Fn() -> Result<T, String>) -> T {
         let deadline = Instant::now() + CEILING;
         loop {
-            match ask(&self.build(config)) {
+            match ask() {
                 Ok(answer) => return answer,
                 Err(error) => assert!(Instant::now() < deadline, "{}: {what}: {error}", self.bootstrap),
             }

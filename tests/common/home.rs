@@ -78,7 +78,8 @@ pub async fn java(main: &str, arguments: &[&str]) -> String {
 /// [`java`] for what may fail: the error is all that it printed.
 pub async fn try_java(main: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(jdk("java"));
-    command.args(["-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
     command.args(["-cp", &class_path(Release::default()), main]).args(arguments);
     let name = main.to_owned();
     blocking(move || {

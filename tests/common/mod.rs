@@ -30,8 +30,8 @@
 //!   sets quotas.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
 //!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()
-//!   requests() answered_bytes() hide_brokers() show_brokers() hidden()`: librdkafka's clients are told that the
-//!   cluster has no broker.
+//!   requests() answered_bytes() turn_rdkafka_away() admit_rdkafka() turned_away()`: librdkafka's clients find no
+//!   connection, others do.
 //! - [`KafkaClient`] (`cluster.client()` or `KafkaClient::new(bootstrap).with(key, value)`), all async:
 //!   `create_topic(topic, partitions, &[(key, value)])`, `create_topic_with(topic, partitions, replicas, configs)`,
 //!   `delete_topic(topic)`, `add_partitions(topic, total)`, `delete_records(topic, partition, before_offset)`,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::frames::{Traffic, dialogue};
+use super::frames::{Requests, Traffic};
 use super::ports::Port;
 
 /// Bytes moved at a time.
@@ -112,20 +112,20 @@ impl Proxy {
         self.traffic.requests()
     }
 
-    /// Takes every broker out of what librdkafka's clients are told of the cluster, as if all were fenced, until
-    /// [`Self::show_brokers`]; connections must be without TLS.
-    pub fn hide_brokers(&self) {
-        self.traffic.hide_brokers(true);
+    /// Closes every connection over which librdkafka's clients ask for something, old and new, until
+    /// [`Self::admit_rdkafka`]; other clients are served. Connections must be without TLS.
+    pub fn turn_rdkafka_away(&self) {
+        self.traffic.turn_rdkafka_away(true);
     }
 
-    /// Ends [`Self::hide_brokers`].
-    pub fn show_brokers(&self) {
-        self.traffic.hide_brokers(false);
+    /// Ends [`Self::turn_rdkafka_away`].
+    pub fn admit_rdkafka(&self) {
+        self.traffic.turn_rdkafka_away(false);
     }
 
-    /// Answers about topics that came without brokers so far.
-    pub fn hidden(&self) -> u64 {
-        self.traffic.hidden()
+    /// Connections closed by [`Self::turn_rdkafka_away`] so far.
+    pub fn turned_away(&self) -> u64 {
+        self.traffic.turned_away()
     }
 
     /// Bytes that came back from the upstream so far.
@@ -197,28 +197,32 @@ async fn connection(
     let (Ok(()), Ok(())) = (client.set_nodelay(true), server.set_nodelay(true)) else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let (mut requests, mut answers) = dialogue(traffic);
+    let mut requests = Requests::new(traffic.clone());
+    let answers = |bytes: &[u8]| {
+        traffic.answered(bytes);
+        true
+    };
     tokio::select! {
         () = pump(from_client, to_server, weather.clone(), |bytes| requests.pass(bytes)) => {}
-        () = pump(from_server, to_client, weather, |bytes| answers.pass(bytes)) => {}
+        () = pump(from_server, to_client, weather, answers) => {}
     }
 }
 
-/// One direction: a reader stamps chunks with the time they are due, a writer passes them on then.
+/// One direction: a reader stamps chunks with the time they are due, a writer passes them on then. Over when `pass`
+/// says no to what was read.
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut weather: watch::Receiver<Weather>,
-    mut pass: impl FnMut(&[u8]) -> Vec<u8>,
+    mut pass: impl FnMut(&[u8]) -> bool,
 ) {
     let (chunks, mut due) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS_IN_FLIGHT);
     let seen = weather.clone();
     let reader = async move {
         let mut buffer = vec![0; CHUNK_BYTES];
         while let Ok(read @ 1..) = from.read(&mut buffer).await {
-            let passed = pass(&buffer[..read]);
             let at = Instant::now() + seen.borrow().latency;
-            if chunks.send((at, passed)).await.is_err() {
+            if !pass(&buffer[..read]) || chunks.send((at, buffer[..read].to_vec())).await.is_err() {
                 return;
             }
         }

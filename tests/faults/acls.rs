@@ -90,7 +90,7 @@ async fn orders_flow(twins: &[Twin], east: &Cluster, west: &Cluster) {
 /// R9: a topic that may not be read, on a source that lets us write nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_may_not_be_read_stops_alone_until_it_may() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(
         Cluster::builder("east").user("mirror", PASSWORD).authorizer().start(),
         Cluster::builder("west").start()
@@ -132,7 +132,7 @@ async fn a_topic_that_may_not_be_read_stops_alone_until_it_may() {
 /// R3, R9: a remote topic that may not be written to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_may_not_be_written_stops_alone_until_it_may() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(
         Cluster::builder("east").start(),
         Cluster::builder("west").user("mirror", PASSWORD).authorizer().start()

@@ -1,105 +1,88 @@
-//! Clusters that name no broker for a moment: librdkafka's clients forget all they know, and the flow replaces them.
+//! Clients of librdkafka that find no broker while others do: the flow replaces them.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::common::topologies::{flow, topology_at};
 use crate::common::{
-    Cluster, Engine, Listener, Load, MirrorProcess, verify_acknowledged, verify_exact, wait_for,
+    Cluster, Engine, Listener, Load, MirrorProcess, Proxy, verify_acknowledged, verify_exact, wait_for,
 };
+use crate::holds;
 
-const REMOTE: &str = "east.orders";
 /// More records than can be under way at 500 a second: a copy that grows by so many has its client back.
 const MORE: i64 = 2_000;
-const MOST_TRIES: usize = 20;
 
 /// The sessions that the mirror lost so far, and why.
 async fn lost(mirror: &MirrorProcess) -> Vec<Value> {
     mirror.events("session_lost").await
 }
 
-/// The copy's records.
-async fn held(target: &Cluster) -> i64 {
-    target.client().end_offsets(REMOTE).await.iter().sum()
+async fn held(target: &Cluster, remote: &str) -> i64 {
+    target.client().end_offsets(remote).await.iter().sum()
 }
 
-/// Waits until the copy has at least `goal` records.
-async fn holds(target: &Cluster, goal: i64) {
-    wait_for(&format!("{REMOTE} to hold {goal} records"), async || {
-        if !target.client().topics().await.contains_key(REMOTE) {
-            return Err("the topic is not there".to_owned());
-        }
-        match held(target).await {
-            sum if sum >= goal => Ok(()),
-            sum => Err(format!("{sum}")),
-        }
-    })
-    .await;
-}
-
-/// Lets a client of `cluster` forget its brokers, until one is given up for it; returns all sessions lost so far.
-///
-/// Whether librdkafka finds its way back by itself is a race of two of its threads, which it mostly loses: one that
-/// goes on is told again.
-async fn replaced(mirror: &MirrorProcess, cluster: &Cluster, target: &Cluster) -> Vec<Value> {
-    let before = lost(mirror).await.len();
-    let proxy = cluster.broker().proxy();
-    for _ in 0..MOST_TRIES {
-        let hidden = proxy.hidden();
-        proxy.hide_brokers();
-        // Each client asks about a topic now and then.
-        wait_for("an answer without brokers", async || match proxy.hidden() {
-            now if now > hidden => Ok(()),
-            now => Err(format!("{now} so far")),
-        })
-        .await;
-        proxy.show_brokers();
-        let from = held(target).await;
-        let given_up = wait_for("the client to be given up, or to go on", async || {
-            let (events, now) = (lost(mirror).await, held(target).await);
-            match events.len() > before {
-                true => Ok(Some(events)),
-                false if now > from + MORE => Ok(None),
-                false => Err(format!("{events:?}, {from} records, then {now}")),
-            }
-        })
-        .await;
-        if let Some(events) = given_up {
-            return events;
-        }
-    }
-    panic!("the client found its way back {MOST_TRIES} times: is it still to be watched?");
-}
-
-/// R1, R2, R3: first the consumer, then the producer is told of no broker at all, and stands still for good. The flow
-/// replaces it, and says so once.
+/// R1, R2, R3: the consumer of one flow and the producer of another get no connection any more, though the cluster
+/// answers our own wire. Each flow replaces its client, says so once, and goes on where it stood.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_without_brokers_is_replaced() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").proxied().start().await;
     let west = Cluster::builder("west").proxied().start().await;
-    east.client().create_topic("orders", 3, &[]).await;
-    let flows = flow("to-west", "east", "west", &["orders"], &[]);
-    let mirror = Engine::Records.start(&topology_at(&[&east, &west], Listener::Link, &flows), &[]);
+    let ways = [
+        ("to-west", &east, "orders", &west, "east.orders"),
+        ("to-east", &west, "bills", &east, "west.bills"),
+    ];
+    for (_, source, topic, ..) in ways {
+        source.client().create_topic(topic, 3, &[]).await;
+    }
+    let flows =
+        flow("to-west", "east", "west", &["orders"], &[]) + &flow("to-east", "west", "east", &["bills"], &[]);
+    let looks = ["telemetry.log.filter=info,mirrormesh::engine=debug"];
+    let mirror = Engine::Records.start(&topology_at(&[&east, &west], Listener::Link, &flows), &looks);
     mirror.ready().await;
-    let load = Load::on(east.client()).topic("orders", 3).rate(500).start();
-    holds(&west, 500).await;
-
-    for (cluster, client) in [(&east, "consumer"), (&west, "producer")] {
-        let events = replaced(&mirror, cluster, &west).await;
-        let new: Vec<_> =
-            events.iter().map(|event| event["details"]["reason"].as_str().unwrap_or_default()).collect();
-        let (name, flow) = (cluster.name(), events.iter().all(|event| event["flow"] == "to-west"));
-        let expected = format!("the {client} of cluster {name} has no broker left");
-        assert!(flow && new.iter().any(|reason| reason.starts_with(&expected)), "{events:?}");
-        let now = held(&west).await;
-        holds(&west, now + MORE).await;
+    let loads =
+        ways.map(|(_, source, topic, ..)| Load::on(source.client()).topic(topic, 3).rate(500).start());
+    for (_, _, _, target, remote) in ways {
+        holds(target.client(), remote, 500).await;
     }
 
-    let written = load.stop().await;
-    let goal = written.values().map(|records| records.len() as i64).sum();
-    holds(&west, goal).await;
-    verify_acknowledged(east.client(), "orders", &written).await;
-    verify_exact(east.client(), "orders", west.client(), REMOTE).await;
-    assert_eq!(lost(&mirror).await.len(), 2, "a session for each side: {:?}", lost(&mirror).await);
+    // A client that never had a broker would be waited for ten times longer.
+    for client in ["Consumer", "Producer"] {
+        wait_for(&format!("the {client} of east to be looked at"), async || {
+            let met = |line: &str| {
+                ["looked for a broker cluster=east", client, "seen=Broker"]
+                    .iter()
+                    .all(|part| line.contains(part))
+            };
+            if mirror.output().lines().any(met) { Ok(()) } else { Err("no look yet".to_owned()) }
+        })
+        .await;
+    }
+
+    east.link(Proxy::turn_rdkafka_away);
+    let events = wait_for("both flows to give their client up", async || {
+        let events = lost(&mirror).await;
+        let flows: BTreeSet<_> = events.iter().map(|event| event["flow"].to_string()).collect();
+        if flows.len() == 2 { Ok(events) } else { Err(format!("{events:?}")) }
+    })
+    .await;
+    east.link(Proxy::admit_rdkafka);
+    for (flow, client) in [("to-west", "consumer"), ("to-east", "producer")] {
+        let reasons: Vec<_> = events.iter().filter(|event| event["flow"] == flow).collect();
+        let reason = reasons[0]["details"]["reason"].as_str().unwrap_or_default();
+        assert!(reason.starts_with(&format!("the {client} of cluster east has no broker left")), "{reason}");
+    }
+
+    for (load, (_, source, topic, target, remote)) in loads.into_iter().zip(ways) {
+        let now = held(target, remote).await;
+        holds(target.client(), remote, now + MORE).await;
+        let written = load.stop().await;
+        let goal = written.values().map(|records| records.len() as i64).sum();
+        holds(target.client(), remote, goal).await;
+        verify_acknowledged(source.client(), topic, &written).await;
+        verify_exact(source.client(), topic, target.client(), remote).await;
+    }
+    assert_eq!(lost(&mirror).await.len(), 2, "a session of each flow: {:?}", lost(&mirror).await);
     assert_eq!(mirror.terminate().await, Some(0));
 }

@@ -57,7 +57,7 @@ async fn work(bootstrap: String, here: KafkaClient, stop: Arc<AtomicBool>) -> i6
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::disallowed_methods, reason = "a task of a test, which ends with it")]
 async fn kills_send_no_reader_of_checkpoints_back() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     let (here, there) = (east.client(), west.client());
@@ -125,7 +125,7 @@ async fn kills_send_no_reader_of_checkpoints_back() {
 /// What somebody else wrote into our topics is told, once, and the others are written all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_internal_records_are_told_at_the_start() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
     let (here, there) = (east.client(), west.client());
     here.create_topic("orders", 1, &[]).await;

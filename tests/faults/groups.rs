@@ -45,7 +45,7 @@ async fn refusals(mirror: &MirrorProcess, group: &str) -> Vec<String> {
 /// granting the right is enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_without_rights_are_told_and_the_others_followed() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let secured = |name: &str| Cluster::builder(name).user("mirror", PASSWORD).authorizer().start();
     let (east, west) = tokio::join!(secured("east"), secured("west"));
     for cluster in [&east, &west] {
@@ -104,7 +104,7 @@ async fn groups_without_rights_are_told_and_the_others_followed() {
 /// those of other brokers go on meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn groups_are_followed_while_coordinators_move() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(4).await;
     // Every topic of ours outlives a broker, so only the coordinators are what is missed.
     let (east, west) = tokio::join!(
         Cluster::builder("east").start(),
@@ -159,7 +159,7 @@ async fn groups_are_followed_while_coordinators_move() {
 /// there is never a conflict, and both sides end in step.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_make_no_conflict() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
     for client in [east.client(), west.client()] {
         client.create_topic("orders", 1, &[]).await;
@@ -249,7 +249,7 @@ impl<'a> Requests<'a> {
 async fn five_thousand_groups_take_few_requests() {
     const GROUPS: usize = 5_000;
     const PARTITIONS: i32 = 10;
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) =
         tokio::join!(Cluster::builder("east").proxied().start(), Cluster::builder("west").proxied().start());
     east.client().create_topic("orders", PARTITIONS, &[]).await;

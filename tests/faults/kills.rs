@@ -19,7 +19,7 @@ const KILLS: usize = 20;
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "one story, told from its begin to its end")]
 async fn twenty_kills_lose_nothing_and_repeat_nothing() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     let (here, there) = (east.client(), west.client());

@@ -92,7 +92,7 @@ async fn copied(west: &Cluster, goal: i64) {
 /// R1, R2, R3, R11: leaders move on the target and on the source, then a broker of each dies, all under load.
 #[tokio::test(flavor = "multi_thread")]
 async fn moved_leaders_and_killed_brokers_lose_nothing() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(6).await;
     let (east, west) = tokio::join!(three("east"), three("west"));
     east.client().create_topic_with("orders", PARTITIONS, 3, &[("min.insync.replicas", "2")]).await;
     let flows = flow("moved", "east", "west", &["orders"], &["start: earliest"]);

@@ -26,7 +26,7 @@ async fn old_records_cross_cut_connections_once() {
     const PARTITIONS: i32 = 4;
     const RECORDS: usize = 15_000;
     const CUTS: usize = 6;
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(
         Cluster::builder("east").proxied().start(),
         Cluster::builder("west").proxied().property("producer.id.expiration.check.interval.ms", 100).start()
@@ -71,7 +71,7 @@ async fn old_records_cross_cut_connections_once() {
 /// on the target they stay as long as the target says.
 #[tokio::test(flavor = "multi_thread")]
 async fn tombstones_stay_as_long_as_the_target_says() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
     let (here, there) = (east.client(), west.client());
     let compacted = |retention| {
@@ -152,7 +152,7 @@ fn horizon(cluster: &Cluster, topic: &str) -> Option<i64> {
 /// other one goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_batch_is_not_forwarded() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
     east.client().create_topic("orders", 2, &[]).await;
     for partition in 0..2 {

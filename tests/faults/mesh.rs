@@ -27,7 +27,7 @@ async fn seed(clusters: &[&Cluster], topic: &str) {
 /// R6: each record reaches each cluster once per declared path, and no topic comes back or grows a longer name.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_clusters_as_hub_chain_and_ring() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(3).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     let north = Cluster::builder("north").start().await;
@@ -98,7 +98,7 @@ async fn hops_are_told(mirror: &MirrorProcess, north: &Cluster) {
 /// any prefix.
 #[tokio::test(flavor = "multi_thread")]
 async fn internal_topics_are_never_mirrored() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     let internal = [

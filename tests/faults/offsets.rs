@@ -70,7 +70,7 @@ async fn translate(topology: &str, topic: &str, partition: usize, offset: i64, m
 
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_are_told_with_source_and_mesh_dead() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     let (here, there) = (east.client(), west.client());

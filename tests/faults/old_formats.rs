@@ -81,7 +81,7 @@ fn shown(record: &TestRecord) -> String {
 /// them; then once more after `kill -9`, with nothing saved, so that all of them are matched with the copy.
 #[tokio::test(flavor = "multi_thread")]
 async fn message_sets_of_old_brokers_are_mirrored() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
     let (here, there) = (east.client(), west.client());
     here.create_topic("orders", 2, &[]).await;

@@ -26,7 +26,7 @@ async fn holds_more(target: &Cluster, twins: &[Twin], topic: &str, more: i64) {
 /// R1, R2, R3, R9: the target, then the source, restarts under load; another flow goes on meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn restarted_brokers_lose_nothing_and_leave_other_flows_alone() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(3).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     let north = Cluster::builder("north").start().await;
@@ -71,7 +71,7 @@ async fn restarted_brokers_lose_nothing_and_leave_other_flows_alone() {
 /// R1, R2, R3: a link that is slow, then cut for most of a minute on both sides in turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_link_and_a_cut_link_lose_nothing() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").proxied().start().await;
     let west = Cluster::builder("west").proxied().start().await;
     east.client().create_topic("orders", 3, &[]).await;
@@ -130,7 +130,7 @@ async fn away(twin: &Twin, alias: &str) {
 /// R7: the target stalls for a minute while the source offers all it can.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_target_does_not_cost_memory() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     east.client().create_topic("bulk", 8, &[]).await;
@@ -157,7 +157,7 @@ async fn a_stalled_target_does_not_cost_memory() {
     west.resume();
     let written = load.stop().await;
     let goal = written.values().map(|records| records.len() as i64).sum();
-    // The controller of a cluster that wakes up names no broker for a moment: librdkafka's client may be replaced first.
+    // The client of a session may have to be replaced first: see `brokerless`.
     holds_more(&west, &twins, "bulk", 1).await;
     for (peak, twin) in peaks.into_iter().zip(&twins) {
         let (peak, limit) = (peak / 1024 / 1024, 96 + 100);

@@ -48,7 +48,7 @@ fn throttled(status: &Value, alias: &str) -> Value {
 /// lag stays known, nothing is taken for a fault, and the operator is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_mirror_is_slow_and_nothing_else() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     // Quotas bite after two seconds' worth, not after eleven.
     let east = Cluster::builder("east").property("quota.window.num", 2);
     let (east, west) = tokio::join!(east.start(), Cluster::builder("west").start());

@@ -63,7 +63,7 @@ async fn newest(client: &KafkaClient, topic: &str) -> BTreeMap<Option<Vec<u8>>, 
 /// R1, R2, R3, R8: both ways at once; what comes later, comes too.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_release_is_mirrored_to_and_from() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (old, new) = tokio::join!(
         Cluster::builder("old").release(Release::V3_9).start(),
         Cluster::builder("new").release(Release::V4_3).start()

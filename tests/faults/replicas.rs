@@ -24,7 +24,7 @@ fn answered(brokers: [&Broker; 2]) -> [u64; 2] {
 /// again.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_follower_in_our_rack_is_read() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(4).await;
     let three = Cluster::builder("east").brokers(3).racks(&["r1", "r2", "r3"]).proxied();
     let three = three.property("default.replication.factor", 3);
     let (east, west) = tokio::join!(three.start(), Cluster::builder("west").start());

@@ -79,7 +79,7 @@ async fn mirrored(topic: &str, more: &[&str]) -> (Cluster, Cluster, [Twin; 2]) {
 /// log is longer than the old position.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_topic_created_again_is_mirrored_from_its_first_record() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west, twins) = mirrored("again", &[]).await;
     east.client().delete_topic("again").await;
     east.client().create_topic("again", 1, &[]).await;
@@ -101,7 +101,7 @@ async fn a_source_topic_created_again_is_mirrored_from_its_first_record() {
 /// The same with `on_source_reset: fail`: nothing is written, and the reason is shown.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_topic_created_again_can_be_a_fault() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west, twins) = mirrored("strict", &["on_source_reset: fail"]).await;
     terminate(&twins).await;
     east.client().delete_topic("strict").await;
@@ -124,7 +124,7 @@ async fn a_source_topic_created_again_can_be_a_fault() {
 /// R1, R10: the target topic is deleted under the running mirror, and mirrored again from the first record.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_target_topic_is_mirrored_again() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west, twins) = mirrored("lost", &["on_target_reset: restart"]).await;
     for twin in &twins {
         west.client().ask_to_delete_topic(&twin.remote("lost")).await;
@@ -141,7 +141,7 @@ async fn a_deleted_target_topic_is_mirrored_again() {
 /// R10: retention passes the position while the mirror is down; the range is told, and what is left arrives.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_retention_took_are_told_with_their_range() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west, twins) = mirrored("aged", &[]).await;
     terminate(&twins).await;
     east.client().produce("aged", 0, TestRecord::numbered(20)).await;
@@ -157,7 +157,7 @@ async fn records_that_retention_took_are_told_with_their_range() {
 /// R1, R10: the source log is truncated and grows past the position again: its new records arrive all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_source_log_is_noticed_even_when_it_grew_past_the_position() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(4).await;
     // Three brokers, so that the controllers go on while the one that leads the topic is down: an election is what
     // raises the leader epoch.
     let east = Cluster::builder("east").brokers(3).start().await;
@@ -219,7 +219,7 @@ async fn an_epoch_is_saved(west: &Cluster, twin: &Twin, topic: &str, next: i64) 
 /// R3: a second process started by mistake: the first one stops the flow, and nothing is lost or repeated.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_processes_on_one_flow_one_stops() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let east = Cluster::builder("east").start().await;
     let west = Cluster::builder("west").start().await;
     east.client().create_topic("twice", 2, &[]).await;

@@ -153,7 +153,7 @@ fn has(text: &str, parts: &[&str]) {
 /// R1, R8: both clients present their certificate on both ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn tls_with_client_certificates() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) =
         tokio::join!(Cluster::builder("east").tls().start(), Cluster::builder("west").tls().start());
     east.client().create_topic("orders", 2, &[]).await;
@@ -172,7 +172,7 @@ async fn tls_with_client_certificates() {
 /// An authority we don't know, no certificate of ours, one of a stranger: each is told as what it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_certificates_are_told_apart() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) =
         tokio::join!(Cluster::builder("east").tls().start(), Cluster::builder("west").tls().start());
     let files = east.certificates();
@@ -199,7 +199,7 @@ async fn wrong_certificates_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sasl_with_every_mechanism() {
     const PASSWORD: &str = "Sesam-oeffne-dich";
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let start = |name| Cluster::builder(name).tls().user("mirror", PASSWORD).start();
     let (east, west) = tokio::join!(start("east"), start("west"));
     east.client().create_topic("orders", 1, &[]).await;
@@ -231,7 +231,7 @@ async fn sasl_with_every_mechanism() {
 async fn a_wrong_password_is_told_and_never_shown() {
     const RIGHT: &str = "Sesam-oeffne-dich";
     const WRONG: &str = "Weizen-oeffne-dich";
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(
         Cluster::builder("east").user("mirror", RIGHT).start(),
         Cluster::builder("west").start()

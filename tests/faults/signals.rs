@@ -6,7 +6,7 @@ use crate::common::{Cluster, Load, MirrorProcess, await_exact, verify_acknowledg
 /// R1, R3: a second SIGTERM ends a drain that would take for ever, and loses and doubles nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_sigterm_exits_at_once() {
-    let _alone = crate::alone().await;
+    let _seats = crate::seats(2).await;
     let (east, west) = tokio::join!(Cluster::builder("east").start(), Cluster::builder("west").start());
     east.client().create_topic("orders", 2, &[]).await;
     let load = Load::on(east.client()).topic("orders", 2).rate(2_000).start();

@@ -220,8 +220,8 @@ impl fmt::Debug for RecordSet {
 
 /// Finds out how large headers are.
 ///
-/// rdkafka hands out header names as text and panics on one that is not UTF-8. Headers are carried in librdkafka's
-/// own form, so such names arrive unchanged; only their size stays unknown. After the first one the names of a
+/// rdkafka hands out header names as text, and refuses by a panic what is none. Headers are carried in librdkafka's own
+/// form, so every name arrives unchanged; only the size of such ones stays unknown. After the first one the names of a
 /// lane are not looked at any more, so that it costs one caught panic and not one per record.
 #[derive(Default)]
 pub(super) struct HeaderMeasure {

@@ -128,10 +128,12 @@ impl KafkaClient {
     async fn leader_now(&self, topic: &str, partition: i32) -> Result<Option<i32>, String> {
         let (client, topic) = (self.clone(), topic.to_owned());
         blocking(move || {
-            let consumer: BaseConsumer = client.build(&client.config());
-            let metadata = consumer.fetch_metadata(Some(&topic), TRY).map_err(|error| error.to_string())?;
-            let partitions = metadata.topics()[0].partitions();
-            Ok(partitions.iter().find(|p| p.id() == partition).map(|p| p.leader()))
+            client.ask(|consumer| {
+                let metadata =
+                    consumer.fetch_metadata(Some(&topic), TRY).map_err(|error| error.to_string())?;
+                let partitions = metadata.topics()[0].partitions();
+                Ok(partitions.iter().find(|p| p.id() == partition).map(|p| p.leader()))
+            })
         })
         .await
     }
@@ -167,11 +169,11 @@ impl KafkaClient {
         wait_for(&format!("{topic} to have {count} partitions with leaders"), async || {
             let (client, name) = (self.clone(), topic.to_owned());
             let led = blocking(move || {
-                let consumer: BaseConsumer = client.build(&client.config());
-                let metadata =
-                    consumer.fetch_metadata(Some(&name), TRY).map_err(|error| error.to_string())?;
-                let led = metadata.topics()[0].partitions().iter().filter(|p| p.leader() >= 0).count();
-                Ok::<_, String>(led)
+                client.ask(|consumer| {
+                    let metadata =
+                        consumer.fetch_metadata(Some(&name), TRY).map_err(|error| error.to_string())?;
+                    Ok(metadata.topics()[0].partitions().iter().filter(|p| p.leader() >= 0).count())
+                })
             })
             .await?;
             if i32::try_from(led) == Ok(count) {

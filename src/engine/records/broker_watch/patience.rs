@@ -1,11 +1,8 @@
 //! When a client that finds no broker is given up.
 //!
-//! librdkafka reconnects by itself, so a client without a broker is no news while its cluster is away. But there is a
-//! state from which it never comes back: after a metadata answer that names topics and no broker it drops all brokers
-//! it knows, the bootstrap servers included. Losing the last one starts a re-bootstrap, which the end of that same
-//! answer, a success, calls off if the brokers' threads were quicker; then nothing is left that could ask again
-//! (librdkafka 2.12.1, its issue 5301). From outside that state shows in one way: the cluster answers somebody else,
-//! check after check, and the client has nobody to ask.
+//! librdkafka reconnects by itself, so a client without a broker is no news while its cluster is away. But one of 2.12
+//! was seen to lose all its brokers, the bootstrap servers included, and to stay without (`docs/records.md`). From outside
+//! that shows in one way: the cluster answers somebody else, check after check, and the client has nobody to ask.
 
 use std::time::Duration;
 
