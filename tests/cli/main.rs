@@ -2,6 +2,7 @@
 
 mod broken;
 mod commands;
+mod completions;
 mod offsets;
 mod secrets;
 mod topologies;
