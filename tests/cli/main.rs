@@ -5,6 +5,7 @@ mod commands;
 mod completions;
 mod offsets;
 mod secrets;
+mod setup;
 mod topologies;
 
 use std::path::{Path, PathBuf};
