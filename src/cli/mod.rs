@@ -1,6 +1,7 @@
 //! The command line: one file a command. Data goes to stdout, talk to stderr.
 
 mod check;
+mod completions;
 mod config;
 mod graph;
 mod input;
@@ -13,7 +14,7 @@ mod snapshot_tests;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// The target of this room's log lines, for filters such as `mirrormesh::cli=debug`.
 pub(crate) const LOG: &str = "mirrormesh::cli";
@@ -61,6 +62,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::CheckArgs),
+    Completions(completions::CompletionsArgs),
     Config(config::ConfigArgs),
     Graph(graph::GraphArgs),
     Offsets(offsets::OffsetsArgs),
@@ -72,6 +74,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let exit = match Cli::parse().command {
         Command::Check(args) => check::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
         Command::Config(args) => config::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Offsets(args) => offsets::run(&args),

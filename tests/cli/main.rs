@@ -2,8 +2,10 @@
 
 mod broken;
 mod commands;
+mod completions;
 mod offsets;
 mod secrets;
+mod setup;
 mod topologies;
 
 use std::path::{Path, PathBuf};

@@ -115,7 +115,7 @@ const ALLOWED: &[Allowed] = &[
         &["axum", "serde", "serde_json", "thiserror", "tokio", "tracing"],
         &["futures", "parking_lot"],
     ),
-    allow("cli/", &["clap", "comfy_table", "serde", "serde_json", "tokio", "tracing"], &[]),
+    allow("cli/", &["clap", "clap_complete", "comfy_table", "serde", "serde_json", "tokio", "tracing"], &[]),
 ];
 
 /// Names of the crates that `Cargo.toml` lists, as code writes them.
