@@ -1,4 +1,5 @@
-//! A class data archive: halves the processor time of a broker's start, of which the tests make many.
+//! What is made once per target folder, since the tests start many brokers: a class data archive, which halves the
+//! processor time of a start, and the checkpoint that Kafka's own tool formats a folder with.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, File};
@@ -12,28 +13,48 @@ use super::fresh_dir;
 use super::home::{Release, jdk, kafka_home};
 use super::plan::{Listener, Plan};
 
-/// The archive of this Java and these jars; made once per target folder by starting and stopping a broker.
+/// The checkpoint's name in a broker's data folder.
+pub const BOOTSTRAP: &str = "bootstrap.checkpoint";
+
+/// The archive of this Java and these jars, made by starting and stopping a broker.
 pub fn class_archive(release: Release) -> &'static Path {
-    static ARCHIVES: [OnceLock<PathBuf>; 2] = [const { OnceLock::new() }; 2];
-    ARCHIVES[release as usize].get_or_init(|| {
+    &made(release).0
+}
+
+/// The flag that has a JVM use [`class_archive`].
+pub fn shared_archive(release: Release) -> String {
+    format!("-XX:SharedArchiveFile={}", class_archive(release).display())
+}
+
+/// `bootstrap.checkpoint` of a freshly formatted folder: the features of this release, without users.
+pub fn bootstrap_checkpoint(release: Release) -> &'static Path {
+    &made(release).1
+}
+
+fn made(release: Release) -> &'static (PathBuf, PathBuf) {
+    static MADE: [OnceLock<(PathBuf, PathBuf)>; 2] = [const { OnceLock::new() }; 2];
+    MADE[release as usize].get_or_init(|| {
         let file = format!("kafka-{:016x}.jsa", fingerprint(release));
         let archive = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+        let checkpoint = archive.with_extension("checkpoint");
         let lock = File::create(archive.with_extension("lock")).expect("the archive's lock can be created");
         lock.lock().expect("the archive's lock can be taken");
-        if !archive.exists() {
+        // The archive is the last to be made.
+        if !archive.exists() || !checkpoint.exists() {
             eprintln!("harness: making {} (once, a few seconds)", archive.display());
-            train(release, &archive);
+            train(release, &archive, &checkpoint);
         }
-        archive
+        (archive, checkpoint)
     })
 }
 
-fn train(release: Release, archive: &Path) {
+fn train(release: Release, archive: &Path, checkpoint: &Path) {
     let plan = Plan::new(1, release, &[Listener::Internal]);
     let voters = plan.voter();
     let broker = Broker::new("training", plan, fresh_dir("training"), &voters, 1, &[]);
     let unfinished = archive.with_extension("part");
     broker.format_with(&[], &super::random_cluster_id(), &[]);
+    fs::copy(broker.data_dir().join(BOOTSTRAP), checkpoint).expect("the formatted folder has a checkpoint");
     broker.launch_with(&[format!("-XX:ArchiveClassesAtExit={}", unfinished.display())]);
     broker.wait_ready(1);
     broker.stop_blocking();

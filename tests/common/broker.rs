@@ -6,12 +6,12 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::archive::class_archive;
+use super::archive::{BOOTSTRAP, bootstrap_checkpoint, shared_archive};
 use super::home::{class_path, jdk};
 use super::plan::{Listener, Plan};
 use super::process::Process;
 use super::proxy::Proxy;
-use super::{CEILING, KafkaClient, blocking, fresh_dir};
+use super::{CEILING, KafkaClient, blocking, fresh_dir, random_cluster_id};
 
 const PROPERTIES: &str = "server.properties";
 
@@ -158,7 +158,16 @@ impl Broker {
 
     /// Formats its data folder; `extra` are more arguments of `StorageTool format`.
     pub fn format(&self, cluster_id: &str, extra: &[String]) {
-        self.format_with(&[self.shared_archive()], cluster_id, extra);
+        if !extra.is_empty() {
+            return self.format_with(&[self.shared_archive()], cluster_id, extra);
+        }
+        // What the tool writes, without a JVM for each broker.
+        let (data, plan) = (&self.inner.data, &self.inner.plan);
+        let ids = (plan.node_id, random_cluster_id());
+        let meta = format!("version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={}\n", ids.0, ids.1);
+        fs::create_dir_all(data).expect("the data folder can be created");
+        fs::write(data.join("meta.properties"), meta).expect("meta.properties can be written");
+        fs::copy(bootstrap_checkpoint(plan.release), data.join(BOOTSTRAP)).expect("a file can be copied");
     }
 
     /// [`Self::format`] with these flags for the JVM.
@@ -232,7 +241,7 @@ impl Broker {
     }
 
     fn shared_archive(&self) -> String {
-        format!("-XX:SharedArchiveFile={}", class_archive(self.inner.plan.release).display())
+        shared_archive(self.inner.plan.release)
     }
 
     fn log_path(&self) -> PathBuf {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::archive::shared_archive;
 use super::blocking;
 
 const POM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/kafka-pom.xml");
@@ -78,11 +79,14 @@ pub async fn java(main: &str, arguments: &[&str]) -> String {
 /// [`java`] for what may fail: the error is all that it printed.
 pub async fn try_java(main: &str, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(jdk("java"));
-    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
     command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
-    command.args(["-cp", &class_path(Release::default()), main]).args(arguments);
-    let name = main.to_owned();
+    let (name, main) = (main.to_owned(), [main].into_iter().chain(arguments.iter().copied()));
+    let main: Vec<_> = main.map(str::to_owned).collect();
     blocking(move || {
+        // The brokers' archive saves half of the start. stdout is the program's own.
+        command.arg(shared_archive(Release::default())).args(["-Xlog:disable", "-Xlog:all=warning:stderr"]);
+        command.args(["-cp", &class_path(Release::default())]).args(main);
         let output = command.output().expect("java can be run");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);

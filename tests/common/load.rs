@@ -13,6 +13,11 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 
 use super::{CEILING, KafkaClient, blocking, wait_for};
 
+/// How long a batch waits for more records.
+const LINGER_MS: &str = "50";
+/// How often records are added.
+const PACE: Duration = Duration::from_millis(20);
+
 /// Describes a load; [`LoadPlan::start`] sets it off.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {
@@ -65,7 +70,8 @@ impl LoadPlan {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.timeout.ms", "0")
-            .set("linger.ms", "5")
+            // As busy producers batch: twenty requests a second and partition, whatever the rate.
+            .set("linger.ms", LINGER_MS)
             .set("compression.codec", &self.codec)
             .create_with_context(Reports(shared.clone()))
             .expect("the load's producer can be built");
@@ -80,7 +86,7 @@ impl LoadPlan {
                 sent += 1;
             }
             // The pace of the load itself, not a wait for anything.
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(PACE);
         }
         producer.flush(CEILING).expect("all records of the load are acknowledged in the end");
     }
