@@ -28,12 +28,12 @@ mod signals;
 
 /// Waits for room on this machine, for as many brokers as the test runs, and keeps it as long as it is held.
 ///
-/// Most of a test is waiting, for time-outs of Kafka's above all, so three brokers to a core are served side by side.
+/// Most of a test is waiting, for time-outs of Kafka's above all, so four brokers to a core are served side by side.
 async fn seats(brokers: u32) -> tokio::sync::SemaphorePermit<'static> {
     static SEATS: std::sync::LazyLock<tokio::sync::Semaphore> = std::sync::LazyLock::new(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        // A test of two clusters with three brokers each runs on any machine.
-        tokio::sync::Semaphore::new((3 * cores).max(6))
+        // The largest test has six; with one core it waits for all others.
+        tokio::sync::Semaphore::new((4 * cores).max(6))
     });
     SEATS.acquire_many(brokers).await.expect("nobody closes it")
 }

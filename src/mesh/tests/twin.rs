@@ -19,6 +19,9 @@ use crate::store::ProcessIdentity;
 use crate::telemetry::{EventRecord, Telemetry};
 use crate::wire::ApiKey;
 
+/// A cluster that is away is found to be so in a second, and back as soon.
+const CLIENT: &str = "socket.connection.setup.timeout.ms: 1000, reconnect.backoff.max.ms: 200";
+
 /// Where east's positions are, on west.
 pub(super) const POSITIONS: &str = "__mirrormesh-positions.east";
 /// The flow of most tests.
@@ -77,7 +80,7 @@ impl Twin {
         let mut text = format!(
             "mesh: test\n\
              discovery: {{ interval: 100ms }}\npositions: {{ interval: 100ms }}\nshutdown: {{ timeout: 2s }}\n\
-             clusters:\n  east: {{ bootstrap: '{}' }}\n  west: {{ bootstrap: '{}' }}\n\
+             clusters:\n  east: {{ bootstrap: '{}', client: {{ {CLIENT} }} }}\n  west: {{ bootstrap: '{}', client: {{ {CLIENT} }} }}\n\
              defaults:\n  heartbeats: {{ enabled: false }}\n  groups: {{ interval: 100ms }}\nflows:\n",
             self.east.bootstrap(),
             self.west.bootstrap()

@@ -64,9 +64,14 @@ fn trusting(authority: &Authority) -> TlsSettings {
 }
 
 async fn try_it(broker: &Scripted, tls: TlsSettings) -> Result<(), WireError> {
+    try_within(Duration::from_secs(10), broker, tls).await
+}
+
+/// [`try_it`] with a limit for each attempt to connect.
+async fn try_within(limit: Duration, broker: &Scripted, tls: TlsSettings) -> Result<(), WireError> {
     let wire = broker.client_with(|settings| {
         settings.tls = Some(tls);
-        settings.connect_timeout = Duration::from_secs(10);
+        settings.connect_timeout = limit;
     });
     wire.metadata(Some(&[])).await.map(drop)
 }
@@ -121,7 +126,9 @@ async fn a_client_certificate_is_shown_and_missed() {
 #[tokio::test]
 async fn a_plaintext_listener_is_told_with_a_hint() {
     let broker = Scripted::start(|request| request.standard()).await;
-    let error = try_it(&broker, trusting(&authority("ca"))).await.unwrap_err();
+    // It waits for more of what it takes for a request, so every attempt takes all of its time.
+    let limit = Duration::from_millis(500);
+    let error = try_within(limit, &broker, trusting(&authority("ca"))).await.unwrap_err();
     assert!(error.to_string().contains("a plaintext listener does so"), "{error}");
 }
 
