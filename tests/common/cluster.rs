@@ -9,7 +9,7 @@ use super::home::{Release, java};
 use super::plan::{Listener, Plan};
 use super::proxy::Proxy;
 use super::security::{self, Certificates, User};
-use super::{KafkaClient, blocking, random_cluster_id};
+use super::{KafkaClient, blocking, random_cluster_id, wait_for};
 
 /// Says what a cluster should be like; [`Cluster::builder`] makes one.
 #[derive(Clone, Debug)]
@@ -248,6 +248,28 @@ impl Cluster {
     /// A client on the plaintext listener, with every right.
     pub fn client(&self) -> &KafkaClient {
         &self.client
+    }
+
+    /// Waits until every broker, each a replica, has noted that all of a topic is replicated. They note it every five
+    /// seconds, or as `replica.high.watermark.checkpoint.interval.ms` says.
+    ///
+    /// For tests in which a coordinator moves: after a broker's death one of Kafka 4.3.0 was seen to refuse its groups
+    /// for good, which is not what they are about.
+    pub async fn in_step(&self, topic: &str) {
+        wait_for(&format!("{}: all replicas of {topic} to be in step", self.name), async || {
+            for (partition, end) in self.client.end_offsets(topic).await.into_iter().enumerate() {
+                let noted = format!("{topic} {partition} {end}");
+                for broker in &self.brokers {
+                    let file = broker.data_dir().join("replication-offset-checkpoint");
+                    let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+                    if !text.lines().any(|line| line == noted) {
+                        return Err(format!("broker {} has no {noted} in {text}", broker.node_id()));
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await;
     }
 
     /// Its brokers, node ids from 1.

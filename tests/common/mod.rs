@@ -27,7 +27,7 @@
 //! - `cluster.certificates()` → [`Certificates`]: paths of `ca() client_certificate() client_key()
 //!   stranger_certificate() stranger_key()`; `cluster.tls_client()`, `cluster.sasl_client(Listener, mechanism, user)`;
 //!   `cluster.acls(&["--add", ..]).await` runs `kafka-acls`, `cluster.limit_client(client_id, bytes_per_second).await`
-//!   sets quotas.
+//!   sets quotas, `cluster.in_step(topic).await` waits for its replicas.
 //! - [`Proxy::start`]`("host:port")`, or `cluster.link(|proxy| ..)` for those of a proxied cluster: `cut() restore()
 //!   stall() flow() set_latency(Duration) set_bandwidth(Option<bytes per second>) address()
 //!   requests() answered_bytes() turn_rdkafka_away() admit_rdkafka() turned_away()`: librdkafka's clients find no

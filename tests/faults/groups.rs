@@ -106,10 +106,9 @@ async fn groups_without_rights_are_told_and_the_others_followed() {
 async fn groups_are_followed_while_coordinators_move() {
     let _seats = crate::seats(4).await;
     // Every topic of ours outlives a broker, so only the coordinators are what is missed.
-    let (east, west) = tokio::join!(
-        Cluster::builder("east").start(),
-        Cluster::builder("west").brokers(3).property("default.replication.factor", 3).start()
-    );
+    let three = Cluster::builder("west").brokers(3).property("default.replication.factor", 3);
+    let three = three.property("replica.high.watermark.checkpoint.interval.ms", 500);
+    let (east, west) = tokio::join!(Cluster::builder("east").start(), three.start());
     east.client().create_topic("orders", 1, &[]).await;
     east.client().produce("orders", 0, TestRecord::numbered(1_000)).await;
     let groups: Vec<String> = (0..8).map(|n| format!("group-{n}")).collect();
@@ -144,6 +143,7 @@ async fn groups_are_followed_while_coordinators_move() {
     await_exact(east.client(), "orders", west.client(), "east.orders").await;
     followed(10).await;
     for (round, broker) in west.brokers().iter().enumerate() {
+        west.in_step("__consumer_offsets").await;
         broker.kill();
         let offset = 100 * (round as i64 + 1);
         commit(offset).await;

@@ -274,7 +274,8 @@ async fn a_missing_right_is_told_for_its_group_or_topic_only() {
 
 #[tokio::test]
 async fn groups_are_followed_to_another_coordinator() {
-    let cluster = Cluster::builder("coordinators").brokers(3).start().await;
+    let cluster = Cluster::builder("coordinators").brokers(3);
+    let cluster = cluster.property("replica.high.watermark.checkpoint.interval.ms", 500).start().await;
     let wire = wire(cluster.bootstrap());
     wire.create_topic(&new_topic("orders", 1, &[]), false).await.unwrap();
     let names: Vec<String> = (0..20).map(|n| format!("group-{n}")).collect();
@@ -295,6 +296,7 @@ async fn groups_are_followed_to_another_coordinator() {
     assert_eq!(coordinators.len(), names.len());
     let gone = coordinators["group-0"];
     let broker = cluster.brokers().iter().find(|broker| i32::from(broker.node_id()) == gone).unwrap();
+    cluster.in_step("__consumer_offsets").await;
     broker.kill();
 
     // The client still knows the dead broker as coordinator.
