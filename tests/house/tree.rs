@@ -14,8 +14,11 @@ pub struct Tree {
 /// Endings of the files that are read as text.
 const TEXT: [&str; 4] = [".rs", ".md", ".toml", ".lock"];
 
+/// Hidden folders that are ours.
+const OURS: [&str; 3] = [".cargo", ".ci", ".github"];
+
 impl Tree {
-    /// Reads this repository; what is built or hidden is left out, but for `.ci` and `.github`.
+    /// Reads this repository; what is built or hidden is left out, but for [`OURS`].
     pub fn read() -> Self {
         let mut tree = Self { texts: BTreeMap::new(), paths: BTreeSet::new() };
         tree.add(Path::new(env!("CARGO_MANIFEST_DIR")), "");
@@ -34,7 +37,7 @@ impl Tree {
         for entry in fs::read_dir(folder).expect("the folder can be read") {
             let entry = entry.expect("the folder can be read");
             let name = entry.file_name().into_string().expect("names are UTF-8");
-            let hidden = name.starts_with('.') && name != ".ci" && name != ".github";
+            let hidden = name.starts_with('.') && !OURS.contains(&name.as_str());
             if hidden || (below.is_empty() && name == "target") {
                 continue;
             }
