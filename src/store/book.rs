@@ -24,6 +24,11 @@ impl PositionBook {
         self.positions.lock().insert(partition, position);
     }
 
+    /// Notes a position where there is none.
+    pub fn insert_first(&self, partition: TopicPartition, position: Position) {
+        self.positions.lock().entry(partition).or_insert(position);
+    }
+
     /// Replaces everything by what was loaded.
     pub fn replace(&self, positions: HashMap<TopicPartition, Position>) {
         *self.positions.lock() = positions;

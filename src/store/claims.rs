@@ -3,6 +3,9 @@
 //! A position counts unless the process that wrote it had lost the scope by then: in the order of the log, its token is
 //! older than the newest claim before it. What comes before a claim stays valid under it, whoever wrote it. A position
 //! without a token is of a program that knew none, and counts.
+//!
+//! A position says what was true when it was written, so where a partition never had another, one that came too late
+//! counts as well: who lost the scope may have begun with the partition before it knew, and written records.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -33,6 +36,8 @@ pub(super) struct ClaimReader {
     newest: HashMap<ClaimScope, Token>,
     positions: HashMap<TopicPartition, Position>,
     overwritten: BTreeSet<TopicPartition>,
+    /// Partitions whose position was taken away: none that comes late counts.
+    removed: BTreeSet<TopicPartition>,
     before: Option<Claim>,
 }
 
@@ -45,6 +50,7 @@ impl ClaimReader {
             newest: HashMap::new(),
             positions: HashMap::new(),
             overwritten: BTreeSet::new(),
+            removed: BTreeSet::new(),
             before: None,
         }
     }
@@ -72,9 +78,13 @@ impl ClaimReader {
         let Some(StoredPosition { token, position }) = stored else {
             self.positions.remove(&source);
             self.overwritten.remove(&source);
+            self.removed.insert(source);
             return;
         };
         if token.is_some_and(|token| self.is_overtaken(&source, token)) {
+            if !self.removed.contains(&source) {
+                self.positions.entry(source.clone()).or_insert(position);
+            }
             self.overwritten.insert(source);
             return;
         }
@@ -104,8 +114,8 @@ impl ClaimReader {
 pub(super) enum InTail {
     /// Another process has the scope now.
     Claimed(Claim),
-    /// A position from before our claim came late, over ours.
-    Overwritten(TopicPartition),
+    /// A position from before our claim came late, over ours if there is one.
+    Overwritten(TopicPartition, Position),
 }
 
 /// Reads a record behind our claim of `scope`; `None` if it is nothing to us.
@@ -126,7 +136,7 @@ pub(super) fn in_tail(
         PositionEntry::Position(key, Some(stored))
             if key.flow == *flow && stored.token.is_none_or(|token| token < ours) =>
         {
-            Some(InTail::Overwritten(key.source))
+            Some(InTail::Overwritten(key.source, stored.position))
         }
         _ => None,
     }

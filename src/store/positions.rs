@@ -139,13 +139,13 @@ impl PositionsTopic {
     }
 
     /// Reads the tail until another process claims `scope`; returns its claim. `overwritten` is told of each position
-    /// that came over one of ours from a process whose claim is older. Cancel safe.
+    /// that a process whose claim is older wrote late, over ours if there is one. Cancel safe.
     pub async fn other_claim(
         &self,
         scope: &ClaimScope,
         process: &ProcessIdentity,
         token: Token,
-        mut overwritten: impl FnMut(TopicPartition) + Send,
+        mut overwritten: impl FnMut(TopicPartition, Position) + Send,
     ) -> Claim {
         let mut next = token.0 + 1;
         loop {
@@ -159,14 +159,14 @@ impl PositionsTopic {
                         };
                         match in_tail(entry, scope, &self.flow, process, token) {
                             Some(InTail::Claimed(claim)) => return claim,
-                            Some(InTail::Overwritten(partition)) => {
+                            Some(InTail::Overwritten(partition, position)) => {
                                 warn!(
                                     target: crate::store::LOG,
                                     flow = %self.flow, topic = %partition.topic,
                                     partition = partition.partition, offset = record.offset,
-                                    "a process that has lost the flow wrote a position; ours is written again"
+                                    "a process that has lost the flow wrote a position; it counts only where we have none"
                                 );
-                                overwritten(partition);
+                                overwritten(partition, position);
                             }
                             None => {}
                         }

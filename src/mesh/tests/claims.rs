@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::twin::{FLOW, POSITIONS, Twin, both_engines};
 use crate::batch::BatchBuilder;
 use crate::fake::FakeCluster;
-use crate::formats::{Claim, ClaimScope};
-use crate::model::Codec;
+use crate::formats::{self, Claim, ClaimScope, PositionEntry};
 use crate::model::status::FlowState;
+use crate::model::{Codec, FaultKind};
 use crate::wire::ApiKey;
 
 both_engines! {
+    a_first_position_that_comes_late_ends_the_fault,
     a_flow_that_is_claimed_elsewhere_is_left_alone,
 }
 
@@ -64,5 +65,34 @@ async fn a_flow_that_is_claimed_elsewhere_is_left_alone(engine: &str) {
     twin.copied().await;
     assert_ne!(next.flow().state, FlowState::Stopped);
     next.stop().await;
+    twin.assert_exact();
+}
+
+/// R3, R4: who lost the flow began with the partition before it knew. Its first position comes after our claim; without
+/// it nobody could tell whose records those on the target are.
+async fn a_first_position_that_comes_late_ends_the_fault(engine: &str) {
+    let twin = Twin::with_orders(20).await;
+    let before = twin.mirror(engine).await;
+    twin.saved().await;
+    before.stop().await;
+    let records = twin.west.records(POSITIONS, 0);
+    let late = records.iter().find(|record| {
+        let entry =
+            formats::decode(record.key.as_deref(), record.value.as_deref()).expect("ours can be read");
+        matches!(entry, PositionEntry::Position(..))
+    });
+    let late = late.expect("it was saved").clone();
+    twin.west.delete_records(POSITIONS, 0, twin.west.offsets(POSITIONS, 0).1);
+
+    let mesh = twin.mirror(engine).await;
+    let fault = || mesh.partition().and_then(|partition| partition.fault);
+    twin.until("it can't tell whose records those are", || fault() == Some(FaultKind::RemoteNotEmpty)).await;
+    let mut batch = BatchBuilder::new(Codec::None);
+    batch.push(1, late.key.as_deref(), late.value.as_deref(), &[]);
+    twin.west.append(POSITIONS, 0, batch);
+    twin.produce("more", 5);
+    twin.copied().await;
+    twin.until("no fault is left", || fault().is_none()).await;
+    mesh.stop().await;
     twin.assert_exact();
 }

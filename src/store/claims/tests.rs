@@ -87,7 +87,8 @@ fn what_a_process_writes_after_it_lost_the_flow_does_not_count() {
         position(1, Some(0), 20),
     ];
     let loaded = read(late.clone());
-    assert_eq!((next_of(&loaded, 0), next_of(&loaded, 1)), (Some(50), None));
+    // Where nothing else is known the late one is better than none: see below.
+    assert_eq!((next_of(&loaded, 0), next_of(&loaded, 1)), (Some(50), Some(20)));
     assert_eq!(loaded.overwritten, BTreeSet::from([partition(0), partition(1)]), "to be written again");
     let again = late.into_iter().chain([position(0, Some(2), 60)]);
     let loaded = read(again);
@@ -154,6 +155,22 @@ fn the_tail_tells_of_other_claims_and_of_late_positions() {
     assert_eq!(tail(PositionEntry::Claim(scope(), claim("other", true))), None);
     assert_eq!(tail(PositionEntry::Claim(ClaimScope::Flow("g".into()), Some(other))), None);
     assert_eq!(tail(position(0, Some(10), 1)), None);
-    assert_eq!(tail(position(0, Some(9), 1)), Some(InTail::Overwritten(partition(0))));
-    assert_eq!(tail(position(0, None, 1)), Some(InTail::Overwritten(partition(0))));
+    assert_eq!(tail(position(0, Some(9), 1)), Some(InTail::Overwritten(partition(0), at(1))));
+    assert_eq!(tail(position(0, None, 1)), Some(InTail::Overwritten(partition(0), at(1))));
+}
+
+/// R4: who lost the flow may have begun with a new partition before it knew: its first position is all that tells.
+#[test]
+fn a_late_position_counts_where_there_was_none() {
+    let first = || PositionEntry::Claim(scope(), claim("first", false));
+    let second = || PositionEntry::Claim(scope(), claim("second", false));
+    let loaded = read([first(), second(), position(0, Some(0), 0), position(0, Some(0), 70)]);
+    assert_eq!(loaded.positions, HashMap::from([(partition(0), at(0))]), "the earliest: the rest is matched");
+    assert_eq!(loaded.overwritten, BTreeSet::from([partition(0)]), "to be written again under our claim");
+    let loaded = read([first(), second(), position(0, Some(0), 0), position(0, Some(1), 50)]);
+    assert_eq!(loaded.positions, HashMap::from([(partition(0), at(50))]));
+    // One that was taken away does not come back by it.
+    let removed = PositionEntry::Position(PositionKey { flow: flow(), source: partition(0) }, None);
+    let loaded = read([first(), position(0, Some(0), 0), second(), removed, position(0, Some(0), 70)]);
+    assert_eq!(loaded.positions, HashMap::new());
 }
