@@ -8,8 +8,8 @@
 # again. Of the syncs a task keeps some that lie ever farther apart, the first one last of all (OffsetSyncStore), and
 # behind a sync it counts one record, however many there are.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=common.bash
+. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 fetch_kafka 4.3.1
 
 cat > "$WORK/Probe.java" << 'JAVA'
@@ -80,14 +80,9 @@ public class Probe {
 }
 JAVA
 
-broker source
-SOURCE="$ADDRESS"
-broker target
-TARGET="$ADDRESS"
-topic "$SOURCE" orders
+clusters
 # The flush interval would add syncs of its own, one a minute; without them the numbers are the same in every run.
-mirror_file "$SOURCE" "$TARGET" 'A->B.topics = orders' 'B.offset.flush.interval.ms = 600000'
-mirror
+mirror 'B.offset.flush.interval.ms = 600000'
 seen="$(run "$WORK/Probe.java" "$SOURCE" "$TARGET")"
 same "translations on the target" "billing 12345 -> 1, shipping 19900 -> 19898" "$seen"
 finish

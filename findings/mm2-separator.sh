@@ -7,8 +7,8 @@
 # records comes, and no warning says so. Connect keeps a position by the source's topic, not by the topic that
 # it was written to. The topic of the old name stays as it is.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=common.bash
+. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 fetch_kafka 4.3.1
 
 cat > "$WORK/Probe.java" << 'JAVA'
@@ -47,18 +47,12 @@ public class Probe {
 }
 JAVA
 
-broker source
-SOURCE="$ADDRESS"
-broker target
-TARGET="$ADDRESS"
-topic "$SOURCE" orders
-mirror_file "$SOURCE" "$TARGET" 'A->B.topics = orders'
+clusters
 mirror
 seen="$(run "$WORK/Probe.java" "$SOURCE" "$TARGET" A.orders 1000)"
 same "earlier records in A.orders" 1000 "$seen"
 mirror_stop
-mirror_file "$SOURCE" "$TARGET" 'A->B.topics = orders' 'replication.policy.separator = -'
-mirror
+mirror 'replication.policy.separator = -'
 seen="$(run "$WORK/Probe.java" "$SOURCE" "$TARGET" A-orders 0)"
 same "earlier records in A-orders" 0 "$seen"
 finish

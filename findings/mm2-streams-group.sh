@@ -8,8 +8,8 @@
 # groups of the classic and the consumer protocol only. So an application whose protocol was changed has no offsets to
 # go on from after a failover, and no warning says so.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=common.bash
+. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 fetch_kafka 4.3.1 org.apache.kafka:kafka-streams:4.3.1
 
 cat > "$WORK/Probe.java" << 'JAVA'
@@ -83,12 +83,7 @@ public class Probe {
 }
 JAVA
 
-broker source group.streams.initial.rebalance.delay.ms=0
-SOURCE="$ADDRESS"
-broker target
-TARGET="$ADDRESS"
-topic "$SOURCE" orders
-mirror_file "$SOURCE" "$TARGET" 'A->B.topics = orders'
+clusters group.streams.initial.rebalance.delay.ms=0
 mirror
 seen="$(run "$WORK/Probe.java" "$SOURCE" "$TARGET")"
 same "committed on the source" "billing 100, packing 100" "$(head -n 1 <<< "$seen")"

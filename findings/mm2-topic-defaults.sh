@@ -9,8 +9,8 @@
 # `use.defaults.from = source` at the top of its file does nothing: it belongs to a filter, and only keys of connectors
 # are taken from there. For the flow (`A->B.use.defaults.from`) it copies the second and still not the third.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=common.bash
+. "$(dirname "${BASH_SOURCE[0]}")/common.bash"
 fetch_kafka 4.3.1
 
 cat > "$WORK/Probe.java" << 'JAVA'
@@ -72,23 +72,17 @@ public class Probe {
 }
 JAVA
 
-broker source log.retention.hours=48 log.roll.ms=3600000
-SOURCE="$ADDRESS"
-broker target
-TARGET="$ADDRESS"
-topic "$SOURCE" orders
+clusters log.retention.hours=48 log.roll.ms=3600000
 seen="$(run "$WORK/Probe.java" "$SOURCE")"
 same "where the source's entries come from" \
     "segment.bytes DYNAMIC_DEFAULT_BROKER_CONFIG, retention.ms DEFAULT_CONFIG, segment.ms STATIC_BROKER_CONFIG" "$seen"
 
-mirror_file "$SOURCE" "$TARGET" 'A->B.topics = orders' 'use.defaults.from = source'
-mirror
+mirror 'use.defaults.from = source'
 seen="$(run "$WORK/Probe.java" "$SOURCE" "$TARGET" 1000001)"
 same "overrides with use.defaults.from at the top" "segment.bytes 16777216, retention.ms none, segment.ms none" "$seen"
 mirror_stop
 
-mirror_file "$SOURCE" "$TARGET" 'A->B.topics = orders' 'A->B.use.defaults.from = source'
-mirror
+mirror 'A->B.use.defaults.from = source'
 seen="$(run "$WORK/Probe.java" "$SOURCE" "$TARGET" 1000002)"
 same "overrides with A->B.use.defaults.from" "segment.bytes 16777216, retention.ms 172800000, segment.ms none" "$seen"
 finish

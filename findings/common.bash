@@ -110,7 +110,7 @@ await() {
     done
 }
 
-ADDRESS=""
+ADDRESS="" SOURCE="" TARGET=""
 
 # broker NAME [KEY=VALUE...]: starts a cluster of one broker; its address is then in ADDRESS.
 broker() {
@@ -147,13 +147,24 @@ log.cleaner.dedupe.buffer.size=4194304"
     ADDRESS="127.0.0.1:$port"
 }
 
-# mirror_file SOURCE TARGET [KEY=VALUE...]: writes the file of a flow A->B with quick rounds to $WORK/mm2.properties.
-mirror_file() {
+# clusters [KEY=VALUE...]: starts SOURCE, whose broker has these settings, with the topic `orders`, and TARGET.
+clusters() {
+    broker source "$@"
+    SOURCE="$ADDRESS"
+    broker target
+    TARGET="$ADDRESS"
+    topic "$SOURCE" orders
+}
+
+# mirror [KEY=VALUE...]: starts MirrorMaker 2 with a flow A->B of `orders` from SOURCE to TARGET, with quick rounds and
+# these settings.
+mirror() {
     {
         echo "clusters = A, B
-A.bootstrap.servers = $1
-B.bootstrap.servers = $2
+A.bootstrap.servers = $SOURCE
+B.bootstrap.servers = $TARGET
 A->B.enabled = true
+A->B.topics = orders
 emit.heartbeats.enabled = false
 heartbeats.topic.replication.factor = 1
 replication.factor = 1
@@ -169,13 +180,8 @@ refresh.topics.interval.seconds = 1
 sync.topic.configs.interval.seconds = 1
 refresh.groups.interval.seconds = 1
 emit.checkpoints.interval.seconds = 1"
-        shift 2
         printf '%s\n' "$@"
     } > "$WORK/mm2.properties"
-}
-
-# mirror: starts MirrorMaker 2 with $WORK/mm2.properties. mirror_stop: stops it as an operator does.
-mirror() {
     "$JAVA" "${JVM[@]}" -cp "$LIBS/*" org.apache.kafka.connect.mirror.MirrorMaker "$WORK/mm2.properties" \
         > "$WORK/mm2.log" 2>&1 &
     MIRROR=$!
@@ -183,6 +189,7 @@ mirror() {
     await "$MIRROR" "$WORK/mm2.log" "Kafka MirrorMaker started"
 }
 
+# mirror_stop: stops it as an operator does.
 mirror_stop() {
     kill "$MIRROR"
     wait "$MIRROR" || true
