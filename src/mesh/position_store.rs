@@ -77,8 +77,12 @@ impl Actor for PositionStoreActor {
         let process = self.context.mesh.process.clone();
         let (scope, token, told) = (self.scope.clone(), self.token, myself.clone());
         // An actor that has stopped meanwhile needs no news, here and below.
-        let overwritten =
-            move |partition, position| drop(told.cast(StoreMsg::CameLate(partition, Box::new(position))));
+        let context = self.context.clone();
+        let overwritten = move |partition: TopicPartition, position| {
+            // Who wrote it may have begun with the partition before it knew: it is the first then, and all that tells.
+            context.book.insert_first(partition.clone(), position);
+            let _ = told.cast(StoreMsg::Overwritten(partition));
+        };
         for partition in &self.overwritten {
             myself.cast(StoreMsg::Overwritten(partition.clone()))?;
         }
@@ -116,12 +120,6 @@ impl Actor for PositionStoreActor {
                 self.write(&myself, state);
             }
             StoreMsg::Overwritten(partition) => {
-                state.overwritten.insert(partition);
-                self.write(&myself, state);
-            }
-            StoreMsg::CameLate(partition, position) => {
-                // It may have begun with the partition before it knew, and written records: a fault otherwise.
-                self.context.book.insert_first(partition.clone(), *position);
                 state.overwritten.insert(partition);
                 self.write(&myself, state);
             }

@@ -65,8 +65,6 @@ pub(crate) enum StoreMsg {
     SaveMaps(Vec<TopicPartition>),
     /// A process that has lost the flow wrote over this partition's position: write it again.
     Overwritten(TopicPartition),
-    /// The same, with what it wrote: where we have no position of the partition, that is the first.
-    CameLate(TopicPartition, Box<Position>),
     /// A write is over.
     Written(Result<(), WireError>),
     /// Another process claimed the flow.
