@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::archive::{BOOTSTRAP, bootstrap_checkpoint, shared_archive};
-use super::home::{class_path, jdk};
+use super::home::{QUICK_START, class_path, jdk};
 use super::plan::{Listener, Plan};
 use super::process::Process;
 use super::proxy::Proxy;
@@ -15,13 +15,10 @@ use super::{CEILING, KafkaClient, blocking, fresh_dir, random_cluster_id};
 
 const PROPERTIES: &str = "server.properties";
 
-/// A quick start matters more than peak speed: one simple collector, one compiler tier.
+/// What every broker's JVM is started with, beside [`QUICK_START`].
 const JVM: &[&str] = &[
     "-Xms64m",
     "-Xmx512m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Xshare:auto",
     "-Djava.awt.headless=true",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -163,8 +160,8 @@ impl Broker {
         }
         // What the tool writes, without a JVM for each broker.
         let (data, plan) = (&self.inner.data, &self.inner.plan);
-        let ids = (plan.node_id, random_cluster_id());
-        let meta = format!("version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={}\n", ids.0, ids.1);
+        let (node, directory) = (plan.node_id, random_cluster_id());
+        let meta = format!("version=1\ncluster.id={cluster_id}\nnode.id={node}\ndirectory.id={directory}\n");
         fs::create_dir_all(data).expect("the data folder can be created");
         fs::write(data.join("meta.properties"), meta).expect("meta.properties can be written");
         fs::copy(bootstrap_checkpoint(plan.release), data.join(BOOTSTRAP)).expect("a file can be copied");
@@ -173,6 +170,7 @@ impl Broker {
     /// [`Self::format`] with these flags for the JVM.
     pub fn format_with(&self, flags: &[String], cluster_id: &str, extra: &[String]) {
         let output = Command::new(jdk("java"))
+            .args(QUICK_START)
             .args(JVM)
             .args(flags)
             .args([
@@ -204,7 +202,7 @@ impl Broker {
             return;
         }
         let mut command = vec![jdk("java")];
-        command.extend(JVM.iter().map(|flag| (*flag).into()));
+        command.extend(QUICK_START.iter().chain(JVM).map(|flag| (*flag).into()));
         command.extend(self.inner.plan.flags.iter().chain(flags).map(Into::into));
         let classes = class_path(self.inner.plan.release);
         command.extend(["-cp".into(), classes.into(), "kafka.Kafka".into(), PROPERTIES.into()]);

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 use super::archive::shared_archive;
 use super::blocking;
 
+/// A quick start of a JVM matters more than peak speed: one simple collector, one compiler tier.
+pub const QUICK_START: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"];
+
 const POM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/kafka-pom.xml");
 
 /// A release of Apache Kafka that tests can run.
@@ -78,15 +81,15 @@ pub async fn java(main: &str, arguments: &[&str]) -> String {
 
 /// [`java`] for what may fail: the error is all that it printed.
 pub async fn try_java(main: &str, arguments: &[&str]) -> Result<String, String> {
-    let mut command = Command::new(jdk("java"));
-    command.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]);
-    command.arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn");
-    let (name, main) = (main.to_owned(), [main].into_iter().chain(arguments.iter().copied()));
-    let main: Vec<_> = main.map(str::to_owned).collect();
+    let name = main.to_owned();
+    let arguments: Vec<_> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
     blocking(move || {
+        let mut command = Command::new(jdk("java"));
         // The brokers' archive saves half of the start. stdout is the program's own.
-        command.arg(shared_archive(Release::default())).args(["-Xlog:disable", "-Xlog:all=warning:stderr"]);
-        command.args(["-cp", &class_path(Release::default())]).args(main);
+        command.args(QUICK_START).arg(shared_archive(Release::default()));
+        command.args(["-Xlog:disable", "-Xlog:all=warning:stderr"]);
+        command.args(["-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+        command.args(["-cp", &class_path(Release::default()), &name]).args(arguments);
         let output = command.output().expect("java can be run");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
